@@ -1,0 +1,82 @@
+"""Instants are integer milliseconds since 1970 in UTC; days and hours are the site's (DESIGN §9).
+
+Everything here is a function of its arguments; nobody in `core` asks what time it is.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from coovox_billing.errors import BadInput
+
+CLOCK_TOLERANCE_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Whole talk seconds of a call, and whether the clocks disagreed about them."""
+
+    seconds: int
+    clock_was_off: bool
+
+
+def talk_time(answered_ms: int, ended_ms: int, elapsed_seconds: float | None) -> Talk:
+    """Talk between two wall-clock stamps, truncated as Asterisk's own `billsec`.
+
+    `elapsed_seconds` is the call plane's own monotonic time since the call was
+    authorized (None if it does not know it): talk is never below 0 nor above
+    it, and the flag is raised where they differ by more than 2 s (DESIGN §5).
+    """
+    stamped_seconds = (ended_ms - answered_ms) // 1000
+    seconds = max(0, stamped_seconds)
+    if elapsed_seconds is not None and seconds > elapsed_seconds + CLOCK_TOLERANCE_SECONDS:
+        seconds = int(elapsed_seconds)
+    return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)
+
+
+def local_moment(instant_ms: int, zone: ZoneInfo) -> datetime:
+    """The site's wall-clock time of an instant."""
+    return datetime.fromtimestamp(instant_ms // 1000, UTC).astimezone(zone)
+
+
+def local_day(instant_ms: int, zone: ZoneInfo) -> date:
+    """The site's day of an instant."""
+    return local_moment(instant_ms, zone).date()
+
+
+def iso(instant_ms: int | None, zone: ZoneInfo) -> str | None:
+    """ISO 8601 with the zone's offset, to the second; None stays None."""
+    return None if instant_ms is None else local_moment(instant_ms, zone).isoformat()
+
+
+def milliseconds(moment: datetime) -> int:
+    """The instant of an aware datetime."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def parse_moment(text: str, zone: ZoneInfo) -> datetime:
+    """An aware datetime from ISO 8601; without a zone it is site time (DESIGN §6).
+
+    Raises:
+        BadInput: not a date and time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not a time: write it like 2026-03-01T21:59:50") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def parse_stamp_ms(text: str) -> int | None:
+    """Milliseconds of a stamp that the dialplan made (`1795226171.484`); None for an empty one.
+
+    Raises:
+        BadInput: not a stamp.
+    """
+    if not text:
+        return None
+    whole, _, fraction = text.partition(".")
+    digits = whole + fraction[:3].ljust(3, "0")
+    if not digits.isascii() or not digits.isdigit() or len(whole) > 12:
+        raise BadInput(f"{text!r} is not a time stamp of the dialplan")
+    return int(digits)

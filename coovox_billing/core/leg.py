@@ -1,0 +1,55 @@
+"""The record of an outbound leg, as the dialplan writes it: ten fields, separated by `|`.
+
+    device|number|trunk|asked|alone|answered|ended|cause|uniqueid|linkedid
+
+The same text comes as an AGI argument and out of AstDB (asterisk/README.md).
+"""
+
+from dataclasses import dataclass
+
+from coovox_billing.core.clock import parse_stamp_ms
+from coovox_billing.errors import BadInput
+
+FIELDS = 10
+EMERGENCY = "emergency"
+PASSED_ALONE = "passed"
+REFUSED_ALONE = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What the dialplan knows of a leg at its end.
+
+    `answered_ms` is None for a leg that nobody answered. `alone` is empty
+    where the call plane had answered for the call, else why it did not:
+    `emergency`, `passed` or `refused`.
+    """
+
+    device: str
+    number: str
+    trunk: str
+    asked_ms: int
+    alone: str
+    answered_ms: int | None
+    ended_ms: int
+    cause: str
+    uniqueid: str
+    linkedid: str
+
+
+def parse_leg(record: str) -> Leg:
+    """The leg of a record.
+
+    Raises:
+        BadInput: not a record of the dialplan.
+    """
+    fields = record.split("|")
+    if len(fields) != FIELDS:
+        raise BadInput(f"a leg's record has {FIELDS} fields, this one {len(fields)}: {record[:200]!r}")
+    device, number, trunk, asked, alone, answered, ended, cause, uniqueid, linkedid = fields
+    asked_ms, ended_ms = parse_stamp_ms(asked), parse_stamp_ms(ended)
+    if asked_ms is None or ended_ms is None or alone not in ("", EMERGENCY, PASSED_ALONE, REFUSED_ALONE):
+        raise BadInput(f"a leg's record lacks its stamps: {record[:200]!r}")
+    return Leg(
+        device, number, trunk, asked_ms, alone, parse_stamp_ms(answered), ended_ms, cause[:8], uniqueid[:64], linkedid[:64]
+    )

@@ -1,0 +1,73 @@
+"""Money is one integer type: micros, 1/1,000,000 of the currency's unit (DESIGN §3).
+
+This module is the only entrance (`parse_amount`, `parse_price`), the only exit
+(`format_amount`, `format_price`) and the only rounding (`round_to_ledger`).
+"""
+
+import re
+
+from coovox_billing.errors import BadInput
+
+MICROS_PER_UNIT = 1_000_000
+LEDGER_STEP_MICROS = 100
+MAX_MICROS = 1_000_000_000 * MICROS_PER_UNIT
+
+_DECIMAL = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
+
+
+def parse_price(text: str) -> int:
+    """Micros of a price per unit: up to six decimals, not negative.
+
+    Raises:
+        BadInput: not a plain decimal, negative, or over a billion.
+    """
+    micros = _parse_micros(text)
+    if micros < 0:
+        raise BadInput(f"{text.strip()!r} is negative: a price is 0 or more")
+    return micros
+
+
+def parse_amount(text: str) -> int:
+    """Micros of an amount that moves a balance: a whole number of 1/10,000 (DESIGN §3).
+
+    Raises:
+        BadInput: not a plain decimal, over a billion, or finer than four decimals.
+    """
+    micros = _parse_micros(text)
+    if micros % LEDGER_STEP_MICROS:
+        raise BadInput(f"{text.strip()!r} has more than four decimals: amounts go down to 0.0001")
+    return micros
+
+
+def _parse_micros(text: str) -> int:
+    match = _DECIMAL.fullmatch(text.strip())
+    if match is None:
+        raise BadInput(f"{text.strip()!r} is not an amount: write digits and a point, like 12.50")
+    sign, whole, fraction = match.groups()
+    micros = int(whole) * MICROS_PER_UNIT + int((fraction or "").ljust(6, "0"))
+    if micros > MAX_MICROS:
+        raise BadInput(f"{text.strip()!r} is too large: the most is 1000000000")
+    return -micros if sign == "-" else micros
+
+
+def round_to_ledger(micros: int) -> int:
+    """The nearest whole number of 1/10,000, half up: the one rounding of a call's cost."""
+    return (micros + LEDGER_STEP_MICROS // 2) // LEDGER_STEP_MICROS * LEDGER_STEP_MICROS
+
+
+def format_amount(micros: int) -> str:
+    """A balance, cost or recharge with the guide's four decimals: `"0.1800"`."""
+    return _format(round_to_ledger(micros) // LEDGER_STEP_MICROS, 4)
+
+
+def format_price(micros: int) -> str:
+    """A price with four decimals, or six where it needs them: `"0.0200"`, `"0.001234"`."""
+    if micros % LEDGER_STEP_MICROS:
+        return _format(micros, 6)
+    return _format(micros // LEDGER_STEP_MICROS, 4)
+
+
+def _format(steps: int, places: int) -> str:
+    whole, fraction = divmod(abs(steps), 10**places)
+    sign = "-" if steps < 0 else ""
+    return f"{sign}{whole}.{fraction:0{places}d}"

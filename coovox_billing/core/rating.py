@@ -1,0 +1,56 @@
+"""What a call costs by a rate, and how long a sum lasts (DESIGN §4).
+
+    cost = initial cost + ceil(max(0, talk - initial time) / unit) * rate
+
+A started unit counts as a whole one, no talk costs nothing, and the cost is
+rounded once, at the end. Affordable time uses the same rounded cost.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from coovox_billing.core.money import round_to_ledger
+from coovox_billing.core.tariff import Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a finished call takes from its account, in micros."""
+
+    cost_micros: int
+    charged_micros: int
+    uncollected_micros: int
+
+
+def units(rate: Rate, talk_seconds: int) -> int:
+    """Billing units started after the initial time."""
+    return -(-max(0, talk_seconds - rate.initial_seconds) // rate.unit_seconds)
+
+
+def cost_micros(rate: Rate, talk_seconds: int) -> int:
+    """The cost of a call, a whole number of 1/10,000, in micros."""
+    if talk_seconds <= 0:
+        return 0
+    return round_to_ledger(rate.initial_cost_micros + units(rate, talk_seconds) * rate.rate_micros)
+
+
+def affordable_seconds(rate: Rate, available_micros: int, longest_seconds: int) -> int:
+    """The longest talk whose cost fits into `available_micros`, at most `longest_seconds`; 0 if none does.
+
+    A rate that costs nothing affords the longest call, whatever is available.
+    """
+    if rate.is_free:
+        return longest_seconds
+    if available_micros < 0:
+        return 0
+    return bisect_right(range(1, longest_seconds + 1), available_micros, key=lambda s: cost_micros(rate, s))
+
+
+def charge(cost: int, hold_micros: int, available_micros: int) -> Charge:
+    """`min(cost, its hold + available)`, so that no balance goes below -credit; the rest is uncollected.
+
+    `available_micros` is what is free beside the call's own hold. It is negative
+    where the credit was lowered during the call.
+    """
+    charged = max(0, min(cost, hold_micros + available_micros))
+    return Charge(cost, charged, cost - charged)

@@ -1,0 +1,154 @@
+"""The table of site settings: what they are, their default and why they exist (DESIGN §6).
+
+They live in the database and are edited with `setting set` or by page. The
+file settings (listeners, data directory) are `config`'s.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from coovox_billing.errors import BadInput, NotFound
+
+DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSetting:
+    """One setting: its stored and shown form is text, `check` returns it tidied or raises BadInput."""
+
+    name: str
+    default: str
+    why: str
+    check: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The settings of a site, parsed."""
+
+    currency: str
+    time_zone: ZoneInfo
+    plus_prefix: str
+    emergency_numbers: frozenset[str]
+    when_no_rate: str
+    when_billing_is_down: str
+    calls_without_payer: str
+    longest_call_seconds: int
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in choices:
+            raise BadInput(f"{text!r} is not possible: choose {' or '.join(choices)}")
+        return text
+
+    return check
+
+
+def _seconds(text: str) -> str:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 86_400:
+        raise BadInput(f"{text!r} is not a number of seconds from 1 to 86400")
+    return str(int(text))
+
+
+def _zone(text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, ValueError, OSError):
+        raise BadInput(f"{text!r} is not a time zone: write a name like Europe/Madrid or UTC") from None
+
+
+def _dial_digits(text: str) -> str:
+    if not text.isascii() or not text.isdigit() or len(text) > 8:
+        raise BadInput(f"{text!r} is not a dial prefix: write up to 8 digits, like 00")
+    return text
+
+
+def _numbers(text: str) -> str:
+    numbers = text.replace(",", " ").split()
+    wrong = next((n for n in numbers if not n.isascii() or not n.isdigit() or len(n) > 16), None)
+    if wrong is not None:
+        raise BadInput(f"{wrong!r} is not an emergency number: write digits, separated by spaces")
+    if not numbers:
+        raise BadInput("the list of emergency numbers cannot be empty: write at least one, like 112")
+    return " ".join(dict.fromkeys(numbers))
+
+
+def _payer_policy(text: str) -> str:
+    if text in ("pass", "refuse") or (text.isascii() and text.isalnum() and any(map(str.isdigit, text))):
+        return text
+    raise BadInput(f"{text!r} is not possible: write pass, refuse, or the number of the extension that pays")
+
+
+SITE_SETTINGS = (
+    SiteSetting(
+        "currency",
+        "USD",
+        "What amounts are in: USD, CNY, EUR, GBP, or Other.",
+        _one_of("USD", "CNY", "EUR", "GBP", "Other"),
+    ),
+    SiteSetting(
+        "time_zone",
+        "",
+        "Days, rate windows and shown times are in this zone; set to the machine's own when the database is made.",
+        _zone,
+    ),
+    SiteSetting("plus_prefix", "00", "What a + at the beginning of a dialed number stands for.", _dial_digits),
+    SiteSetting(
+        "emergency_numbers",
+        DEFAULT_EMERGENCY_NUMBERS,
+        "Exact dialed numbers that always pass, free and unlimited; with and without the dial rule's prefix.",
+        _numbers,
+    ),
+    SiteSetting(
+        "when_no_rate",
+        "refuse",
+        "What happens to a billed call that no rate matches; allow lets it pass unbilled, an invitation to dial "
+        "what nobody priced.",
+        _one_of("refuse", "allow"),
+    ),
+    SiteSetting(
+        "when_billing_is_down",
+        "refuse",
+        "What Asterisk does with a billed extension's call while billing does not answer; allow is without limit.",
+        _one_of("refuse", "allow"),
+    ),
+    SiteSetting(
+        "calls_without_payer",
+        "pass",
+        "What happens to an outbound call that no extension caused: pass unbilled, refuse, or the extension that pays.",
+        _payer_policy,
+    ),
+    SiteSetting(
+        "longest_call_seconds", "14400", "No billed call is promised more talk than this, whatever the balance.", _seconds
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SITE_SETTINGS}
+
+
+def site_setting(name: str) -> SiteSetting:
+    """The setting of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if name not in _BY_NAME:
+        raise NotFound(f"there is no setting {name!r}: `setting list` shows them all")
+    return _BY_NAME[name]
+
+
+def parse_site(values: dict[str, str]) -> Site:
+    """The parsed settings; one that is not in `values` has its default."""
+    text = {setting.name: values.get(setting.name, setting.default) for setting in SITE_SETTINGS}
+    return Site(
+        currency=text["currency"],
+        time_zone=ZoneInfo(text["time_zone"] or "UTC"),
+        plus_prefix=text["plus_prefix"],
+        emergency_numbers=frozenset(text["emergency_numbers"].split()),
+        when_no_rate=text["when_no_rate"],
+        when_billing_is_down=text["when_billing_is_down"],
+        calls_without_payer=text["calls_without_payer"],
+        longest_call_seconds=int(text["longest_call_seconds"]),
+    )

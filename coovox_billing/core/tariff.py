@@ -1,0 +1,132 @@
+"""Which rate prices a call, and why the others lost (DESIGN §4, guide "Rate").
+
+Pure choice among rates. Finding the candidates by prefix is the store's work,
+what a chosen rate costs is `rating`'s.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, time
+
+SECONDS_PER_DAY = 86_400
+ALL_DAYS = frozenset(range(1, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One rule of the guide's *Rate* page.
+
+    Prices are in micros, times in whole seconds, `days` are ISO weekdays
+    (1 = Monday) on which the window opens, `extensions` is None for all.
+    """
+
+    id: int
+    prefix: str
+    number_length: int
+    initial_cost_micros: int
+    initial_seconds: int
+    rate_micros: int
+    unit_seconds: int
+    start_time: time = time(0, 0, 0)
+    end_time: time = time(23, 59, 59)
+    days: frozenset[int] = ALL_DAYS
+    extensions: frozenset[str] | None = None
+    active: bool = True
+    remark: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no call by this rate ever costs anything."""
+        return self.initial_cost_micros == 0 and self.rate_micros == 0
+
+    @property
+    def open_seconds_per_week(self) -> int:
+        """Seconds of a week of wall-clock time in which the rate applies."""
+        span = _second_of_day(self.end_time) - _second_of_day(self.start_time)
+        return (span % SECONDS_PER_DAY + 1) * len(self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The winning rate (None if nothing matched) and every other with the reason it lost."""
+
+    rate: Rate | None
+    lost: tuple[tuple[Rate, str], ...]
+
+
+def choose(rates: Iterable[Rate], extension: str, number: str, moment: datetime) -> Choice:
+    """The rate that prices a call dialed at `moment` (local wall-clock time of the site).
+
+    Order of precedence (DESIGN §4): longest prefix; an exact length before 0;
+    a list of extensions before all; fewer open seconds per week; the older rate.
+    """
+    candidates = []
+    lost = []
+    for rate in rates:
+        obstacle = _obstacle(rate, extension, number, moment)
+        if obstacle is None:
+            candidates.append(rate)
+        else:
+            lost.append((rate, obstacle))
+    candidates.sort(key=_precedence)
+    winner = candidates[0] if candidates else None
+    beaten = [(rate, _why_beaten(candidates[0], rate)) for rate in candidates[1:]]
+    return Choice(winner, tuple(beaten + sorted(lost, key=lambda pair: _precedence(pair[0]))))
+
+
+def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> str | None:
+    if not number.startswith(rate.prefix):
+        return f"its prefix {rate.prefix} does not begin the number"
+    if not rate.active:
+        return "it is not active"
+    if rate.number_length not in (0, len(number)):
+        return f"it is for numbers of {rate.number_length} digits, this one has {len(number)}"
+    if rate.extensions is not None and extension not in rate.extensions:
+        return f"it does not apply to extension {extension}"
+    if not is_open(rate, moment):
+        return f"it is not open on {moment:%A} at {moment:%H:%M:%S}"
+    return None
+
+
+def is_open(rate: Rate, moment: datetime) -> bool:
+    """Whether the rate's window contains the moment.
+
+    The end is inclusive to the end of its second. A start after the end
+    crosses midnight, and the day is the day the window opened.
+    """
+    clock = moment.time().replace(microsecond=0, tzinfo=None)
+    today = moment.isoweekday()
+    if rate.start_time <= rate.end_time:
+        return today in rate.days and rate.start_time <= clock <= rate.end_time
+    if clock >= rate.start_time:
+        return today in rate.days
+    yesterday = (today - 2) % 7 + 1
+    return clock <= rate.end_time and yesterday in rate.days
+
+
+def _precedence(rate: Rate) -> tuple[int, bool, bool, int, int]:
+    return (
+        -len(rate.prefix),
+        rate.number_length == 0,
+        rate.extensions is None,
+        rate.open_seconds_per_week,
+        rate.id,
+    )
+
+
+_BEATEN_BY = (
+    "its prefix is shorter",
+    "it takes any length, the winner this exact length",
+    "it is for all extensions, the winner for a list",
+    "it is open more hours per week",
+    "it is newer",
+)
+
+
+def _why_beaten(winner: Rate, rate: Rate) -> str:
+    pairs = zip(_precedence(winner), _precedence(rate), _BEATEN_BY, strict=True)
+    return next(reason for won, beaten, reason in pairs if won != beaten)
+
+
+def _second_of_day(clock: time) -> int:
+    return clock.hour * 3600 + clock.minute * 60 + clock.second

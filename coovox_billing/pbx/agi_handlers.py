@@ -1,0 +1,238 @@
+"""What the call plane does on each AGI path: `/authorize`, `/settle`, `/end`.
+
+Turns AGI arguments into jobs for `services.calls`, keeps the deadlines that
+the dialplan counts on, and carries AstDB both ways: what the dialplan must
+know when it is alone, and what it left while it was.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import TypeVar
+
+from coovox_billing.core.leg import Leg, parse_leg
+from coovox_billing.core.payer import Origin
+from coovox_billing.errors import BadInput, BillingError
+from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed, quoted
+from coovox_billing.pbx.agi_server import Handler, Session
+from coovox_billing.services import calls
+from coovox_billing.services.calls import Answer, Question
+from coovox_billing.store import reads
+from coovox_billing.store.database import Database
+
+T = TypeVar("T")
+
+AUTHORIZE_SECONDS = 2.0
+SETTLE_SECONDS = 0.15
+END_SECONDS = 1.0
+MIRROR_ROWS_PER_SESSION = 500
+LEFTOVERS_PER_SESSION = 50
+EMERGENCY_RECORD_TRIES = 5
+EMERGENCY_RECORD_PAUSE_SECONDS = 0.05
+MAX_WATCHED_CALLS = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    answer: Answer
+    mirror: str
+
+
+class AgiHandlers:
+    """The handlers of one call plane. `now_ms` is the wall clock, ms since 1970 in UTC."""
+
+    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._asked_at: dict[str, float] = {}
+
+    def by_path(self) -> dict[str, Handler]:
+        """The paths, as the dialplan names them."""
+        return {"authorize": self.authorize, "settle": self.settle, "end": self.end}
+
+    async def authorize(self, session: Session, arguments: Mapping[str, str]) -> None:
+        """May this call be made, and for how long. Answers within 2 s, or says that billing is down."""
+        decided = None
+        try:
+            decided = await self._decide(_question(arguments), session.opened + AUTHORIZE_SECONDS)
+        except BillingError as error:
+            log.warning("authorize: %s", error)
+        except Exception:
+            log.exception("authorize failed")
+        await session.set_variables(_variables_of(decided and decided.answer))
+        if decided is not None and arguments["mirror"] != decided.mirror:
+            await self._send_mirror(session, arguments["mirror"], decided.mirror)
+
+    async def settle(self, session: Session, arguments: Mapping[str, str]) -> None:
+        """The trunk's leg ended. Says so only once it is on disk; after 150 ms the trunk's BYE is more urgent."""
+        call_id = _call_id(arguments)
+        done = self._submit_settle(call_id, parse_leg(arguments["record"]))
+        if await _is_done_within(done, session.opened + SETTLE_SECONDS):
+            await session.set_variables({dialplan.SETTLED: "1"})
+
+    async def end(self, session: Session, arguments: Mapping[str, str]) -> None:
+        """The caller's side ended. Frees what is held, then takes over what the dialplan left in AstDB."""
+        call_id = _call_id(arguments)
+        leg = parse_leg(arguments["record"])
+        talked = bool(arguments.get("talked"))
+        if not talked and not leg.alone:
+            self._asked_at.pop(call_id, None)
+            done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
+            if await _is_done_within(done, session.opened + END_SECONDS):
+                await session.set_variables({dialplan.ENDED: "1"})
+        if talked and leg.alone:
+            await self._await_record(session, call_id)
+        if leg.alone or arguments.get("left"):
+            await self._collect(session)
+
+    async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
+        now_ms = self._now_ms()
+        done = self._database.submit(
+            lambda connection: _Decided(calls.authorize(connection, question, now_ms), _mirror_marker(connection)), deadline
+        )
+        if await _is_done_within(done, deadline):
+            self._watch(question.call_id)
+            return done.result()
+        done.add_done_callback(lambda late: self._withdraw(late, question.call_id))
+        return None
+
+    def _watch(self, call_id: str) -> None:
+        if len(self._asked_at) >= MAX_WATCHED_CALLS:
+            self._asked_at.pop(next(iter(self._asked_at)))
+        self._asked_at.setdefault(call_id, time.monotonic())
+
+    def _withdraw(self, late: "Future[_Decided]", call_id: str) -> None:
+        if late.exception() is None:
+            now_ms = self._now_ms()
+            self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
+
+    def _submit_settle(self, call_id: str, leg: Leg) -> "Future[None]":
+        asked_at = self._asked_at.pop(call_id, None)
+        elapsed_seconds = None if asked_at is None or leg.alone else time.monotonic() - asked_at
+        now_ms = self._now_ms()
+        return self._database.submit(
+            lambda connection: calls.settle(connection, call_id, leg, elapsed_seconds, now_ms)
+        )
+
+    async def _send_mirror(self, session: Session, known: str, ours: str) -> None:
+        """Bring AstDB up to date. Both markers are `DATABASE-ID:REVISION`; a foreign or missing one means all anew."""
+        identity, _, newest = ours.partition(":")
+        known_identity, _, revision = known.partition(":")
+        since = int(revision) if known_identity == identity and revision.isdigit() else 0
+        if since == 0:
+            for key in (dialplan.PAYER, dialplan.EMERGENCY):
+                await session.command(f"DATABASE DELTREE {dialplan.FAMILY} {key}")
+        rows = await asyncio.wrap_future(
+            self._database.submit(lambda connection: reads.mirror_since(connection, since, MIRROR_ROWS_PER_SESSION))
+        )
+        for row in rows:
+            await _put(session, row["key"], row["value"])
+        reached = rows[-1]["revision"] if rows else int(newest)
+        await _put(session, dialplan.MIRROR, f"{identity}:{reached}")
+        await _put(session, dialplan.COMPLETE, "1" if reached >= int(newest) else "")
+
+    async def _await_record(self, session: Session, call_id: str) -> None:
+        """An emergency call's trunk leg writes its record itself, maybe a moment after the caller hung up."""
+        for _ in range(EMERGENCY_RECORD_TRIES):
+            if any(key.startswith(f"{call_id}.") for key in await _left_keys(session)):
+                return
+            await asyncio.sleep(EMERGENCY_RECORD_PAUSE_SECONDS)
+
+    async def _collect(self, session: Session) -> None:
+        await _put(session, dialplan.LEFTOVERS, "")
+        keys = await _left_keys(session)
+        for key in keys[:LEFTOVERS_PER_SESSION]:
+            if not await self._take_over(session, key):
+                await _put(session, dialplan.LEFTOVERS, "1")
+        if len(keys) > LEFTOVERS_PER_SESSION:
+            await _put(session, dialplan.LEFTOVERS, "1")
+
+    async def _take_over(self, session: Session, key: str) -> bool:
+        """Book one record that the dialplan left; it is deleted from AstDB only after the commit."""
+        name = f"{dialplan.LEFT}/{key}"
+        record = (await session.command(f"DATABASE GET {dialplan.FAMILY} {quoted(name)}")).value
+        call_id = key.partition(".")[0]
+        try:
+            leg = parse_leg(record)
+        except BadInput as error:
+            log.error("AstDB %s/%s is no record and is left there: %s", dialplan.FAMILY, name, error)
+            return True
+        if leg.answered_ms is None:
+            done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
+        else:
+            done = self._submit_settle(call_id, leg)
+        if not await _is_done_within(done, time.monotonic() + END_SECONDS):
+            return False
+        await session.command(f"DATABASE DEL {dialplan.FAMILY} {quoted(name)}")
+        return True
+
+
+def _question(arguments: Mapping[str, str]) -> Question:
+    missing = [name for name in dialplan.AUTHORIZE_ARGUMENTS if name not in arguments]
+    if missing:
+        raise Malformed(f"the dialplan did not send {', '.join(missing)}: run `coovox-billing pbx install` again")
+    origin = Origin(
+        channel=arguments["channel"],
+        trusted_payer=arguments["payer"],
+        transferer_channel=arguments["transferer"],
+        forwarder_channel=arguments["forwarder"],
+        inherited_channel=arguments["origin"],
+    )
+    return Question(
+        call_id=_call_id(arguments),
+        number_dialed=arguments["number"],
+        trunk=arguments["trunk"],
+        dial_string=arguments["dial"],
+        dial_options=arguments["options"],
+        origin=origin,
+        uniqueid=arguments["uniqueid"],
+        linkedid=arguments["linkedid"],
+    )
+
+
+def _call_id(arguments: Mapping[str, str]) -> str:
+    call_id = arguments.get("id", "")
+    if not call_id.isalnum() or len(call_id) > MAX_CALL_ID_LENGTH:
+        raise Malformed(f"{call_id[:80]!r} is not a call's id")
+    return call_id
+
+
+def _variables_of(answer: Answer | None) -> dict[str, str]:
+    if answer is None:
+        return {dialplan.VERDICT: dialplan.DOWN, dialplan.REASON: "billing-down", dialplan.LIMIT: "0"}
+    verdict = dialplan.PASS if answer.passes else dialplan.REFUSED
+    return {dialplan.VERDICT: verdict, dialplan.REASON: answer.reason, dialplan.LIMIT: str(answer.limit_seconds or 0)}
+
+
+async def _is_done_within(done: "Future[T]", deadline: float) -> bool:
+    """Whether a write was committed in time. One that failed raises; one still under way goes on."""
+    waiting = asyncio.wrap_future(done)
+    waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
+    finished, _ = await asyncio.wait({waiting}, timeout=max(0.0, deadline - time.monotonic()))
+    if finished:
+        waiting.result()
+    return bool(finished)
+
+
+def _mirror_marker(connection: Connection) -> str:
+    return f"{reads.database_id(connection)}:{reads.mirror_revision(connection)}"
+
+
+async def _put(session: Session, key: str, value: str) -> None:
+    """Store a value in AstDB; an empty one is deleted."""
+    if value:
+        await session.command(f"DATABASE PUT {dialplan.FAMILY} {quoted(key)} {quoted(value)}")
+    else:
+        await session.command(f"DATABASE DEL {dialplan.FAMILY} {quoted(key)}")
+
+
+async def _left_keys(session: Session) -> list[str]:
+    reply = await session.command(f"GET FULL VARIABLE ${{DB_KEYS({dialplan.FAMILY}/{dialplan.LEFT})}}")
+    return [key for key in reply.value.split(",") if key]

@@ -1,0 +1,190 @@
+"""The FastAGI server: one session per question, every peer bounded.
+
+A session has a few seconds in all; one that is slow, silent or talks nonsense
+is closed and holds up nobody else. What a path does is `agi_handlers`'.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from coovox_billing.errors import BillingError, SetupError
+from coovox_billing.pbx.agi_protocol import (
+    LineReader,
+    Malformed,
+    Reply,
+    ReplyParser,
+    Request,
+    RequestParser,
+    set_variables,
+)
+
+MAX_SESSIONS = 1_000
+REQUEST_SECONDS = 2.0
+SESSION_SECONDS = 10.0
+LISTEN_BACKLOG = 512
+
+Handler = Callable[["Session", Mapping[str, str]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+class PeerGone(BillingError):
+    """Asterisk closed the session before it was over: the caller hung up, or the guard ran out."""
+
+
+class Session(asyncio.Protocol):
+    """One FastAGI connection."""
+
+    def __init__(self, server: "AgiServer") -> None:
+        self.opened = time.monotonic()
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._lines = LineReader()
+        self._request = RequestParser()
+        self._replies = ReplyParser()
+        self._answered: asyncio.Future[Reply] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def command(self, text: str) -> Reply:
+        """Send a command, wait for Asterisk's reply.
+
+        Raises:
+            PeerGone: the session ended first.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise PeerGone("the session is closed")
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(text.encode() + b"\n")
+        return await self._answered
+
+    async def set_variables(self, values: dict[str, str]) -> None:
+        """Set channel variables in one exchange."""
+        await self.command(set_variables(values))
+
+    def close(self) -> None:
+        """End the session."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        if not self._server.admit(self):
+            log.warning("more than %d AGI sessions at once: one is turned away", MAX_SESSIONS)
+            transport.close()
+            return
+        self._timer = asyncio.get_running_loop().call_later(REQUEST_SECONDS, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for line in self._lines.feed(data):
+                self._take(line)
+        except Malformed as error:
+            log.warning("an AGI peer is malformed: %s", error)
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.dismiss(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(PeerGone("Asterisk closed the session"))
+
+    def _take(self, line: str) -> None:
+        if self._task is None:
+            request = self._request.feed(line)
+            if request is not None:
+                self._start(request)
+            return
+        reply = self._replies.feed(line)
+        if reply is None:
+            return
+        if self._answered is None or self._answered.done():
+            raise Malformed("a reply to no command")
+        self._answered.set_result(reply)
+
+    def _start(self, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(SESSION_SECONDS, self._give_up)
+        self._task = loop.create_task(self._run(request))
+
+    async def _run(self, request: Request) -> None:
+        try:
+            handler = self._server.handler(request.path)
+            await handler(self, request.arguments)
+        except PeerGone:
+            log.debug("%s: Asterisk left before the end", request.path)
+        except BillingError as error:
+            log.warning("%s: %s", request.path, error)
+        except Exception:
+            log.exception("%s failed", request.path)
+        finally:
+            self.close()
+
+    def _give_up(self) -> None:
+        log.warning("an AGI session was too slow and is closed")
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class AgiServer:
+    """Listens for Asterisk's questions and hands each to the handler of its path."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+        self._sessions: set[Session] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen.
+
+        Raises:
+            SetupError: the address cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: Session(self), host, port, backlog=LISTEN_BACKLOG)
+        except OSError as error:
+            raise SetupError(
+                f"cannot listen for Asterisk on {host}:{port}: {error.strerror}; "
+                "stop what uses the port, or set COOVOX_AGI_LISTEN"
+            ) from None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None  # noqa: S101
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening and end the sessions."""
+        if self._server is not None:
+            self._server.close()
+        for session in tuple(self._sessions):
+            session.close()
+
+    def handler(self, path: str) -> Handler:
+        """The handler of a path.
+
+        Raises:
+            Malformed: there is none.
+        """
+        if path not in self._handlers:
+            raise Malformed(f"there is no AGI path /{path[:80]}")
+        return self._handlers[path]
+
+    def admit(self, session: Session) -> bool:
+        """Whether there is room for one more session; counts it."""
+        if len(self._sessions) >= MAX_SESSIONS:
+            return False
+        self._sessions.add(session)
+        return True
+
+    def dismiss(self, session: Session) -> None:
+        """The session is over."""
+        self._sessions.discard(session)

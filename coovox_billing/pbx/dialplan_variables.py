@@ -1,0 +1,36 @@
+"""Every name that the dialplan and the call plane share, in one place.
+
+The other side is `asterisk/extensions_coovox_billing.conf`; a test holds the
+two together. What each means is in `asterisk/README.md`.
+"""
+
+# Set on the caller's channel by `/authorize`.
+VERDICT = "COOVOX_VERDICT"
+REASON = "COOVOX_REASON"
+LIMIT = "COOVOX_LIMIT"
+
+# Set when a change is on disk: by `/settle` on the trunk's channel, by `/end` on the caller's.
+SETTLED = "COOVOX_SETTLED"
+ENDED = "COOVOX_ENDED"
+
+# The values of VERDICT.
+PASS = "pass"  # noqa: S105
+REFUSED = "refused"
+DOWN = "down"
+
+# AstDB: what the dialplan knows when it is alone, and what it leaves for the call plane.
+FAMILY = "coovox_billing"
+MIRROR = "mirror"
+COMPLETE = "complete"
+PAYER = "payer"
+EMERGENCY = "emergency"
+LEFT = "left"
+LEFTOVERS = "leftovers"
+
+# The arguments of the AGI paths, by name.
+AUTHORIZE_ARGUMENTS = (
+    "id", "number", "trunk", "channel", "payer", "transferer", "forwarder", "origin", "uniqueid", "linkedid",
+    "mirror", "dial", "options",
+)  # fmt: skip
+SETTLE_ARGUMENTS = ("id", "record")
+END_ARGUMENTS = ("id", "record", "talked", "left")

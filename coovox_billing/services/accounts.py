@@ -1,0 +1,176 @@
+"""Extensions and their money: who has an account, what may be changed, recharges.
+
+Each function is a job for `Database.write`: it takes the writer's connection.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coovox_billing.core.money import MAX_MICROS, format_amount
+from coovox_billing.core.payer import Payer, extension_of
+from coovox_billing.errors import BadInput, NotFound, Refused
+from coovox_billing.store import reads, writes
+
+_EXTENSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}", re.ASCII)
+_DEVICE = re.compile(r"[A-Za-z0-9]{1,16}/[0-9A-Za-z_./@+-]{1,80}", re.ASCII)
+MAX_NAME_LENGTH = 80
+PAYMENT_TYPES = ("prepaid", "postpaid")
+STATUSES = ("locked", "unlocked")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who makes a change, from where (`terminal`, an address), and when (ms since 1970, UTC)."""
+
+    name: str
+    origin: str
+    now_ms: int
+
+
+def check_extension(extension: str) -> str:
+    """The extension's number.
+
+    Raises:
+        BadInput: it could not be dialed or listed.
+    """
+    if not _EXTENSION.fullmatch(extension):
+        raise BadInput(f"{extension!r} is not an extension: write its number, like 100")
+    return extension
+
+
+def add(connection: sqlite3.Connection, extension: str, name: str, person: Person) -> None:
+    """Open an account: not billed, prepaid, unlocked, empty.
+
+    Raises:
+        BadInput: not an extension, or a name too long.
+        Refused: it already has an account.
+    """
+    check_extension(extension)
+    _check_name(name)
+    if reads.account_by_extension(connection, extension) is not None:
+        raise Refused(f"extension {extension} is there already: change it with `extension set {extension}`")
+    _open(connection, extension, name, person.now_ms)
+    _record(connection, person, f"extension {extension}", {}, {"name": name})
+
+
+def change(connection: sqlite3.Connection, extension: str, changes: Mapping[str, object], person: Person) -> None:
+    """Change properties: any of name, billing, credit_micros, status, payment_type, devices (a list).
+
+    A new payment type restarts Total Recharges and nothing else (DESIGN §3).
+
+    Raises:
+        NotFound: no such extension.
+        BadInput: a value that cannot be.
+        Refused: a device that another extension has.
+    """
+    account = find(connection, extension)
+    columns = {key: value for key, value in changes.items() if key != "devices" and value != account[key]}
+    before: dict[str, object] = {key: account[key] for key in columns}
+    _check_name(str(columns.get("name", "")))
+    if columns:
+        writes.update_account(connection, account["id"], **columns)
+    if "devices" in changes:
+        before["devices"] = reads.devices(connection, account["id"])
+        columns["devices"] = _change_devices(connection, account["id"], list(_texts(changes["devices"])))
+    if "payment_type" in columns:
+        reason = f"{account['payment_type']} to {columns['payment_type']}"
+        writes.post(connection, account["id"], "payment-type", 0, person.name, person.now_ms, reason=reason)
+    _mirror(connection, account["id"])
+    if columns:
+        _record(connection, person, f"extension {extension}", before, columns)
+
+
+def recharge(connection: sqlite3.Connection, extension: str, amount_micros: int, person: Person) -> int:
+    """Put money on an extension; returns the balance after, in micros.
+
+    Raises:
+        NotFound: no such extension.
+        BadInput: nothing or less, or more than a balance can hold.
+    """
+    account = find(connection, extension)
+    if amount_micros <= 0:
+        raise BadInput(f"{format_amount(amount_micros)} cannot be recharged: give an amount above 0")
+    if account["balance_micros"] + amount_micros > MAX_MICROS:
+        raise BadInput(f"extension {extension} would have more than {format_amount(MAX_MICROS)}: recharge less")
+    after_micros = writes.post(connection, account["id"], "recharge", amount_micros, person.name, person.now_ms)
+    before, after = {"balance_micros": account["balance_micros"]}, {"balance_micros": after_micros}
+    _record(connection, person, f"extension {extension}", before, after)
+    return after_micros
+
+
+def find(connection: sqlite3.Connection, extension: str) -> sqlite3.Row:
+    """The open account of an extension.
+
+    Raises:
+        NotFound: there is none.
+    """
+    account = reads.account_by_extension(connection, extension)
+    if account is None:
+        raise NotFound(f"there is no extension {extension!r}: `extension list` shows them, `extension add` makes one")
+    return account
+
+
+def account_of_payer(connection: sqlite3.Connection, payer: Payer, now_ms: int) -> sqlite3.Row | None:
+    """The account that pays; None where nobody is known.
+
+    A device belongs to the extension that lists it, else to the extension of
+    its own number. One that nobody knows becomes a new extension, not billed
+    (DESIGN §5).
+    """
+    if payer.device:
+        listed = reads.account_by_device(connection, payer.device)
+        if listed is not None:
+            return listed
+    extension = payer.extension or extension_of(payer.device)
+    if not _EXTENSION.fullmatch(extension):
+        return None
+    known = reads.account_by_extension(connection, extension)
+    return known or reads.account(connection, _open(connection, extension, "", now_ms))
+
+
+def _open(connection: sqlite3.Connection, extension: str, name: str, now_ms: int) -> int:
+    account_id = writes.insert_account(connection, extension, name, now_ms)
+    _mirror(connection, account_id)
+    return account_id
+
+
+def _change_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> list[str]:
+    devices = list(dict.fromkeys(devices))
+    for device in devices:
+        if not _DEVICE.fullmatch(device):
+            raise BadInput(f"{device!r} is not a device: write technology and name, like PJSIP/100")
+        owner = reads.account_by_device(connection, device)
+        if owner is not None and owner["id"] != account_id:
+            raise Refused(f"device {device} belongs to extension {owner['extension']}: take it from there first")
+    for gone in set(reads.devices(connection, account_id)) - set(devices):
+        writes.mirror(connection, f"payer/{gone}", "")
+    writes.replace_devices(connection, account_id, devices)
+    return devices
+
+
+def _mirror(connection: sqlite3.Connection, account_id: int) -> None:
+    """Tell the dialplan what it must know of a payer when it is alone."""
+    account = reads.account(connection, account_id)
+    known = "locked" if account["status"] == "locked" else "billed" if account["billing"] else "free"
+    for payer in (account["extension"], *reads.devices(connection, account_id)):
+        writes.mirror(connection, f"payer/{payer}", known)
+
+
+def _check_name(name: str) -> None:
+    if len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise BadInput(f"a name has up to {MAX_NAME_LENGTH} printable characters")
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _record(
+    connection: sqlite3.Connection, person: Person, what: str, before: Mapping[str, object], after: Mapping[str, object]
+) -> None:
+    writes.record_change(
+        connection, person.now_ms, person.name, person.origin, what, json.dumps(before), json.dumps(after)
+    )

@@ -1,0 +1,347 @@
+"""The life of a call in the database: authorize, settle, give up (DESIGN §5).
+
+Each function is a job for `Database.write` and may be repeated: what was done
+already is not done again. The rules are `core`'s; here they meet the accounts.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coovox_billing.core import clock, decision, dialed_number, leg, payer, rating
+from coovox_billing.core.call import Event, State, is_late, next_state
+from coovox_billing.core.decision import AccountView, Verdict
+from coovox_billing.core.dial_options import bypassing_options
+from coovox_billing.core.leg import Leg
+from coovox_billing.core.money import format_amount
+from coovox_billing.core.payer import Origin
+from coovox_billing.core.site_settings import Site
+from coovox_billing.core.tariff import Rate
+from coovox_billing.errors import BadInput
+from coovox_billing.services import accounts
+from coovox_billing.store import reads, writes
+
+ACTOR = "call"
+
+AccountRow = Mapping[str, Any] | sqlite3.Row
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the dialplan asks before an outbound call."""
+
+    call_id: str
+    number_dialed: str
+    trunk: str
+    dial_string: str
+    dial_options: str
+    origin: Origin
+    uniqueid: str
+    linkedid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the dialplan gets: `limit_seconds` is None for a call without limit."""
+
+    passes: bool
+    reason: str
+    limit_seconds: int | None
+
+
+def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -> Answer:
+    """Decide about a call and hold its money.
+
+    The same question again gets the same answer. A further attempt of an
+    unanswered call is decided anew, on the same row.
+    """
+    known = reads.call(connection, question.call_id)
+    if known is not None and known["state"] != State.RELEASED:
+        return _answer_again(connection, known, question.trunk)
+    site = reads.site(connection)
+    _learn_trunks(connection, question)
+    account, verdict, number = _decide(connection, question, site, now_ms)
+    state = State.ASKED if known is None else State.RELEASED
+    following = next_state(state, Event.HOLD if verdict.passes else Event.REFUSE)
+    columns = _asked_columns(question, account, verdict)
+    if known is None:
+        own_day = clock.local_day(now_ms, site.time_zone).isoformat()
+        writes.insert_call(
+            connection,
+            call_id=question.call_id,
+            state=following,
+            number_dialed=question.number_dialed,
+            number=number,
+            asked_at_ms=now_ms,
+            local_day=own_day,
+            **columns,
+        )
+    else:
+        attempts = known["attempts"] + 1
+        writes.move_call(
+            connection, question.call_id, state, following or state, attempts=attempts, ended_at_ms=None, **columns
+        )
+    if account is not None and verdict.hold_micros:
+        writes.change_hold(connection, account["id"], verdict.hold_micros)
+    return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
+
+
+def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_seconds: float | None, now_ms: int) -> None:
+    """Charge an answered leg: talk from its stamps, price from the call's own rate.
+
+    A call that was thought over, or that the dialplan let pass alone, is
+    settled late. A leg that nobody answered changes nothing here.
+    """
+    if ended.answered_ms is None:
+        return
+    call = reads.call(connection, call_id) or _insert_unasked(connection, call_id, ended)
+    state = State(call["state"])
+    following = next_state(state, Event.SETTLE)
+    if following is None:
+        return
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, elapsed_seconds)
+    price = _price(connection, call)
+    cost = 0 if price.rate is None else rating.cost_micros(price.rate, talk.seconds)
+    charge, balance = _charge(connection, call, cost, now_ms)
+    writes.move_call(
+        connection,
+        call_id,
+        state,
+        following,
+        reason=price.reason,
+        answered_at_ms=ended.answered_ms,
+        ended_at_ms=ended.ended_ms,
+        talk_seconds=talk.seconds,
+        hold_micros=0,
+        cost_micros=charge.cost_micros,
+        uncollected_micros=charge.uncollected_micros,
+        rate=None if price.rate is None else reads.rate_snapshot(price.rate),
+        why=json.dumps(price.why + _why_charged(price.rate, talk.seconds, charge, balance)),
+        settled_late=is_late(state) and ended.alone != leg.EMERGENCY,
+        flags=_flags(call, talk.clock_was_off, ended, charge),
+        hangup_cause=ended.cause,
+        trunk_uniqueid=ended.uniqueid,
+        linkedid=ended.linkedid or call["linkedid"],
+    )
+    writes.add_to_totals(
+        connection, call["local_day"], call["account_id"], call["trunk"], talk.seconds, charge.cost_micros
+    )
+
+
+def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
+    """The caller's side ended without an answer: what was held is free again.
+
+    A call that the dialplan decided alone gets its row here.
+    """
+    call = reads.call(connection, call_id)
+    if call is None:
+        if ended.alone:
+            _insert_alone_unanswered(connection, call_id, ended)
+        return
+    reason = "billing-down" if ended.alone else call["reason"]
+    _release(connection, call, reason, ended_at_ms=ended.ended_ms, hangup_cause=ended.cause)
+
+
+def withdraw(connection: sqlite3.Connection, call_id: str, now_ms: int) -> None:
+    """Free the money of an answer that was ready too late for Asterisk to hear it."""
+    call = reads.call(connection, call_id)
+    if call is not None:
+        _release(connection, call, "billing-down", ended_at_ms=now_ms)
+
+
+def _release(connection: sqlite3.Connection, call: sqlite3.Row, reason: str, **columns: Any) -> None:
+    state = State(call["state"])
+    following = next_state(state, Event.GIVE_UP)
+    if following is None:
+        return
+    writes.move_call(connection, call["call_id"], state, following, reason=reason, hold_micros=0, **columns)
+    if call["hold_micros"]:
+        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
+
+
+def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str) -> Answer:
+    """The end of an earlier attempt may have been lost, so a held call may be dialed over another trunk."""
+    state = State(call["state"])
+    if state is State.HELD:
+        writes.move_call(connection, call["call_id"], state, state, trunk=trunk)
+        return Answer(True, call["reason"], call["limit_seconds"])
+    return Answer(False, call["reason"] if state is State.REFUSED else "call-over", None)
+
+
+def _learn_trunks(connection: sqlite3.Connection, question: Question) -> None:
+    known = reads.trunks(connection)
+    for device in payer.trunks_of(question.dial_string):
+        if device not in known and not _is_somebodys(connection, device):
+            writes.insert_trunk(connection, device, question.trunk)
+
+
+def _is_somebodys(connection: sqlite3.Connection, device: str) -> bool:
+    if reads.account_by_device(connection, device) is not None:
+        return True
+    return reads.account_by_extension(connection, payer.extension_of(device)) is not None
+
+
+def _decide(
+    connection: sqlite3.Connection, question: Question, site: Site, now_ms: int
+) -> tuple[sqlite3.Row | None, Verdict, str]:
+    who = payer.find_payer(question.origin, reads.trunks(connection))
+    account = accounts.account_of_payer(connection, who, now_ms)
+    if account is None and site.calls_without_payer not in ("pass", "refuse"):
+        named = payer.Payer(extension=site.calls_without_payer)
+        account = accounts.account_of_payer(connection, named, now_ms)
+    try:
+        number = dialed_number.normalize(question.number_dialed, site.plus_prefix)
+    except BadInput:
+        return account, Verdict(passes=False, reason="bad-number"), ""
+    verdict = _decide_number(connection, account, number, site, now_ms)
+    if verdict.rate is not None and bypassing_options(question.dial_options):
+        return account, Verdict(passes=False, reason="dial-options", choice=verdict.choice), number
+    return account, verdict, number
+
+
+def _decide_number(
+    connection: sqlite3.Connection, account: AccountRow | None, number: str, site: Site, asked_ms: int
+) -> Verdict:
+    if account is None:
+        return decision.decide_without_account(number, site)
+    view = account_view(account)
+    rates = reads.rates_for(connection, dialed_number.prefixes(number), view.extension) if view.billing else ()
+    return decision.decide(view, number, clock.local_moment(asked_ms, site.time_zone), rates, site)
+
+
+def account_view(account: AccountRow) -> AccountView:
+    """What deciding needs of an account's row."""
+    return AccountView(
+        extension=account["extension"],
+        billing=bool(account["billing"]),
+        locked=account["status"] == "locked",
+        available_micros=account["balance_micros"] + account["credit_micros"] - account["held_micros"],
+    )
+
+
+def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Verdict) -> dict[str, Any]:
+    why = decision.explain_choice(verdict.choice) if verdict.rate or verdict.reason == "no-rate" else []
+    if account is not None and verdict.rate is not None:
+        why.append(
+            f"balance {format_amount(account['balance_micros'])}, credit {format_amount(account['credit_micros'])}, "
+            f"held by other calls {format_amount(account['held_micros'])}: "
+            f"{format_amount(verdict.hold_micros)} held for {verdict.limit_seconds or 0} s"
+        )
+    return {
+        "reason": verdict.reason,
+        "account_id": account["id"] if account else None,
+        "extension": account["extension"] if account else "",
+        "device": payer.device_of(question.origin.channel),
+        "trunk": question.trunk,
+        "hold_micros": verdict.hold_micros,
+        "limit_seconds": verdict.limit_seconds,
+        "rate": reads.rate_snapshot(verdict.rate) if verdict.rate else None,
+        "why": json.dumps(why),
+        "caller_uniqueid": question.uniqueid,
+        "linkedid": question.linkedid,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    rate: Rate | None
+    reason: str
+    why: list[str]
+
+
+def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
+    """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
+    if call["state"] not in (State.ASKED, State.REFUSED):
+        rate = reads.rate_of_snapshot(call["rate"]) if call["rate"] else None
+        return _Price(rate, call["reason"], json.loads(call["why"]))
+    if call["reason"] == leg.EMERGENCY or call["account_id"] is None:
+        return _Price(None, call["reason"], [])
+    account = dict(reads.account(connection, call["account_id"]), status="unlocked")
+    verdict = _decide_number(connection, account, call["number"], reads.site(connection), call["asked_at_ms"])
+    return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice) if account["billing"] else [])
+
+
+def _charge(
+    connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms: int
+) -> tuple[rating.Charge, int | None]:
+    """Take the cost from the account and free the hold; returns the balance after where money moved."""
+    if call["account_id"] is None:
+        return rating.Charge(cost, 0, cost), None
+    available = account_view(reads.account(connection, call["account_id"])).available_micros
+    charge = rating.charge(cost, call["hold_micros"], available)
+    if call["hold_micros"]:
+        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
+    if not charge.charged_micros:
+        return charge, None
+    balance = writes.post(
+        connection, call["account_id"], "call", -charge.charged_micros, ACTOR, now_ms, call_id=call["call_id"]
+    )
+    return charge, balance
+
+
+def _why_charged(
+    rate: Rate | None, talk_seconds: int, charge: rating.Charge, balance: int | None
+) -> list[str]:
+    if rate is None:
+        return []
+    lines = [decision.explain_cost(rate, talk_seconds)]
+    if balance is not None:
+        before = format_amount(balance + charge.charged_micros)
+        lines.append(f"balance {before} before, {format_amount(balance)} after")
+    if charge.uncollected_micros:
+        lines.append(f"{format_amount(charge.uncollected_micros)} could not be collected")
+    return lines
+
+
+def _flags(call: sqlite3.Row, clock_was_off: bool, ended: Leg, charge: rating.Charge) -> str:
+    flags = set(call["flags"].split())
+    if clock_was_off:
+        flags.add("clock")
+    if ended.alone == leg.PASSED_ALONE:
+        flags.add("alone")
+    if charge.uncollected_micros:
+        flags.add("uncollected")
+    return " ".join(sorted(flags))
+
+
+def _insert_unasked(connection: sqlite3.Connection, call_id: str, ended: Leg) -> sqlite3.Row:
+    _insert_alone(connection, call_id, ended, State.ASKED)
+    call = reads.call(connection, call_id)
+    assert call is not None  # noqa: S101  it was inserted just now
+    return call
+
+
+def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
+    state = State.REFUSED if ended.alone == leg.REFUSED_ALONE else State.RELEASED
+    _insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
+
+
+def _insert_alone(
+    connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any
+) -> None:
+    site = reads.site(connection)
+    who = payer.Payer() if ended.device in reads.trunks(connection) else payer.Payer(device=ended.device)
+    account = accounts.account_of_payer(connection, who, ended.asked_ms)
+    try:
+        number = dialed_number.normalize(ended.number, site.plus_prefix)
+    except BadInput:
+        number = ""
+    writes.insert_call(
+        connection,
+        call_id=call_id,
+        state=state,
+        reason=leg.EMERGENCY if ended.alone == leg.EMERGENCY else "billing-down",
+        account_id=account["id"] if account else None,
+        extension=account["extension"] if account else "",
+        device=ended.device,
+        number_dialed=ended.number,
+        number=number,
+        trunk=ended.trunk,
+        asked_at_ms=ended.asked_ms,
+        local_day=clock.local_day(ended.asked_ms, site.time_zone).isoformat(),
+        hangup_cause=ended.cause,
+        linkedid=ended.linkedid,
+        **columns,
+    )

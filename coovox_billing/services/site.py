@@ -1,0 +1,44 @@
+"""The site's own: its first settings, changing one, and what the dialplan must know of them."""
+
+import sqlite3
+from secrets import token_hex
+
+from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, site_setting
+from coovox_billing.services.accounts import Person
+from coovox_billing.store import reads, writes
+
+
+def prepare(connection: sqlite3.Connection, time_zone: str) -> None:
+    """Give a new database its name, the machine's time zone and the first mirror; an old one stays as it is."""
+    if reads.database_id(connection):
+        return
+    writes.set_site_value(connection, "database_id", token_hex(8))
+    writes.set_setting(connection, "time_zone", time_zone)
+    writes.mirror(connection, "policy", site_setting("when_billing_is_down").default)
+    _mirror_emergency(connection, "", DEFAULT_EMERGENCY_NUMBERS)
+
+
+def change_setting(connection: sqlite3.Connection, name: str, text: str, person: Person) -> str:
+    """Store a setting; returns it as stored.
+
+    Raises:
+        NotFound: no such setting.
+        BadInput: a value it cannot have.
+    """
+    setting = site_setting(name)
+    value = setting.check(text.strip())
+    before = reads.setting(connection, name) or setting.default
+    writes.set_setting(connection, name, value)
+    if name == "when_billing_is_down":
+        writes.mirror(connection, "policy", value)
+    if name == "emergency_numbers":
+        _mirror_emergency(connection, before, value)
+    writes.record_change(connection, person.now_ms, person.name, person.origin, f"setting {name}", before, value)
+    return value
+
+
+def _mirror_emergency(connection: sqlite3.Connection, before: str, after: str) -> None:
+    for number in set(before.split()) - set(after.split()):
+        writes.mirror(connection, f"emergency/{number}", "")
+    for number in after.split():
+        writes.mirror(connection, f"emergency/{number}", "1")

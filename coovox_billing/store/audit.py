@@ -1,0 +1,91 @@
+"""Proof that the money is right (DESIGN §3), by recounting it from the ledger and the calls.
+
+Each check is one query that finds what is off; a sound database has none.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+
+TRIGGERS = ("ledger_refuses_update", "ledger_refuses_delete", "ledger_refuses_overwrite")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is off, in a sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    sentence: str
+    query: str
+
+
+_CHECKS = (
+    _Check(
+        "extension {extension}: its balance is {found} micros, its ledger sums to {expected}",
+        """SELECT extension, balance_micros AS found, coalesce(sum(amount_micros), 0) AS expected
+           FROM accounts LEFT JOIN ledger ON account_id = accounts.id
+           GROUP BY accounts.id HAVING balance_micros <> coalesce(sum(amount_micros), 0)""",
+    ),
+    _Check(
+        "extension {extension}: {found} micros are held, its open calls hold {expected}",
+        """SELECT accounts.extension, held_micros AS found, coalesce(sum(hold_micros), 0) AS expected
+           FROM accounts LEFT JOIN calls ON account_id = accounts.id AND state IN ('held', 'talking')
+           GROUP BY accounts.id HAVING held_micros <> coalesce(sum(hold_micros), 0)""",
+    ),
+    _Check(
+        "extension {extension}: ledger entry {found} starts from another balance than entry {expected} left",
+        """SELECT extension, id AS found, previous AS expected FROM (
+               SELECT account_id, ledger.id, balance_before_micros,
+                      lag(ledger.id) OVER own AS previous, lag(balance_after_micros, 1, 0) OVER own AS left_micros
+               FROM ledger WINDOW own AS (PARTITION BY account_id ORDER BY id)
+           ) AS entries JOIN accounts ON accounts.id = account_id WHERE balance_before_micros <> left_micros""",
+    ),
+    _Check(
+        "extension {extension}: call {found} is closed and still holds {expected} micros",
+        """SELECT extension, call_id AS found, hold_micros AS expected FROM calls
+           WHERE hold_micros <> 0 AND state NOT IN ('held', 'talking')""",
+    ),
+    _Check(
+        "extension {extension}: call {found} cost other than its ledger entries and uncollected part, {expected} micros",
+        """SELECT calls.extension, calls.call_id AS found, uncollected_micros - coalesce(sum(amount_micros), 0) AS expected
+           FROM calls LEFT JOIN ledger ON ledger.call_id = calls.call_id
+           GROUP BY calls.id HAVING cost_micros <> uncollected_micros - coalesce(sum(amount_micros), 0)""",
+    ),
+    _Check(
+        "extension {extension}: the totals of {found} differ from its calls ({expected})",
+        """SELECT accounts.extension, day AS found, sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros'
+               AS expected
+           FROM (SELECT day, account_id, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_extension_totals
+                 UNION ALL
+                 SELECT local_day, account_id, -1, -talk_seconds, -cost_micros FROM calls
+                 WHERE state = 'settled' AND account_id IS NOT NULL) AS both_sides
+           JOIN accounts ON accounts.id = account_id
+           GROUP BY day, account_id HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",
+    ),
+    _Check(
+        "trunk {extension}: the totals of {found} differ from its calls ({expected})",
+        """SELECT trunk AS extension, day AS found, sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros'
+               AS expected
+           FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_trunk_totals
+                 UNION ALL
+                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros FROM calls WHERE state = 'settled') AS both_sides
+           GROUP BY day, trunk HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",
+    ),
+)
+
+
+def audit(connection: sqlite3.Connection) -> list[Finding]:
+    """Everything that is off, the first account first; empty for a sound database."""
+    findings = [Finding(message) for message in _missing_triggers(connection)]
+    for check in _CHECKS:
+        findings += [Finding(check.sentence.format(**dict(row))) for row in connection.execute(check.query)]
+    return findings
+
+
+def _missing_triggers(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+    present = {row["name"] for row in rows}
+    return [f"the ledger's guard {name} is gone: restore a backup" for name in TRIGGERS if name not in present]

@@ -1,0 +1,134 @@
+"""Reading inside a write: what deciding about a call needs, as plain SQL on the writer's connection."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import time
+from typing import Any
+
+from coovox_billing.core.site_settings import Site, parse_site
+from coovox_billing.core.tariff import Rate
+
+
+def site(connection: sqlite3.Connection) -> Site:
+    """The site's settings, parsed."""
+    return parse_site(dict(connection.execute("SELECT name, value FROM settings").fetchall()))
+
+
+def setting(connection: sqlite3.Connection, name: str) -> str | None:
+    """A setting's stored text, None where it has its default."""
+    row = connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return row["value"] if row else None
+
+
+def account_by_extension(connection: sqlite3.Connection, extension: str) -> sqlite3.Row | None:
+    """The open account of an extension."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM accounts WHERE extension = ? AND closed_at_ms IS NULL", (extension,)
+    ).fetchone()
+    return row
+
+
+def account_by_device(connection: sqlite3.Connection, device: str) -> sqlite3.Row | None:
+    """The open account that lists a device."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT accounts.* FROM devices JOIN accounts ON accounts.id = devices.account_id "
+        "WHERE device = ? AND closed_at_ms IS NULL",
+        (device,),
+    ).fetchone()
+    return row
+
+
+def account(connection: sqlite3.Connection, account_id: int) -> sqlite3.Row:
+    """The account of an id."""
+    row: sqlite3.Row = connection.execute("SELECT * FROM accounts WHERE id = ?", (account_id,)).fetchone()
+    return row
+
+
+def devices(connection: sqlite3.Connection, account_id: int) -> list[str]:
+    """The devices that an account lists, in order."""
+    rows = connection.execute("SELECT device FROM devices WHERE account_id = ? ORDER BY device", (account_id,))
+    return [row["device"] for row in rows]
+
+
+def trunks(connection: sqlite3.Connection) -> frozenset[str]:
+    """The devices that outbound routes dial."""
+    return frozenset(row["device"] for row in connection.execute("SELECT device FROM trunks"))
+
+
+def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
+    """A call by its key."""
+    row: sqlite3.Row | None = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+    return row
+
+
+def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension: str) -> list[Rate]:
+    """The rates with one of the prefixes. `extensions` of a restricted one is cut down to `extension` or nobody."""
+    marks = ",".join("?" * len(prefixes))
+    rows = connection.execute(
+        f"SELECT rates.*, rate_extensions.extension AS listed FROM rates "  # noqa: S608  only question marks
+        f"LEFT JOIN rate_extensions ON rate_id = rates.id AND rate_extensions.extension = ? WHERE prefix IN ({marks})",
+        (extension, *prefixes),
+    )
+    return [_rate(row, frozenset(filter(None, [row["listed"]]))) for row in rows]
+
+
+def all_rates(connection: sqlite3.Connection) -> list[Rate]:
+    """Every rate with its whole list of extensions, oldest first."""
+    listed: dict[int, set[str]] = {}
+    for row in connection.execute("SELECT rate_id, extension FROM rate_extensions"):
+        listed.setdefault(row["rate_id"], set()).add(row["extension"])
+    rows = connection.execute("SELECT * FROM rates ORDER BY id")
+    return [_rate(row, frozenset(listed.get(row["id"], ()))) for row in rows]
+
+
+def _rate(row: sqlite3.Row, listed: frozenset[str]) -> Rate:
+    return Rate(
+        id=row["id"],
+        prefix=row["prefix"],
+        number_length=row["number_length"],
+        initial_cost_micros=row["initial_cost_micros"],
+        initial_seconds=row["initial_seconds"],
+        rate_micros=row["rate_micros"],
+        unit_seconds=row["unit_seconds"],
+        start_time=time.fromisoformat(row["start_time"]),
+        end_time=time.fromisoformat(row["end_time"]),
+        days=frozenset(map(int, row["days"])),
+        extensions=None if row["all_extensions"] else listed,
+        active=bool(row["active"]),
+        remark=row["remark"],
+    )
+
+
+_SNAPSHOT = (
+    "id", "remark", "prefix", "number_length", "initial_cost_micros", "initial_seconds", "rate_micros", "unit_seconds"
+)  # fmt: skip
+
+
+def rate_snapshot(rate: Rate) -> str:
+    """What a call keeps of the rate that prices it, as JSON: enough to compute its cost for ever."""
+    return json.dumps({name: getattr(rate, name) for name in _SNAPSHOT})
+
+
+def rate_of_snapshot(text: str) -> Rate:
+    """The rate of a call's snapshot; when and for whom it applied is no longer asked."""
+    fields: dict[str, Any] = json.loads(text)
+    return Rate(**fields)
+
+
+def mirror_since(connection: sqlite3.Connection, revision: int, limit: int) -> list[sqlite3.Row]:
+    """The next rows (revision, key, value) of the dialplan's mirror after a revision."""
+    return connection.execute(
+        "SELECT revision, key, value FROM mirror WHERE revision > ? ORDER BY revision LIMIT ?", (revision, limit)
+    ).fetchall()
+
+
+def mirror_revision(connection: sqlite3.Connection) -> int:
+    """The newest revision of the mirror, 0 where nothing was ever mirrored."""
+    return int(connection.execute("SELECT coalesce(max(revision), 0) FROM mirror").fetchone()[0])
+
+
+def database_id(connection: sqlite3.Connection) -> str:
+    """The random name that this database got when it was prepared, empty before."""
+    row = connection.execute("SELECT value FROM site WHERE name = 'database_id'").fetchone()
+    return row["value"] if row else ""

@@ -1,0 +1,194 @@
+"""Every change of the database, as plain SQL on the writer's connection.
+
+Called only inside `Database.write`. What may be changed is decided in
+`services`; that a balance moves only together with its ledger entry is
+decided here, in `post`.
+"""
+
+import sqlite3
+from typing import Any
+
+from coovox_billing.core.call import State
+from coovox_billing.core.tariff import Rate
+
+
+def insert_account(connection: sqlite3.Connection, extension: str, name: str, now_ms: int) -> int:
+    """Open an account with nothing in it; returns its id."""
+    cursor = connection.execute(
+        "INSERT INTO accounts (extension, name, opened_at_ms) VALUES (?, ?, ?)", (extension, name, now_ms)
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def update_account(connection: sqlite3.Connection, account_id: int, **columns: Any) -> None:
+    """Change an account's properties. Money has its own ways in: `post` and `change_hold`."""
+    connection.execute(
+        f"UPDATE accounts SET {_assignments(columns)} WHERE id = ?", (*columns.values(), account_id)  # noqa: S608
+    )
+
+
+def replace_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> None:
+    """Make these the devices that the account lists."""
+    connection.execute("DELETE FROM devices WHERE account_id = ?", (account_id,))
+    connection.executemany(
+        "INSERT INTO devices (device, account_id) VALUES (?, ?)", [(device, account_id) for device in devices]
+    )
+
+
+def insert_trunk(connection: sqlite3.Connection, device: str, name: str) -> None:
+    """Remember what an outbound route dials."""
+    connection.execute("INSERT INTO trunks (device, name) VALUES (?, ?)", (device, name))
+
+
+def post(
+    connection: sqlite3.Connection,
+    account_id: int,
+    kind: str,
+    amount_micros: int,
+    actor: str,
+    now_ms: int,
+    *,
+    call_id: str | None = None,
+    reason: str = "",
+) -> int:
+    """Move a balance and enter it in the ledger; returns the balance after, in micros."""
+    after_micros: int = connection.execute(
+        "UPDATE accounts SET balance_micros = balance_micros + ? WHERE id = ? RETURNING balance_micros",
+        (amount_micros, account_id),
+    ).fetchone()[0]
+    connection.execute(
+        "INSERT INTO ledger (account_id, kind, amount_micros, balance_before_micros, balance_after_micros,"
+        " call_id, reason, actor, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (account_id, kind, amount_micros, after_micros - amount_micros, after_micros, call_id, reason, actor, now_ms),
+    )
+    return after_micros
+
+
+def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) -> None:
+    """Promise more (or, negative, give back) money of an account."""
+    connection.execute("UPDATE accounts SET held_micros = held_micros + ? WHERE id = ?", (micros, account_id))
+
+
+def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
+    """Write a call's row."""
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    connection.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+
+
+def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: State, **columns: Any) -> bool:
+    """Move a call on if it still stands in `state`; whether it did."""
+    columns["state"] = to
+    cursor = connection.execute(
+        f"UPDATE calls SET {_assignments(columns)} WHERE call_id = ? AND state = ?",  # noqa: S608
+        (*columns.values(), call_id, state),
+    )
+    return cursor.rowcount == 1
+
+
+def add_to_totals(
+    connection: sqlite3.Connection, day: str, account_id: int | None, trunk: str, talk_seconds: int, cost_micros: int
+) -> None:
+    """Count an answered call in the totals of its day."""
+    _add_total(connection, "daily_extension_totals", "account_id", (day, account_id, talk_seconds, cost_micros))
+    _add_total(connection, "daily_trunk_totals", "trunk", (day, trunk, talk_seconds, cost_micros))
+
+
+def _add_total(connection: sqlite3.Connection, table: str, column: str, values: tuple[Any, ...]) -> None:
+    if values[1] is None:
+        return
+    connection.execute(
+        f"INSERT INTO {table} (day, {column}, calls, talk_seconds, cost_micros) VALUES (?, ?, 1, ?, ?) "  # noqa: S608
+        f"ON CONFLICT (day, {column}) DO UPDATE SET calls = calls + 1,"
+        " talk_seconds = talk_seconds + excluded.talk_seconds, cost_micros = cost_micros + excluded.cost_micros",
+        values,
+    )
+
+
+def insert_rate(connection: sqlite3.Connection, rate: Rate) -> None:
+    """Add a rate; its id is given by the database, later ids are newer rates."""
+    columns = rate_columns(rate)
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    cursor = connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    connection.executemany(
+        "INSERT INTO rate_extensions (rate_id, extension) VALUES (?, ?)",
+        [(cursor.lastrowid, extension) for extension in sorted(rate.extensions or ())],
+    )
+
+
+def update_rate_price(connection: sqlite3.Connection, rate_id: int, rate: Rate) -> None:
+    """Give the rate of an id the activation, remark and prices of `rate`."""
+    connection.execute(
+        "UPDATE rates SET active = ?, remark = ?, initial_cost_micros = ?, initial_seconds = ?, rate_micros = ?,"
+        " unit_seconds = ? WHERE id = ?",
+        (
+            rate.active,
+            rate.remark,
+            rate.initial_cost_micros,
+            rate.initial_seconds,
+            rate.rate_micros,
+            rate.unit_seconds,
+            rate_id,
+        ),
+    )
+
+
+def delete_rates(connection: sqlite3.Connection, rate_ids: list[int]) -> None:
+    """Delete rates; calls keep their snapshot."""
+    connection.executemany("DELETE FROM rates WHERE id = ?", [(rate_id,) for rate_id in rate_ids])
+
+
+def rate_columns(rate: Rate) -> dict[str, Any]:
+    """The columns of a rate's row, without its id and its list of extensions."""
+    return {
+        "active": rate.active,
+        "remark": rate.remark,
+        "prefix": rate.prefix,
+        "number_length": rate.number_length,
+        "initial_cost_micros": rate.initial_cost_micros,
+        "initial_seconds": rate.initial_seconds,
+        "rate_micros": rate.rate_micros,
+        "unit_seconds": rate.unit_seconds,
+        "start_time": rate.start_time.isoformat(),
+        "end_time": rate.end_time.isoformat(),
+        "days": "".join(map(str, sorted(rate.days))),
+        "all_extensions": rate.extensions is None,
+    }
+
+
+def set_setting(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Store a site setting."""
+    connection.execute(
+        "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def set_site_value(connection: sqlite3.Connection, name: str, value: str | None) -> None:
+    """Store (or, with None, forget) something the site has one of."""
+    connection.execute("DELETE FROM site WHERE name = ?", (name,))
+    if value is not None:
+        connection.execute("INSERT INTO site (name, value) VALUES (?, ?)", (name, value))
+
+
+def mirror(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Make the dialplan know a value; a value it already has gets no new revision."""
+    row = connection.execute("SELECT value FROM mirror WHERE key = ?", (key,)).fetchone()
+    if row is None or row["value"] != value:
+        connection.execute("DELETE FROM mirror WHERE key = ?", (key,))
+        connection.execute("INSERT INTO mirror (key, value) VALUES (?, ?)", (key, value))
+
+
+def record_change(
+    connection: sqlite3.Connection, now_ms: int, actor: str, origin: str, what: str, before: str, after: str
+) -> None:
+    """Enter what a person changed: who, when, from where, what was before and after (DESIGN §8)."""
+    connection.execute(
+        "INSERT INTO changes (at_ms, actor, origin, what, before, after) VALUES (?, ?, ?, ?, ?, ?)",
+        (now_ms, actor, origin, what, before, after),
+    )
+
+
+def _assignments(columns: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = ?" for name in columns)

@@ -1,0 +1,191 @@
+"""Decides how the telephones and trunks of a test behave: SIPp plays them, its own trace tells what happened."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from tests.asterisk import processes, trace
+from tests.asterisk.ports import free_port
+from tests.asterisk.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.asterisk.pbx import Pbx
+
+TEXTS = Path(__file__).parent / "sipp"
+REPLY = "[last_Via:]\n[last_From:]\n[last_Call-ID:]\n[last_CSeq:]\n[last_To:]"
+OWN_TAG = "tag=[pid]far[call_number]"
+PROGRESS = (180, 181, 182, 183)
+REFUSALS = (400, 401, 402, 403, 404, 408, 410, 480, 481, 484, 486, 487, 488, 500, 501, 502, 503, 504, 600, 603)
+NEVER_MS = 3_600_000
+PHONES_ADDRESS = "127.0.0.3"
+CALLERS_ADDRESS = "127.0.0.4"
+ADDRESSES = {"trunk": "127.0.0.2", "trunk2": "127.0.0.5", "108": "127.0.0.8", "109": "127.0.0.9"}
+_numbers = itertools.count(1)
+
+
+class FarEnd:
+    """Whom Asterisk calls: a trunk, or the telephones of the house. Picks what to do by the last two digits."""
+
+    def __init__(self, folder: Path, name: str, address: str, chooses: bool, forward_to: str) -> None:
+        self.name, self.address, self.port = name, address, free_port(address)
+        self._folder, self._trace = folder, folder / f"{name}.messages"
+        self._scenario = folder / f"{name}.xml"
+        # No number holds a dash, so nothing but the plain answer is ever chosen behind one.
+        self._scenario.write_text(text("far_end.xml", choice="" if chooses else "-"))
+        self._forward_to = forward_to
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Listen; does nothing if it listens already."""
+        if self._process is None:
+            arguments = ("-key", "forward_to", self._forward_to)
+            listening = (self.address, self.port)
+            self._process = sipp(self._folder, self._scenario, listening, self._trace, arguments)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            processes.end(self._process)
+            self._process = None
+
+    def messages(self) -> list[trace.Message]:
+        """Everything it has sent and received so far."""
+        return trace.read(self._trace)
+
+
+@dataclass(frozen=True)
+class PhoneResult:
+    """What the calling telephone saw; moments are seconds since 1970, None if they never came."""
+
+    final_status: int | None
+    answered: bool
+    invited_at: float | None
+    ringing_at: float | None
+    answered_at: float | None
+    canceled_at: float | None
+    ended_at: float | None
+    ended_by: str | None
+    talk_seconds: float | None
+    messages: tuple[trace.Message, ...]
+
+
+class PhoneCall:
+    """One call that a telephone is making."""
+
+    def __init__(self, process: subprocess.Popen[bytes], trace_file: Path) -> None:
+        self._process, self._trace = process, trace_file
+
+    def so_far(self) -> PhoneResult:
+        """What it has seen up to now."""
+        legs = trace.legs(trace.read(self._trace))
+        return _result(legs[0] if legs else trace.Leg("", "", ()))
+
+    def wait(self, timeout_seconds: float = 30.0) -> PhoneResult:
+        """The whole story, once the telephone is done with the call."""
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            self.drop()
+            said = [message.first_line for message in self.so_far().messages]
+            raise AssertionError(f"the call is not over after {timeout_seconds} s: {said}") from error
+        processes.forget(self._process)
+        return self.so_far()
+
+    def wait_answered(self, timeout_seconds: float = 10.0) -> PhoneResult:
+        wait_until(lambda: self.so_far().answered, timeout_seconds, "the answer")
+        return self.so_far()
+
+    def drop(self) -> None:
+        """The telephone loses its power: it says nothing more."""
+        processes.end(self._process)
+
+
+def phone(
+    pbx: Pbx,
+    number: str,
+    extension: str = "108",
+    hang_up_after_ms: int = 2000,
+    cancel_after_ms: int | None = None,
+    headers: str = "",
+    from_user: str | None = None,
+    refer_to: str | None = None,
+    refer_after_ms: int = 1000,
+    password: str | None = None,
+) -> PhoneCall:
+    """Have a telephone dial; `extension` may also be a trunk, for a call from outside."""
+    caller = f"<sip:{from_user or extension}@[local_ip]:[local_port]>"
+    contact = {"contact": caller, "caller": f"{caller};tag=[pid]phone[call_number]"}
+    scenario = text(
+        "caller.xml",
+        **contact,
+        extension=extension,
+        password=f"pw{extension}" if password is None else password,
+        headers="".join(f"{line.strip()}\n" for line in headers.splitlines() if line.strip()),
+        hang_up_after_ms=hang_up_after_ms,
+        cancel_after_ms=NEVER_MS if cancel_after_ms is None else cancel_after_ms,
+        progress=_answers(PROGRESS, ""),
+        refusals=_answers(REFUSALS, ' next="refused"'),
+        transfer=_transfer(refer_to, refer_after_ms, contact),
+    )
+    return _dial(pbx, number, extension, scenario)
+
+
+def text(name: str, **values: object) -> str:
+    """One of our scenario texts, with its gaps filled."""
+    sdp = (TEXTS / "sdp.txt").read_text().strip()
+    known = {"reply": REPLY, "own_tag": OWN_TAG, "sdp": sdp}
+    return Template((TEXTS / name).read_text()).substitute(known, **values)
+
+
+def sipp(
+    folder: Path, scenario: Path, listening: tuple[str, int], trace_file: Path, arguments: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    """SIPp with one of our scenarios, tracing all its messages."""
+    program = shutil.which("sipp")
+    if program is None:
+        raise RuntimeError("SIPp is missing: install Debian's package sip-tester")
+    address, port = listening
+    command = [program, *arguments, "-sf", scenario, "-i", address, "-p", str(port), "-nostdin", "-skip_rlimit", "-aa"]
+    command += ["-trace_msg", "-message_file", trace_file, "-trace_err", "-error_file", f"{trace_file}.errors"]
+    return processes.start(command, folder, scenario.with_suffix(".out"))
+
+
+def _dial(pbx: Pbx, number: str, extension: str, scenario: str) -> PhoneCall:
+    path = pbx.sipp_folder / f"phone-{extension}-{next(_numbers)}.xml"
+    path.write_text(scenario)
+    address = ADDRESSES.get(extension, CALLERS_ADDRESS)
+    trace_file = path.with_suffix(".messages")
+    arguments = [f"{pbx.address}:{pbx.sip_port}", "-s", number, "-m", "1", "-l", "1"]
+    process = sipp(pbx.sipp_folder, path, (address, free_port(address)), trace_file, arguments)
+    return PhoneCall(process, trace_file)
+
+
+def _answers(codes: Sequence[int], where: str) -> str:
+    return "\n".join(f'  <recv response="{code}" optional="true"{where}/>' for code in codes)
+
+
+def _transfer(refer_to: str | None, refer_after_ms: int, contact: dict[str, str]) -> str:
+    if refer_to is None:
+        return ""
+    return text("transfer.xml", refer_to=refer_to, refer_after_ms=refer_after_ms, **contact)
+
+
+def _result(leg: trace.Leg) -> PhoneResult:
+    return PhoneResult(
+        leg.final_status,
+        leg.answered,
+        leg.invited_at,
+        leg.ringing_at,
+        leg.answered_at,
+        leg.canceled_at,
+        leg.ended_at,
+        leg.ended_by,
+        leg.talk_seconds,
+        leg.messages,
+    )
