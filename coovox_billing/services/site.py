@@ -8,9 +8,14 @@ from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads, writes
 
 
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Whether the database was never prepared."""
+    return not reads.database_id(connection)
+
+
 def prepare(connection: sqlite3.Connection, time_zone: str) -> None:
     """Give a new database its name, the machine's time zone and the first mirror; an old one stays as it is."""
-    if reads.database_id(connection):
+    if not is_new(connection):
         return
     writes.set_site_value(connection, "database_id", token_hex(8))
     writes.set_setting(connection, "time_zone", time_zone)

@@ -37,10 +37,10 @@ _CHECKS = (
     ),
     _Check(
         "extension {extension}: ledger entry {found} starts from another balance than entry {expected} left",
-        """SELECT extension, id AS found, previous AS expected FROM (
+        """SELECT extension, entries.id AS found, previous AS expected FROM (
                SELECT account_id, ledger.id, balance_before_micros,
                       lag(ledger.id) OVER own AS previous, lag(balance_after_micros, 1, 0) OVER own AS left_micros
-               FROM ledger WINDOW own AS (PARTITION BY account_id ORDER BY id)
+               FROM ledger WINDOW own AS (PARTITION BY account_id ORDER BY ledger.id)
            ) AS entries JOIN accounts ON accounts.id = account_id WHERE balance_before_micros <> left_micros""",
     ),
     _Check(

@@ -132,3 +132,11 @@ def database_id(connection: sqlite3.Connection) -> str:
     """The random name that this database got when it was prepared, empty before."""
     row = connection.execute("SELECT value FROM site WHERE name = 'database_id'").fetchone()
     return row["value"] if row else ""
+
+
+def newest_record_ms(connection: sqlite3.Connection) -> int:
+    """When the newest call was asked for or money last moved, whichever is later; 0 in an empty database."""
+    newest = connection.execute(
+        "SELECT (SELECT max(asked_at_ms) FROM calls), (SELECT at_ms FROM ledger ORDER BY id DESC LIMIT 1)"
+    ).fetchone()
+    return max(instant or 0 for instant in newest)

@@ -1,4 +1,4 @@
-"""Decides what one test's Asterisk finds in its folder: settings made from the templates in etc/, and nothing else."""
+"""Decides what a test's Asterisk finds in its folder: settings made from the templates in etc/."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from tests.asterisk.sip import FarEnd
+from tests.asterisk.sip import ADDRESSES, FarEnd
 
 TEMPLATES = Path(__file__).parent / "etc"
-PIECES = ("pjsip_phone.conf", "pjsip_trunk.conf")
+PIECES = "pjsip_*.conf"
 # Without these files Asterisk complains at every start; it needs nothing from them.
 EMPTY = ("acl.conf", "ccss.conf", "cdr_manager.conf", "pjproject.conf", "stasis.conf", "udptl.conf")
 FOLDERS = ("etc", "lib", "share/sounds", "agi-bin", "spool/outgoing", "spool/tmp", "run", "sipp")
 LOGS = ("log/cdr-csv", "log/cdr-custom", "log/cel-custom")
 PHONES = tuple(str(number) for number in range(100, 110))
-BY_ADDRESS = {"108": "127.0.0.8", "109": "127.0.0.9"}
 
 
 def make_folders(folder: Path, root: Path) -> None:
@@ -33,13 +32,17 @@ def modules_folder(root: Path) -> Path:
     return next((root / "usr/lib").rglob("chan_pjsip.so")).parent
 
 
-def write(folder: Path, root: Path, values: Mapping[str, object], phones: FarEnd, trunks: list[FarEnd]) -> None:
+def endpoints(phones: FarEnd, trunks: list[FarEnd]) -> dict[str, object]:
+    """The two gaps of pjsip.conf."""
+    return {"phones": _phones(phones), "trunks": _trunks(trunks)}
+
+
+def write(folder: Path, root: Path, values: Mapping[str, object]) -> None:
     """All the settings but the dialplan."""
     modules = modules_folder(root)
-    pjsip = {"phones": _phones(phones), "trunks": _trunks(trunks)}
     for template in sorted(TEMPLATES.glob("*.conf")):
-        if template.name not in PIECES:
-            text = _fill(template.name, dir=folder, modules=modules, **values, **pjsip)
+        if not template.match(PIECES):
+            text = _fill(template.name, dir=folder, modules=modules, **values)
             (folder / "etc" / template.name).write_text(text)
     for name in EMPTY:
         (folder / "etc" / name).touch()
@@ -65,9 +68,9 @@ def _phones(far_end: FarEnd) -> str:
 
 def _access(number: str) -> str:
     """How a telephone proves who it is: by its password, or by its address alone."""
-    if number in BY_ADDRESS:
-        return f"\n[{number}-address]\ntype = identify\nendpoint = {number}\nmatch = {BY_ADDRESS[number]}"
-    return f"auth = {number}\n\n[{number}]\ntype = auth\nauth_type = userpass\nusername = {number}\npassword = pw{number}"
+    if number in ADDRESSES:
+        return _fill("pjsip_address.conf", number=number, address=ADDRESSES[number])
+    return _fill("pjsip_password.conf", number=number)
 
 
 def _trunks(trunks: list[FarEnd]) -> str:

@@ -1,4 +1,4 @@
-"""Decides where a real Asterisk for the tests comes from: Debian's packages, unpacked into a cache, run in place.
+"""Decides where the tests' real Asterisk comes from: Debian's packages, unpacked into a cache, run there.
 
 Nothing is installed and root is not needed: apt works in folders of its own, and the program is started
 with the C library of its own release. `python tests/asterisk/fetch.py 22` prints the launcher.
@@ -200,7 +200,7 @@ def _write_launcher(version: int, work: Path) -> None:
     script.chmod(0o755)
     said = _run(str(script), "-V").stdout
     if f"Asterisk {version}." not in said:
-        raise FetchError(f"the packages of Debian {SUITES[version]} are not Asterisk {version}: {said.strip()}")
+        raise FetchError(f"Debian {SUITES[version]} has no Asterisk {version}, it is: {said.strip()}")
 
 
 def _triplet() -> str:

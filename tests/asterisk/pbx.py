@@ -1,10 +1,12 @@
-"""Decides what a test's own PBX is: one real Asterisk on loopback, in a folder of its own, with telephones and trunks."""
+"""Decides what a test's own PBX is: a real Asterisk on loopback, its folder, its telephones and trunks."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +27,7 @@ class PbxError(RuntimeError):
 
 
 class Pbx:
-    """An Asterisk with the test's dialplan. `with Pbx(22, dialplan) as pbx:` starts it and leaves nothing behind."""
+    """`with Pbx(22, dialplan) as pbx:` starts an Asterisk with that dialplan and leaves nothing behind."""
 
     address = "127.0.0.1"
 
@@ -38,8 +40,9 @@ class Pbx:
     ) -> None:
         self.version = version
         self._launcher = fetch.launcher(version)
-        self._owner = tempfile.TemporaryDirectory(prefix="coovox-pbx-", ignore_cleanup_errors=True)
-        self.folder = Path(self._owner.name)
+        # Not pytest's tmp_path: the path of a control socket may be no longer than a hundred characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="coovox-pbx-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sip_port, self.ami_port = free_port(self.address), free_port(self.address)
         self._asterisk: subprocess.Popen[bytes] | None = None
         self._far_ends: dict[str, FarEnd] = {}
@@ -59,6 +62,10 @@ class Pbx:
         self.close()
 
     @property
+    def _command(self) -> list[str]:
+        return [str(self._launcher), "-C", str(self.folder / "etc/asterisk.conf")]
+
+    @property
     def sipp_folder(self) -> Path:
         return self.folder / "sipp"
 
@@ -74,9 +81,12 @@ class Pbx:
         """Start Asterisk, again if it was stopped or killed, and wait until it takes calls."""
         for far_end in self._far_ends.values():
             far_end.start()
-        command = [self._launcher, "-C", self.folder / "etc/asterisk.conf", "-f"]
-        self._asterisk = processes.start(command, self.folder, self.folder / "log/console")
-        wait_until(self._booted, BOOT_SECONDS, "Asterisk to start")
+        self._asterisk = processes.start([*self._command, "-f"], self.folder, self.folder / "log/console")
+        try:
+            wait_until(self._booted, BOOT_SECONDS, "Asterisk to start")
+        except AssertionError as error:
+            self.kill9()
+            raise PbxError(f"{error}\n{self._tail()}") from error
 
     def stop(self) -> None:
         """Shut Asterisk down as `core stop now` does; the trunks stay."""
@@ -91,11 +101,9 @@ class Pbx:
         self.kill9()
         for far_end in self._far_ends.values():
             far_end.stop()
-        if "KEEP_PBX" in os.environ:
-            self._owner._finalizer.detach()  # type: ignore[attr-defined]
+        if "KEEP_PBX" in os.environ and self._remove.detach():
             print(f"kept: {self.folder}")
-        else:
-            self._owner.cleanup()
+        self._remove()
 
     def cli(self, command: str) -> str:
         """What Asterisk's console answers."""
@@ -146,8 +154,9 @@ class Pbx:
         for name, address in places.items():
             self._far_ends[name] = FarEnd(self.sipp_folder, name, address, name != "trunk2", forward_to)
         trunks = [self._far_ends["trunk"], self._far_ends["trunk2"]]
-        values = {"address": self.address, "sip_port": self.sip_port, "ami_port": self.ami_port}
-        config.write(self.folder, root, values, self._far_ends["phones"], trunks)
+        values = config.endpoints(self._far_ends["phones"], trunks)
+        values |= {"address": self.address, "sip_port": self.sip_port, "ami_port": self.ami_port}
+        config.write(self.folder, root, values)
         config.write_dialplan(self.folder, dialplan, files)
 
     def _booted(self) -> bool:
@@ -158,8 +167,10 @@ class Pbx:
         return self._console("core waitfullybooted").returncode == 0
 
     def _console(self, command: str) -> subprocess.CompletedProcess[str]:
-        arguments = [self._launcher, "-C", self.folder / "etc/asterisk.conf", "-rx", command]
-        return subprocess.run(arguments, capture_output=True, text=True, errors="replace", timeout=30, check=False)
+        asked = [*self._command, "-rx", command]
+        return subprocess.run(
+            asked, capture_output=True, text=True, errors="replace", timeout=30, check=False
+        )
 
     def _end_asterisk(self, patience_seconds: float) -> None:
         if self._asterisk is not None:

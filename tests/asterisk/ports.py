@@ -10,7 +10,7 @@ def free_port(address: str = "127.0.0.1") -> int:
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             udp.bind((address, 0))
-            port = udp.getsockname()[1]
+            port = int(udp.getsockname()[1])
             if _free_for_tcp(address, port):
                 return port
 

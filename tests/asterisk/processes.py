@@ -1,7 +1,7 @@
 """Sees to it that no program of a test outlives the test run, however that run ends.
 
-Every program leads a process group of its own. A watcher knows the groups and ends those that are left when this
-process is gone, even if it was killed.
+Every program leads a process group of its own. A watcher knows the groups and ends those that are left when
+this process is gone, even if it was killed.
 """
 
 from __future__ import annotations

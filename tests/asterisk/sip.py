@@ -1,4 +1,4 @@
-"""Decides how the telephones and trunks of a test behave: SIPp plays them, its own trace tells what happened."""
+"""Decides how a test's telephones and trunks behave: SIPp plays them, its trace tells what happened."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 TEXTS = Path(__file__).parent / "sipp"
 REPLY = "[last_Via:]\n[last_From:]\n[last_Call-ID:]\n[last_CSeq:]\n[last_To:]"
 OWN_TAG = "tag=[pid]far[call_number]"
-PROGRESS = (180, 181, 182, 183)
-REFUSALS = (400, 401, 402, 403, 404, 408, 410, 480, 481, 484, 486, 487, 488, 500, 501, 502, 503, 504, 600, 603)
+PROGRESS = (100, 180, 181, 182, 183)
+REFUSALS = (*range(400, 411), *range(480, 489), *range(500, 505), 600, 603, 604)
 NEVER_MS = 3_600_000
 PHONES_ADDRESS = "127.0.0.3"
 CALLERS_ADDRESS = "127.0.0.4"
@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 
 class FarEnd:
-    """Whom Asterisk calls: a trunk, or the telephones of the house. Picks what to do by the last two digits."""
+    """Whom Asterisk calls: a trunk, or the telephones of the house."""
 
     def __init__(self, folder: Path, name: str, address: str, chooses: bool, forward_to: str) -> None:
         self.name, self.address, self.port = name, address, free_port(address)
@@ -120,20 +120,18 @@ def phone(
 ) -> PhoneCall:
     """Have a telephone dial; `extension` may also be a trunk, for a call from outside."""
     caller = f"<sip:{from_user or extension}@[local_ip]:[local_port]>"
-    contact = {"contact": caller, "caller": f"{caller};tag=[pid]phone[call_number]"}
-    scenario = text(
-        "caller.xml",
-        **contact,
-        extension=extension,
-        password=f"pw{extension}" if password is None else password,
-        headers="".join(f"{line.strip()}\n" for line in headers.splitlines() if line.strip()),
-        hang_up_after_ms=hang_up_after_ms,
-        cancel_after_ms=NEVER_MS if cancel_after_ms is None else cancel_after_ms,
-        progress=_answers(PROGRESS, ""),
-        refusals=_answers(REFUSALS, ' next="refused"'),
-        transfer=_transfer(refer_to, refer_after_ms, contact),
-    )
-    return _dial(pbx, number, extension, scenario)
+    values: dict[str, object] = {
+        "extension": extension,
+        "password": f"pw{extension}" if password is None else password,
+        "contact": caller,
+        "caller": f"{caller};tag=[pid]phone[call_number]",
+        "headers": "".join(f"{line.strip()}\n" for line in headers.splitlines() if line.strip()),
+        "hang_up_after_ms": hang_up_after_ms,
+        "cancel_after_ms": NEVER_MS if cancel_after_ms is None else cancel_after_ms,
+        "refer_to": refer_to,
+        "refer_after_ms": refer_after_ms,
+    }
+    return _dial(pbx, number, extension, _caller(values))
 
 
 def text(name: str, **values: object) -> str:
@@ -151,8 +149,15 @@ def sipp(
     if program is None:
         raise RuntimeError("SIPp is missing: install Debian's package sip-tester")
     address, port = listening
-    command = [program, *arguments, "-sf", scenario, "-i", address, "-p", str(port), "-nostdin", "-skip_rlimit", "-aa"]
-    command += ["-trace_msg", "-message_file", trace_file, "-trace_err", "-error_file", f"{trace_file}.errors"]
+    options: dict[str, str | Path] = {
+        "-sf": scenario,
+        "-i": address,
+        "-p": str(port),
+        "-message_file": trace_file,
+        "-error_file": f"{trace_file}.errors",
+    }
+    pairs = [part for pair in options.items() for part in pair]
+    command = [program, *arguments, *pairs, "-trace_msg", "-trace_err", "-nostdin", "-skip_rlimit", "-aa"]
     return processes.start(command, folder, scenario.with_suffix(".out"))
 
 
@@ -166,14 +171,23 @@ def _dial(pbx: Pbx, number: str, extension: str, scenario: str) -> PhoneCall:
     return PhoneCall(process, trace_file)
 
 
-def _answers(codes: Sequence[int], where: str) -> str:
-    return "\n".join(f'  <recv response="{code}" optional="true"{where}/>' for code in codes)
+def _caller(values: dict[str, object]) -> str:
+    """The caller's scenario: who is known by address is never asked for a password."""
+    by_address = values["extension"] in ADDRESSES
+    waiting = f' timeout="{values["cancel_after_ms"]}" ontimeout="cancel"'
+    parts = {
+        "cseq": 1 if by_address else 2,
+        "login": "" if by_address else text("login.xml", **values),
+        "waiting": waiting,
+        "progress": _answers(PROGRESS, waiting),
+        "refusals": _answers(REFUSALS, f'{waiting} next="refused"'),
+        "transfer": text("transfer.xml", **values) if values["refer_to"] else "",
+    }
+    return text("caller.xml", **values, **parts)
 
 
-def _transfer(refer_to: str | None, refer_after_ms: int, contact: dict[str, str]) -> str:
-    if refer_to is None:
-        return ""
-    return text("transfer.xml", refer_to=refer_to, refer_after_ms=refer_after_ms, **contact)
+def _answers(codes: Sequence[int], attributes: str) -> str:
+    return "\n".join(f'  <recv response="{code}" optional="true"{attributes}/>' for code in codes)
 
 
 def _result(leg: trace.Leg) -> PhoneResult:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 ENTRY = re.compile(
-    r"^-{20,} (?P<day>\d{4}-\d\d-\d\d)[ T\t]+(?P<clock>\d\d:\d\d:\d\d\.\d+)[^\n]*\n"
-    r"\w+ message (?P<direction>sent|received) [^\n]*\n\n",
+    r"^-{20,} (\d{4}-\d\d-\d\d)[ T\t]+(\d\d:\d\d:\d\d\.\d+)[^\n]*\n"
+    r"\w+ message (sent|received) [^\n]*\n\n",
     re.MULTILINE,
 )
 CALLED = re.compile(r"^INVITE sip:([^@\s]+)@")
@@ -93,18 +94,16 @@ class Leg(NamedTuple):
             return 0.0
         return None if self.ended_at is None else self.ended_at - self.answered_at
 
-    def _first(self, wanted: object) -> float | None:
-        assert callable(wanted)
+    def _first(self, wanted: Callable[[Message], bool]) -> float | None:
         return next((message.at for message in self.messages if wanted(message)), None)
 
 
 def read(trace: Path) -> list[Message]:
     """All messages so far, in order; none if SIPp has written none yet."""
     text = trace.read_text(errors="replace") if trace.exists() else ""
-    entries = list(ENTRY.finditer(text))
-    ends = [entry.start() for entry in entries[1:]] + [len(text)]
-    bodies = [text[entry.end() : end].strip() for entry, end in zip(entries, ends, strict=True)]
-    return _numbered([_message(entry, body) for entry, body in zip(entries, bodies, strict=True) if body])
+    _, *parts = ENTRY.split(text)
+    entries = zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=True)
+    return _numbered([_message(*entry) for entry in entries if entry[3].strip()])
 
 
 def legs(messages: list[Message]) -> list[Leg]:
@@ -115,10 +114,10 @@ def legs(messages: list[Message]) -> list[Leg]:
     return [Leg(group[0].number, call_id, tuple(group)) for call_id, group in calls.items()]
 
 
-def _message(entry: re.Match[str], text: str) -> Message:
-    moment = datetime.fromisoformat(f"{entry['day']} {entry['clock']}").replace(tzinfo=UTC)
-    first_line = text.splitlines()[0].strip()
-    message = Message(moment.timestamp(), entry["direction"], first_line, "", "", text)
+def _message(day: str, clock: str, direction: str, body: str) -> Message:
+    moment = datetime.fromisoformat(f"{day} {clock}").replace(tzinfo=UTC)
+    text = body.strip()
+    message = Message(moment.timestamp(), direction, text.splitlines()[0].strip(), "", "", text)
     return message._replace(call_id=message.header("Call-ID"))
 
 

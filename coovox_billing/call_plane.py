@@ -1,0 +1,56 @@
+"""The call plane: answers Asterisk, and nothing else (DESIGN §2).
+
+Imports no Flask and no peewee, starts fast, stays small, never waits for a
+web request.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+
+from coovox_billing import heartbeat
+from coovox_billing.config import Config
+from coovox_billing.opening import open_site
+from coovox_billing.pbx.agi_handlers import AgiHandlers
+from coovox_billing.pbx.agi_server import AgiServer
+
+log = logging.getLogger(__name__)
+
+
+def run(config: Config) -> None:
+    """Answer Asterisk until told to stop.
+
+    Raises:
+        SetupError: the data directory or the address cannot be used.
+    """
+    with open_site(config.data) as database:
+        handlers = AgiHandlers(database, wall_clock_ms)
+        asyncio.run(_serve(AgiServer(handlers.by_path()), config))
+
+
+def wall_clock_ms() -> int:
+    """Now, in milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+async def _serve(server: AgiServer, config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await server.start(config.agi_listen.host, config.agi_listen.port)
+    log.info("answering Asterisk on %s", config.agi_listen)
+    while not stop.is_set():
+        if not heartbeat.beat():
+            log.warning("the parent is gone, so the call plane ends")
+            break
+        await _wait(stop, heartbeat.BEAT_SECONDS)
+    await server.stop()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""The command `coovox-billing`: one module per noun, `main` puts them together."""

@@ -1,0 +1,71 @@
+"""`call list` and `audit`."""
+
+from typing import Any
+
+from coovox_billing.cli.context import Context, complain, listable
+from coovox_billing.core.clock import iso
+from coovox_billing.core.money import format_amount
+from coovox_billing.core.site_settings import Site
+from coovox_billing.errors import BadInput
+from coovox_billing.store.audit import audit
+
+_COLUMNS = ("asked_at", "extension", "number", "trunk", "talk_seconds", "cost", "state", "reason")
+_DEFAULT_LIMIT = 50
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    call = commands.add_parser("call", help="the call log")
+    verbs = call.add_subparsers(metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="the newest calls first")
+    listing.add_argument("--limit", metavar="N", default=str(_DEFAULT_LIMIT), help=f"how many; default {_DEFAULT_LIMIT}")
+    listable(listing)
+    listing.set_defaults(run=_list)
+    auditing = commands.add_parser("audit", help="prove that balances, holds, ledger, calls and totals agree")
+    auditing.set_defaults(run=_audit)
+
+
+def _list(context: Context) -> None:
+    from coovox_billing.store import queries
+
+    limit = context.arguments.limit
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 1_000_000:
+        raise BadInput(f"--limit {limit!r} is not a number from 1 to 1000000")
+    context.open_reading()
+    site = queries.site()
+    rows = [_row(call, site) for call in queries.calls(int(limit))]
+    context.show(rows, _COLUMNS, "no calls yet: they appear when Asterisk asks about one")
+
+
+def _row(call: Any, site: Site) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "extension": call.extension,
+        "name": call.name,
+        "number": call.number,
+        "trunk": call.trunk,
+        "asked_at": iso(call.asked_at_ms, site.time_zone),
+        "answered_at": iso(call.answered_at_ms, site.time_zone),
+        "ended_at": iso(call.ended_at_ms, site.time_zone),
+        "ring_seconds": call.ring_seconds,
+        "talk_seconds": call.talk_seconds,
+        "cost": format_amount(call.cost_micros),
+        "uncollected": format_amount(call.uncollected_micros),
+        "held": format_amount(call.hold_micros),
+        "limit_seconds": call.limit_seconds,
+        "state": call.state,
+        "reason": call.reason,
+        "settled_late": call.settled_late,
+        "flags": list(call.flags),
+        "rate": call.rate,
+        "why": list(call.why),
+    }
+
+
+def _audit(context: Context) -> int:
+    findings = context.database.write(audit)
+    if findings:
+        complain([*(finding.message for finding in findings), "the audit failed: restore a backup, or ask for help with these lines"])
+        return 1
+    print("sound: every balance, hold, ledger entry, call and total agrees")
+    return 0

@@ -1,0 +1,106 @@
+"""`extension list|add|set` and `recharge`."""
+
+import argparse
+from typing import Any
+
+from coovox_billing.cli.context import Context, listable
+from coovox_billing.core.money import format_amount, parse_amount
+from coovox_billing.errors import BadInput
+from coovox_billing.services import accounts
+
+_COLUMNS = ("number", "name", "billing", "payment_type", "status", "total_recharges", "balance", "credit", "held")
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    extension = commands.add_parser("extension", help="extensions and their balances")
+    verbs = extension.add_subparsers(metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="all extensions with their balances")
+    listable(listing)
+    listing.set_defaults(run=_list)
+    adding = verbs.add_parser("add", help="open an extension's account: not billed, prepaid, empty")
+    adding.add_argument("extension", metavar="EXT")
+    adding.add_argument("--name", default="", help="whose extension it is")
+    adding.set_defaults(run=_add)
+    setting = verbs.add_parser("set", help="change an extension; what is not given stays")
+    _add_properties(setting)
+    setting.set_defaults(run=_set)
+    recharge = commands.add_parser("recharge", help="put money on an extension")
+    recharge.add_argument("extension", metavar="EXT")
+    recharge.add_argument("amount", metavar="AMOUNT", help="like 10 or 12.50")
+    recharge.set_defaults(run=_recharge)
+
+
+def _add_properties(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("extension", metavar="EXT")
+    parser.add_argument("--name", help="whose extension it is")
+    parser.add_argument("--billing", choices=("on", "off"), help="whether its calls cost money")
+    parser.add_argument("--credit", metavar="AMOUNT", help="how far its balance may go below zero")
+    parser.add_argument("--status", choices=accounts.STATUSES, help="locked: no outbound calls")
+    parser.add_argument("--payment-type", choices=accounts.PAYMENT_TYPES, help="changing it restarts Total Recharges")
+    parser.add_argument("--devices", metavar="LIST", help='devices beside its own number, like "PJSIP/100 SIP/100"')
+
+
+def _list(context: Context) -> None:
+    from coovox_billing.store import queries
+
+    context.open_reading()
+    rows = [
+        {
+            "number": extension.number,
+            "name": extension.name,
+            "billing": extension.billing,
+            "payment_type": extension.payment_type,
+            "status": extension.status,
+            "total_recharges": format_amount(extension.total_recharges_micros),
+            "balance": format_amount(extension.balance_micros),
+            "credit": format_amount(extension.credit_micros),
+            "held": format_amount(extension.held_micros),
+            "devices": list(extension.devices),
+        }
+        for extension in queries.extensions()
+    ]
+    context.show(rows, _COLUMNS, "no extensions yet: `coovox-billing extension add EXT` makes one")
+
+
+def _add(context: Context) -> None:
+    arguments, person = context.arguments, context.person()
+    context.database.write(lambda c: accounts.add(c, arguments.extension, arguments.name.strip(), person))
+    print(f"extension {arguments.extension} added; billing is off for it until `extension set --billing on`")
+
+
+def _set(context: Context) -> None:
+    changes = _changes(context.arguments)
+    extension, person = context.arguments.extension, context.person()
+    if not changes:
+        raise BadInput("nothing to change: give an option, like --billing on")
+    context.database.write(lambda c: accounts.change(c, extension, changes, person))
+    print(f"extension {extension} changed")
+
+
+def _changes(arguments: argparse.Namespace) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    if arguments.name is not None:
+        changes["name"] = arguments.name.strip()
+    if arguments.billing is not None:
+        changes["billing"] = arguments.billing == "on"
+    if arguments.credit is not None:
+        changes["credit_micros"] = _credit(arguments.credit)
+    if arguments.devices is not None:
+        changes["devices"] = arguments.devices.split()
+    changes |= {key: getattr(arguments, key) for key in ("status", "payment_type") if getattr(arguments, key) is not None}
+    return changes
+
+
+def _credit(text: str) -> int:
+    micros = parse_amount(text)
+    if micros < 0:
+        raise BadInput(f"a credit of {text} is negative: give 0 or more")
+    return micros
+
+
+def _recharge(context: Context) -> None:
+    extension, person = context.arguments.extension, context.person()
+    amount_micros = parse_amount(context.arguments.amount)
+    balance_micros = context.database.write(lambda c: accounts.recharge(c, extension, amount_micros, person))
+    print(f"extension {extension} recharged by {format_amount(amount_micros)}, balance {format_amount(balance_micros)}")

@@ -1,0 +1,103 @@
+"""`doctor`: what is wrong with this installation, and what to do. A check is a small function below `CHECKS`."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from coovox_billing import RELEASED_MS
+from coovox_billing.call_plane import wall_clock_ms
+from coovox_billing.cli.context import Context, listable
+from coovox_billing.cli.pbx import pbx_items
+from coovox_billing.errors import BillingError
+from coovox_billing.store import reads
+from coovox_billing.store.audit import audit
+
+LEAST_FREE_MB = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The result of one check; `what_to_do` is empty where all is well."""
+
+    name: str
+    finding: str
+    what_to_do: str = ""
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's command to the parser."""
+    doctor = commands.add_parser("doctor", help="what is wrong with this installation, and what to do")
+    listable(doctor)
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(context: Context) -> int:
+    diagnoses = [diagnosis for check in CHECKS for diagnosis in check(context)]
+    rows = [
+        {"ok": not d.what_to_do, "name": d.name, "finding": d.finding, "what_to_do": d.what_to_do} for d in diagnoses
+    ]
+    if context.arguments.json:
+        context.show(rows, (), "")
+    else:
+        for row in rows:
+            print(f"{'ok   ' if row['ok'] else 'FAULT'}  {row['name']}: {row['finding']}")
+            if not row["ok"]:
+                print(f"       {row['what_to_do']}")
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+def _check_database(context: Context) -> list[Diagnosis]:
+    try:
+        findings = context.database.write(audit)
+    except BillingError as error:
+        return [Diagnosis("database", str(error), "Give the right directory with --data, or correct its permissions.")]
+    if findings:
+        return [Diagnosis("database", finding.message, "Restore a backup, or ask for help with this line.") for finding in findings]
+    return [Diagnosis("database", f"sound, in {context.config.data}")]
+
+
+def _check_disk(context: Context) -> list[Diagnosis]:
+    free_mb = shutil.disk_usage(context.config.data).free // 1_000_000
+    advice = f"Free some space: calls are refused when the disk is full." if free_mb < LEAST_FREE_MB else ""
+    return [Diagnosis("disk", f"{free_mb} MB free", advice)]
+
+
+def _check_clock(context: Context) -> list[Diagnosis]:
+    newest_ms = max(RELEASED_MS, context.database.write(reads.newest_record_ms))
+    if wall_clock_ms() < newest_ms:
+        return [Diagnosis("clock", "behind this version's release or the newest record", "Set the clock, or let NTP set it.")]
+    return [Diagnosis("clock", "not behind any record")]
+
+
+def _check_planes(context: Context) -> list[Diagnosis]:
+    from coovox_billing.web_plane import is_listening
+
+    advice = "Start it: `coovox-billing serve`."
+    planes = (("call plane", context.config.agi_listen), ("pages", context.config.web_listen))
+    return [
+        Diagnosis(name, f"answers on {address}") if is_listening(address) else Diagnosis(name, f"silent on {address}", advice)
+        for name, address in planes
+    ]
+
+
+def _check_first_password(context: Context) -> list[Diagnosis]:
+    path = context.config.data / "first-password"
+    if path.exists() and os.stat(path).st_mode & 0o077:
+        return [Diagnosis("first password", f"{path} can be read by others", f"Run: chmod 600 {path}")]
+    return []
+
+
+def _check_pbx(context: Context) -> list[Diagnosis]:
+    return [Diagnosis(f"pbx: {i.name}", i.message, "" if i.ok else i.what_to_do) for i in pbx_items()]
+
+
+CHECKS: tuple[Callable[[Context], list[Diagnosis]], ...] = (
+    _check_database,
+    _check_disk,
+    _check_clock,
+    _check_planes,
+    _check_first_password,
+    _check_pbx,
+)

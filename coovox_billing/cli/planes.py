@@ -1,0 +1,58 @@
+"""`serve`, `calls` and `web`: the running product."""
+
+import logging
+import sys
+from typing import Any
+
+from coovox_billing.cli.context import Context
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    for name, run, help_text in (
+        ("serve", _serve, "run the product: both planes, watched and restarted"),
+        ("calls", _calls, "run the call plane alone: answers Asterisk"),
+        ("web", _web, "run the management plane alone: serves the pages"),
+    ):
+        commands.add_parser(name, help=help_text).set_defaults(run=run)
+
+
+def _serve(context: Context) -> int:
+    from coovox_billing.serve import Parent
+
+    _log_to_terminal()
+    _greet(context)
+    context.close()
+    return Parent(["--data", str(context.config.data)]).run()
+
+
+def _calls(context: Context) -> None:
+    from coovox_billing import call_plane
+
+    _log_to_terminal()
+    call_plane.run(context.config)
+
+
+def _web(context: Context) -> None:
+    from coovox_billing import web_plane
+
+    _log_to_terminal()
+    web_plane.run(context.config)
+
+
+def _greet(context: Context) -> None:
+    """Say where the pages are, and make the owner's first password known once (DESIGN §8)."""
+    from coovox_billing.services import owner
+
+    print(f"CooVox Billing keeps its data in {context.config.data}")
+    print(f"Pages: http://{context.config.web_listen}{context.config.web_prefix}/  Asterisk asks: agi://{context.config.agi_listen}")
+    first = owner.ensure_first_password(context.database, context.config.data, context.person().now_ms)
+    if first and sys.stdout.isatty():
+        print(f"Sign in as owner with the password {first} and change it.")
+    elif first:
+        print(f"The owner's first password is in {context.config.data / 'first-password'}")
+    sys.stdout.flush()
+
+
+def _log_to_terminal() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

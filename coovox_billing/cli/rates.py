@@ -1,0 +1,197 @@
+"""`rate list|import|export` and `quote`."""
+
+import csv
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from coovox_billing.cli.context import Context, complain, listable, print_table
+from coovox_billing.core.clock import local_moment, parse_moment
+from coovox_billing.core.money import format_amount, format_price
+from coovox_billing.core.rate_csv import parse_rates, render_rates
+from coovox_billing.core.tariff import Rate
+from coovox_billing.errors import BadInput, BillingError
+from coovox_billing.services import quotes, rates
+from coovox_billing.services.quotes import Quote
+from coovox_billing.store import reads
+
+_COLUMNS = (
+    "id", "active", "remark", "prefix", "number_length", "initial_cost", "initial_time", "rate", "billing_unit",
+    "start_time", "end_time", "days", "extensions",
+)  # fmt: skip
+_QUOTE_COLUMNS = ("extension", "number", "at", "seconds", "cost", "units", "affordable_seconds", "verdict", "reason")
+_CALL_COLUMNS = ["extension", "number", "at", "seconds"]
+_DEFAULT_SECONDS = 60
+_LONGEST_SECONDS = 10_000_000
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    rate = commands.add_parser("rate", help="the rates that price calls")
+    verbs = rate.add_subparsers(metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="all rates, oldest first")
+    listable(listing)
+    listing.set_defaults(run=_list)
+    importing = verbs.add_parser("import", help="add and change rates from a CSV file, all or nothing")
+    importing.add_argument("file", metavar="FILE", help="- for standard input")
+    importing.add_argument("--replace", action="store_true", help="also remove every rate that the file does not name")
+    importing.set_defaults(run=_import)
+    exporting = verbs.add_parser("export", help="write all rates to a CSV file")
+    exporting.add_argument("file", metavar="FILE", help="- for standard output")
+    exporting.set_defaults(run=_export)
+    _add_quote(commands)
+
+
+def _add_quote(commands: Any) -> None:
+    quote = commands.add_parser("quote", help="what a call would cost, and why")
+    quote.add_argument("--extension", metavar="EXT")
+    quote.add_argument("--number", metavar="DIGITS", help="as dialed")
+    quote.add_argument("--at", metavar="TIME", help="like 2026-03-01T21:59:50; site time without a zone; default now")
+    quote.add_argument("--seconds", metavar="N", default=str(_DEFAULT_SECONDS), help="of talk; default 60")
+    quote.add_argument("--calls", metavar="FILE", help="a CSV file with the columns extension,number,at,seconds")
+    listable(quote)
+    quote.set_defaults(run=_quote)
+
+
+def _list(context: Context) -> None:
+    rows = [_rate_row(rate) for rate in context.database.write(reads.all_rates)]
+    context.show(rows, _COLUMNS, "no rates yet: `coovox-billing rate import FILE` adds them")
+
+
+def _rate_row(rate: Rate) -> dict[str, Any]:
+    return {
+        "id": rate.id,
+        "active": rate.active,
+        "remark": rate.remark,
+        "prefix": rate.prefix,
+        "number_length": rate.number_length,
+        "initial_cost": format_price(rate.initial_cost_micros),
+        "initial_time": rate.initial_seconds,
+        "rate": format_price(rate.rate_micros),
+        "billing_unit": rate.unit_seconds,
+        "start_time": rate.start_time.isoformat(),
+        "end_time": rate.end_time.isoformat(),
+        "days": "".join(map(str, sorted(rate.days))),
+        "extensions": "all" if rate.extensions is None else " ".join(sorted(rate.extensions)),
+    }
+
+
+def _import(context: Context) -> int:
+    parsed, bad = parse_rates(_read(context.arguments.file))
+    if bad:
+        complain([*bad, f"nothing was imported: correct {len(bad)} row{'s' * (len(bad) > 1)} and import the file again"])
+        return 1
+    if not parsed:
+        raise BadInput("the file holds no rates: write one per line below the header")
+    replace, person = context.arguments.replace, context.person()
+    summary = context.database.write(lambda c: rates.import_rates(c, parsed, replace, person))
+    print(
+        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed"
+    )
+    if summary.unknown_extensions:
+        complain([f"note: no such extension yet: {' '.join(summary.unknown_extensions)}"])
+    return 0
+
+
+def _export(context: Context) -> None:
+    text = render_rates(context.database.write(reads.all_rates))
+    if context.arguments.file == "-":
+        sys.stdout.write(text)
+        return
+    path = Path(context.arguments.file)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}") from None
+
+
+def _quote(context: Context) -> int:
+    zone = context.database.write(reads.site).time_zone
+    if context.arguments.calls is not None:
+        return _quote_file(context, zone)
+    if context.arguments.extension is None or context.arguments.number is None:
+        raise BadInput("quote needs --extension and --number, or --calls FILE")
+    answer = _ask(context, context.arguments.extension, context.arguments.number, _moment(context, zone), _seconds(context.arguments.seconds))
+    if context.arguments.json:
+        print(json.dumps(_quote_row(answer, zone), indent=2, ensure_ascii=False))
+        return 0
+    row = _quote_row(answer, zone)
+    afford = "without limit" if answer.affordable_seconds is None else f"{answer.affordable_seconds} s affordable"
+    print(f"{row['verdict']}{' (' + answer.reason + ')' if answer.reason else ''}: {row['cost']} for {answer.seconds} s, {afford}")
+    for line in answer.why:
+        print(f"  {line}")
+    return 0
+
+
+def _quote_file(context: Context, zone: ZoneInfo) -> int:
+    rows = list(csv.reader(_read(context.arguments.calls).removeprefix("\ufeff").splitlines()))
+    if not rows or [cell.strip() for cell in rows[0]] != _CALL_COLUMNS:
+        raise BadInput(f"the first line must be {','.join(_CALL_COLUMNS)}")
+    answers: list[dict[str, Any]] = []
+    bad: list[str] = []
+    for line, row in enumerate(rows[1:], start=2):
+        try:
+            answers += [_quote_row(_quote_cells(context, row, zone), zone)] if row else []
+        except BillingError as error:
+            bad.append(f"line {line}: {error}")
+    if bad:
+        complain([*bad, f"nothing was quoted: correct {len(bad)} row{'s' * (len(bad) > 1)}"])
+        return 1
+    if context.arguments.json:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    elif answers:
+        print_table(answers, _QUOTE_COLUMNS)
+    return 0
+
+
+def _quote_cells(context: Context, row: list[str], zone: ZoneInfo) -> Quote:
+    if len(row) != len(_CALL_COLUMNS):
+        raise BadInput(f"it has {len(row)} columns instead of {len(_CALL_COLUMNS)}")
+    extension, number, at, seconds = (cell.strip() for cell in row)
+    return _ask(context, extension, number, parse_moment(at, zone), _seconds(seconds))
+
+
+def _ask(context: Context, extension: str, number: str, at: datetime, seconds: int) -> Quote:
+    return context.database.write(lambda c: quotes.quote(c, extension, number, at, seconds))
+
+
+def _quote_row(answer: Quote, zone: ZoneInfo) -> dict[str, Any]:
+    rate = answer.rate
+    return {
+        "extension": answer.extension,
+        "number": answer.number,
+        "at": answer.at.astimezone(zone).isoformat(),
+        "seconds": answer.seconds,
+        "rate": {"id": rate.id, "prefix": rate.prefix, "remark": rate.remark} if rate else None,
+        "cost": format_amount(answer.cost_micros),
+        "units": answer.units,
+        "affordable_seconds": answer.affordable_seconds,
+        "verdict": "pass" if answer.passes else "refused",
+        "reason": answer.reason,
+        "why": list(answer.why),
+    }
+
+
+def _moment(context: Context, zone: ZoneInfo) -> datetime:
+    if context.arguments.at is not None:
+        return parse_moment(context.arguments.at, zone)
+    return local_moment(context.person().now_ms, zone).astimezone(UTC)
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _LONGEST_SECONDS:
+        raise BadInput(f"{text!r} is not a number of seconds: write digits, like 90")
+    return int(text)
+
+
+def _read(name: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{name} is not UTF-8 text: save it as CSV UTF-8") from None

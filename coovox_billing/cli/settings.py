@@ -1,0 +1,68 @@
+"""`setting list|get|set` and `owner set-password`."""
+
+import getpass
+import sys
+from typing import Any
+
+from coovox_billing.cli.context import Context, listable
+from coovox_billing.core.site_settings import SITE_SETTINGS, site_setting
+from coovox_billing.errors import BadInput
+from coovox_billing.services import owner, site
+from coovox_billing.store import reads
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    setting = commands.add_parser("setting", help="what the site decides: currency, time zone, policies")
+    verbs = setting.add_subparsers(metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="all settings")
+    listable(listing)
+    listing.set_defaults(run=_list)
+    getting = verbs.add_parser("get", help="one setting's value")
+    getting.add_argument("name", metavar="NAME")
+    getting.set_defaults(run=_get)
+    changing = verbs.add_parser("set", help="change a setting")
+    changing.add_argument("name", metavar="NAME")
+    changing.add_argument("value", metavar="VALUE")
+    changing.set_defaults(run=_set)
+    owners = commands.add_parser("owner", help="the appliance's owner")
+    owner_verbs = owners.add_subparsers(metavar="VERB", required=True)
+    password = owner_verbs.add_parser("set-password", help="set the owner's password: asked for, or one line of standard input")
+    password.set_defaults(run=_set_password)
+
+
+def _list(context: Context) -> None:
+    values = {setting.name: _value(context, setting.name) for setting in SITE_SETTINGS}
+    rows = [{"name": s.name, "value": values[s.name], "default": s.default, "why": s.why} for s in SITE_SETTINGS]
+    context.show(rows, ("name", "value", "why"), "")
+
+
+def _get(context: Context) -> None:
+    print(_value(context, context.arguments.name))
+
+
+def _set(context: Context) -> None:
+    name, text, person = context.arguments.name, context.arguments.value, context.person()
+    value = context.database.write(lambda c: site.change_setting(c, name, text, person))
+    print(f"{name} = {value}")
+
+
+def _value(context: Context, name: str) -> str:
+    setting = site_setting(name)
+    stored = context.database.write(lambda c: reads.setting(c, name))
+    return setting.default if stored is None else stored
+
+
+def _set_password(context: Context) -> None:
+    password, person = _ask_password(), context.person()
+    context.database.write(lambda c: owner.set_password(c, password, person))
+    print("the owner's password is set")
+
+
+def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass("New password: ")
+    if getpass.getpass("Again: ") != password:
+        raise BadInput("the two passwords differ: nothing was changed")
+    return password

@@ -1,0 +1,114 @@
+"""The file settings: what must be known before the database is open (DESIGN §6).
+
+One TOML file, the environment over it, command-line options over both. What
+the site decides (currency, policies) is `core.site_settings`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from coovox_billing.errors import SetupError
+
+CONFIG_VARIABLE = "COOVOX_CONFIG"
+DEFAULT_CONFIG_FILE = Path("/etc/coovox-billing.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSetting:
+    """One setting: its name in the file, its environment variable, default and reason."""
+
+    name: str
+    variable: str
+    default: str
+    why: str
+
+
+FILE_SETTINGS = (
+    FileSetting("data", "COOVOX_DATA", "/var/lib/coovox-billing", "The directory of the database and of what is private."),
+    FileSetting("web_listen", "COOVOX_WEB_LISTEN", "127.0.0.1:8080", "Where the pages are served, HOST:PORT."),
+    FileSetting("agi_listen", "COOVOX_AGI_LISTEN", "127.0.0.1:4573", "Where Asterisk asks about calls, HOST:PORT."),
+    FileSetting(
+        "ami",
+        "COOVOX_AMI",
+        "",
+        "Asterisk's manager interface, user:secret@HOST:PORT. `pbx install` makes the user; this version does not use it.",
+    ),
+    FileSetting("web_prefix", "COOVOX_WEB_PREFIX", "", "The path that the pages have behind the PBX's web server."),
+    FileSetting(
+        "trusted_proxies",
+        "COOVOX_TRUSTED_PROXIES",
+        "",
+        "Addresses of web servers whose X-Forwarded headers are believed, separated by spaces.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on or connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The file settings, parsed."""
+
+    data: Path
+    web_listen: Address
+    agi_listen: Address
+    ami: str
+    web_prefix: str
+    trusted_proxies: frozenset[str]
+
+
+def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
+    """The settings from file, environment and `--data`.
+
+    Raises:
+        SetupError: a file that cannot be read, an unknown name, an address that is none.
+    """
+    text = {setting.name: setting.default for setting in FILE_SETTINGS}
+    text |= _read_file(environment.get(CONFIG_VARIABLE))
+    text |= {s.name: environment[s.variable] for s in FILE_SETTINGS if environment.get(s.variable)}
+    prefix = "/" + text["web_prefix"].strip("/") if text["web_prefix"].strip("/") else ""
+    return Config(
+        data=Path(data_option or text["data"]).expanduser().absolute(),
+        web_listen=_address("web_listen", text["web_listen"]),
+        agi_listen=_address("agi_listen", text["agi_listen"]),
+        ami=text["ami"],
+        web_prefix=prefix,
+        trusted_proxies=frozenset(text["trusted_proxies"].split()),
+    )
+
+
+def _read_file(named: str | None) -> dict[str, str]:
+    path = Path(named) if named else DEFAULT_CONFIG_FILE
+    if named is None and not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SetupError(f"cannot read the settings file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SetupError(f"the settings file {path} is not TOML: {error}") from None
+    known = {setting.name for setting in FILE_SETTINGS}
+    for name, value in values.items():
+        if name not in known:
+            raise SetupError(f"the settings file {path} holds {name!r}, which is no setting: known are {', '.join(sorted(known))}")
+        if not isinstance(value, str):
+            raise SetupError(f"the settings file {path}: {name} must be a text in quotes")
+    return values
+
+
+def _address(name: str, text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SetupError(f"{name} is {text!r}: write HOST:PORT, like 127.0.0.1:8080")
+    return Address(host.strip("[]"), int(port))

@@ -1,0 +1,132 @@
+"""`serve`: a small parent of both planes (DESIGN §2).
+
+It starts them, hears their heartbeats, replaces one that died or fell silent,
+and ends both when it is told to stop.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+from coovox_billing import heartbeat
+
+PLANES = ("calls", "web")
+LOOK_SECONDS = 0.25
+STOP_SECONDS = 5.0
+FIRST_START_SECONDS = 5.0
+LONGEST_BACKOFF_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Plane:
+    """A child process, and the pipe on which it is heard."""
+
+    name: str
+    options: list[str]
+    process: "subprocess.Popen[bytes] | None" = None
+    pipe: int = -1
+    started: float = 0.0
+    heard: float = 0.0
+    starts: int = 0
+    backoff_seconds: float = field(default=0.25)
+
+    def start(self) -> None:
+        """Start the process; `heard` counts from now, so that starting may take the usual silence."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        command = [sys.executable, "-m", "coovox_billing", *self.options, self.name]
+        environment = os.environ | {heartbeat.VARIABLE: str(writing)}
+        self.process = subprocess.Popen(command, pass_fds=[writing], env=environment, start_new_session=True)
+        os.close(writing)
+        self.pipe = reading
+        self.started = self.heard = time.monotonic()
+        self.starts += 1
+
+    def listen(self, now: float) -> None:
+        """Take in the heartbeats."""
+        try:
+            if os.read(self.pipe, 4096):
+                self.heard = now
+        except BlockingIOError:
+            return
+
+    def end(self, number: int) -> None:
+        """Signal the process, if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def forget(self) -> None:
+        """Let a dead process's pipe go."""
+        os.close(self.pipe)
+        self.process = None
+
+
+class Parent:
+    """Runs the planes until a signal, or until one cannot be started at all."""
+
+    def __init__(self, options: list[str]) -> None:
+        self._planes = [Plane(name, options) for name in PLANES]
+        self._stopping = False
+        self._looked = time.monotonic()
+
+    def run(self) -> int:
+        """Exit status: 0 after a signal, 1 where a plane refused to start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for plane in self._planes:
+            plane.start()
+        status = 0
+        while not self._stopping and status == 0:
+            time.sleep(LOOK_SECONDS)
+            status = max(self._look_after(plane) for plane in self._planes)
+            self._looked = time.monotonic()
+        self._end_all()
+        return status
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _look_after(self, plane: Plane) -> int:
+        now = time.monotonic()
+        if plane.process is None:
+            if now - plane.started > plane.backoff_seconds:
+                plane.start()
+            return 0
+        plane.listen(now)
+        code = plane.process.poll()
+        if code is not None:
+            return self._bury(plane, code, now)
+        was_awake = now - self._looked < 2 * heartbeat.BEAT_SECONDS
+        if was_awake and now - plane.heard > heartbeat.SILENCE_SECONDS:
+            log.error("the %s plane was silent for %.0f s and is replaced", plane.name, heartbeat.SILENCE_SECONDS)
+            plane.end(signal.SIGKILL)
+        return 0
+
+    def _bury(self, plane: Plane, code: int, now: float) -> int:
+        lived_seconds = now - plane.started
+        plane.forget()
+        if code == 1 and plane.starts == 1 and lived_seconds < FIRST_START_SECONDS:
+            return 1
+        steady = lived_seconds > LONGEST_BACKOFF_SECONDS
+        plane.backoff_seconds = 0.25 if steady else min(plane.backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
+        log.error("the %s plane ended with status %d and is started again", plane.name, code)
+        return 0
+
+    def _end_all(self) -> None:
+        for plane in self._planes:
+            plane.end(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for plane in self._planes:
+            if plane.process is not None:
+                try:
+                    plane.process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    plane.end(signal.SIGKILL)

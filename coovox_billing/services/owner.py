@@ -1,0 +1,158 @@
+"""The owner's way in: the password, the first one of a new database, and the key that signs sessions."""
+
+import hashlib
+import hmac
+import os
+import secrets
+import sqlite3
+import threading
+import unicodedata
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+from coovox_billing.errors import BadInput, Refused
+from coovox_billing.services.accounts import Person
+from coovox_billing.store import queries, writes
+from coovox_billing.store.database import Database
+
+PASSWORD = "owner_password"  # noqa: S105  the name it is stored under
+FIRST_PASSWORD_FILE = "first-password"  # noqa: S105
+SESSION_KEY_FILE = "session-key"
+SESSION_KEY_BYTES = 32
+
+MIN_LENGTH = 10
+MAX_LENGTH = 200
+
+_COST_EXPONENT, _BLOCK_SIZE, _PARALLEL = 14, 8, 1
+_SALT_BYTES = 16
+_READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+_one_at_a_time = threading.Lock()
+
+
+def set_password(connection: sqlite3.Connection, password: str, person: Person) -> None:
+    """Make this the owner's password (a job for `Database.write`). Every session that began with another one ends.
+
+    Raises:
+        BadInput: too short, too long, one sign repeated, or the one that is set already.
+    """
+    _check_new(password)
+    stored = queries.stored_site_value(connection, PASSWORD)
+    if stored is not None and _matches(password, stored):
+        raise BadInput("this is the password already: choose another one")
+    _store(connection, _hash(password), person)
+
+
+def ensure_first_password(database: Database, directory: Path, now_ms: int) -> str | None:
+    """Give a database without an owner's password a random one, and leave it in DATA/first-password.
+
+    Returns the password, or None where there was one already. The file is
+    written before the commit: a plug pulled in between costs a file that the
+    next start replaces, never a password that nobody knows.
+    """
+    if _stored(database) is not None:
+        return None
+    password = _random_password()
+    hashed = _hash(password)
+    person = Person("coovox-billing", "first start", now_ms)
+
+    def claim(connection: sqlite3.Connection) -> bool:
+        if queries.stored_site_value(connection, PASSWORD) is not None:
+            return False
+        _write_private(directory / FIRST_PASSWORD_FILE, f"{password}\n".encode())
+        _store(connection, hashed, person)
+        return True
+
+    return password if database.write(claim) else None
+
+
+def verify(database: Database, directory: Path, password: str) -> bool:
+    """Whether this is the owner's password. The first time it is, DATA/first-password goes (DESIGN §8).
+
+    Raises:
+        Refused: no password was ever set.
+    """
+    stored = _stored(database)
+    if stored is None:
+        raise Refused("the owner has no password yet: run `coovox-billing owner set-password` on the machine")
+    if not _matches(password, stored):
+        return False
+    (directory / FIRST_PASSWORD_FILE).unlink(missing_ok=True)
+    return True
+
+
+def generation() -> str:
+    """A name for the password that is set now, so that a session ends when another one is set."""
+    return hashlib.sha256((queries.site_value(PASSWORD) or "").encode()).hexdigest()[:16]
+
+
+def session_key(directory: Path) -> bytes:
+    """The key that signs sessions, made at the first start; a damaged one is replaced and ends every session."""
+    path = directory / SESSION_KEY_FILE
+    key = path.read_bytes() if path.exists() else b""
+    if len(key) != SESSION_KEY_BYTES:
+        key = secrets.token_bytes(SESSION_KEY_BYTES)
+        _write_private(path, key)
+    return key
+
+
+def _check_new(password: str) -> None:
+    if len(password) < MIN_LENGTH:
+        raise BadInput(f"the password is too short: use {MIN_LENGTH} characters or more")
+    if len(password) > MAX_LENGTH:
+        raise BadInput(f"the password is too long: use up to {MAX_LENGTH} characters")
+    if len(set(password)) == 1:
+        raise BadInput("the password is one character repeated: choose another one")
+
+
+def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
+    writes.set_site_value(connection, PASSWORD, hashed)
+    writes.record_change(connection, person.now_ms, person.name, person.origin, "owner password", "", "changed")
+
+
+def _stored(database: Database) -> str | None:
+    return database.write(lambda connection: queries.stored_site_value(connection, PASSWORD))
+
+
+def _hash(password: str) -> str:
+    salt = secrets.token_bytes(_SALT_BYTES)
+    key = _scrypt(password, salt, _COST_EXPONENT, _BLOCK_SIZE, _PARALLEL)
+    fields = (_COST_EXPONENT, _BLOCK_SIZE, _PARALLEL, b64encode(salt).decode(), b64encode(key).decode())
+    return "$".join(("scrypt", *map(str, fields)))
+
+
+def _matches(password: str, stored: str) -> bool:
+    _, exponent, block_size, parallel, salt, key = stored.split("$")
+    made = _scrypt(password[: MAX_LENGTH + 1], b64decode(salt), int(exponent), int(block_size), int(parallel))
+    return hmac.compare_digest(made, b64decode(key))
+
+
+def _scrypt(password: str, salt: bytes, exponent: int, block_size: int, parallel: int) -> bytes:
+    """One at a time: each takes 16 MB, and a crowd of them would take a small board's memory."""
+    text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+    with _one_at_a_time:
+        return hashlib.scrypt(text, salt=salt, n=2**exponent, r=block_size, p=parallel, dklen=32)
+
+
+def _random_password() -> str:
+    """Four groups of four signs that cannot be mistaken for each other: 79 bits."""
+    return "-".join("".join(secrets.choice(_READABLE) for _ in range(4)) for _ in range(4))
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read; a plug pulled at any moment leaves the old or the new one."""
+    waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    waiting.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,76 @@
+"""What would a call cost: the same decision as a real call's, without making one (DESIGN §6, `quote`)."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from coovox_billing.core import decision, dialed_number, rating
+from coovox_billing.core.decision import Verdict
+from coovox_billing.core.tariff import Rate
+from coovox_billing.errors import BadInput
+from coovox_billing.services.accounts import find
+from coovox_billing.services.calls import account_view
+from coovox_billing.store import reads
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The answer for one call. `affordable_seconds` is None for one without limit."""
+
+    extension: str
+    number: str
+    at: datetime
+    seconds: int
+    rate: Rate | None
+    cost_micros: int
+    units: int
+    affordable_seconds: int | None
+    passes: bool
+    reason: str
+    why: tuple[str, ...]
+
+
+def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at: datetime, seconds: int) -> Quote:
+    """The price of `seconds` of talk dialed at `at` (aware), as the account stands now.
+
+    Raises:
+        NotFound: no such extension.
+    """
+    site = reads.site(connection)
+    account = account_view(find(connection, extension))
+    try:
+        number = dialed_number.normalize(number_dialed, site.plus_prefix)
+    except BadInput as error:
+        refusal = Verdict(passes=False, reason="bad-number")
+        return _quote(extension, number_dialed, at, seconds, refusal, [str(error)])
+    rates = reads.rates_for(connection, dialed_number.prefixes(number), extension)
+    verdict = decision.decide(account, number, at.astimezone(site.time_zone), rates, site)
+    explained = verdict.rate is not None or verdict.reason == "no-rate"
+    why = decision.explain_choice(verdict.choice) if explained else [_WHY_WITHOUT_RATE[verdict.reason]]
+    return _quote(extension, number, at, seconds, verdict, why)
+
+
+_WHY_WITHOUT_RATE = {
+    "emergency": "emergency numbers always pass and cost nothing",
+    "locked": "the extension is locked",
+    "not-billed": "billing is off for the extension, so its calls cost nothing",
+}
+
+
+def _quote(extension: str, number: str, at: datetime, seconds: int, verdict: Verdict, why: list[str]) -> Quote:
+    rate = verdict.rate
+    if rate is not None:
+        why = [*why, decision.explain_cost(rate, seconds)]
+    return Quote(
+        extension=extension,
+        number=number,
+        at=at,
+        seconds=seconds,
+        rate=rate,
+        cost_micros=rating.cost_micros(rate, seconds) if rate else 0,
+        units=rating.units(rate, seconds) if rate else 0,
+        affordable_seconds=verdict.limit_seconds if verdict.passes else 0,
+        passes=verdict.passes,
+        reason=verdict.reason,
+        why=tuple(why),
+    )

@@ -1,0 +1,155 @@
+"""The product around a real Asterisk: a data directory, the call plane as its own process, and the shipped dialplan.
+
+Tests talk to it as a person does, through the command line, and read its JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.asterisk.pbx import Pbx
+from tests.asterisk.ports import free_port
+from tests.asterisk.sip import PhoneCall, phone
+from tests.asterisk.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = "extensions_coovox_billing.conf"
+
+DIALPLAN = """
+[globals]
+COOVOX_AGI=agi://127.0.0.1:{agi_port}
+
+[from-internal]
+; 9 + number: one trunk. 8 + number: a second trunk when nobody answered. 7 + number: an announcement first.
+exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${{EXTEN}},PJSIP/${{EXTEN:1}}@trunk,30,T,Trunk 1))
+ same => n,Goto(report,s,1)
+exten => _8X.,1,Gosub(coovox-billing-dial,s,1(${{EXTEN}},PJSIP/${{EXTEN:1}}@trunk,30,,Trunk 1))
+ same => n,GotoIf($["${{COOVOX_RESULT}}" != "unanswered"]?report,s,1)
+ same => n,Gosub(coovox-billing-dial,s,1(${{EXTEN}},PJSIP/${{EXTEN:1}}@trunk2,30,,Trunk 2))
+ same => n,Goto(report,s,1)
+exten => _7X.,1,Answer()
+ same => n,Wait(3)
+ same => n,Gosub(coovox-billing-dial,s,1(9${{EXTEN:1}},PJSIP/${{EXTEN:1}}@trunk,30,g,Trunk 1))
+ same => n,Goto(report,s,1)
+exten => 911,1,Gosub(coovox-billing-dial,s,1(911,PJSIP/91100@trunk,30,,Trunk 1))
+ same => n,Goto(report,s,1)
+{more}
+
+[report]
+exten => s,1,Set(DB(report/result)=${{COOVOX_RESULT}}|${{COOVOX_REASON}}|${{DIALSTATUS}})
+ same => n,Hangup(${{IF($["${{COOVOX_RESULT}}" = "refused"]?17:16)}})
+
+[from-trunk]
+exten => _10X,1,Dial(PJSIP/${{EXTEN}},30)
+
+#include {shipped}
+"""
+
+
+class Billing:
+    """A site's data directory, its command line and its call plane."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.agi_port = free_port()
+        self._plane: subprocess.Popen[bytes] | None = None
+        self._log = folder / "calls.log"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command, whatever it answers."""
+        command = [sys.executable, "-m", "coovox_billing", "--data", str(self.data), *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+    def do(self, *arguments: str) -> str:
+        """One command that must succeed; its output."""
+        result = self.run(*arguments)
+        assert result.returncode == 0, f"{arguments}: {result.stderr}"
+        return result.stdout
+
+    def read(self, *arguments: str) -> Any:
+        """What a listing command prints as JSON."""
+        return json.loads(self.do(*arguments, "--json"))
+
+    def start(self) -> None:
+        """Start the call plane and wait until it listens."""
+        environment = os.environ | {"COOVOX_AGI_LISTEN": f"127.0.0.1:{self.agi_port}"}
+        command = [sys.executable, "-m", "coovox_billing", "--data", str(self.data), "calls"]
+        with self._log.open("ab") as log:
+            self._plane = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        wait_until(lambda: b"answering Asterisk" in self._log.read_bytes(), 10, "the call plane listens")
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the call plane."""
+        assert self._plane is not None
+        self._plane.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the call plane."""
+        if self._plane is not None:
+            self._plane.send_signal(number)
+            self._plane.wait(10)
+            self._plane = None
+            self._log.write_bytes(b"")
+
+    def log(self) -> str:
+        """What the call plane logged since its last start."""
+        return self._log.read_text()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The call log, newest first."""
+        rows: list[dict[str, Any]] = self.read("call", "list")
+        return rows
+
+    def closed_call(self) -> dict[str, Any]:
+        """The newest call, once it is closed."""
+        return wait_until(
+            lambda: next((c for c in self.calls()[:1] if c["state"] not in ("held", "talking")), None), 10
+        )
+
+    def extension(self, number: str) -> dict[str, Any]:
+        """An extension's line."""
+        return next(row for row in self.read("extension", "list") if row["number"] == number)
+
+    def assert_sound(self) -> None:
+        """`audit` finds nothing, and nothing is held."""
+        self.do("audit")
+        assert [row["held"] for row in self.read("extension", "list") if row["held"] != "0.0000"] == []
+
+
+class BilledPbx:
+    """An Asterisk whose outbound routes ask this site's call plane."""
+
+    def __init__(self, version: int, folder: Path, more: str = "") -> None:
+        self.billing = Billing(folder)
+        dialplan = DIALPLAN.format(agi_port=self.billing.agi_port, shipped=SHIPPED, more=more)
+        self.pbx = Pbx(version, dialplan, {SHIPPED: ROOT / "asterisk" / SHIPPED})
+
+    def __enter__(self) -> BilledPbx:
+        self.billing.do("extension", "list")
+        self.billing.start()
+        self.pbx.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pbx.close()
+        self.billing.stop(signal.SIGKILL)
+
+    def phone(self, number: str, extension: str = "108", **options: Any) -> PhoneCall:
+        """A telephone dials."""
+        return phone(self.pbx, number, extension, **options)
+
+    def report(self) -> tuple[str, str, str]:
+        """COOVOX_RESULT, COOVOX_REASON and DIALSTATUS of the last call whose dialplan went on."""
+        text = wait_until(lambda: self.pbx.db("report/result"), 10, "the dialplan reports")
+        result, reason, dial_status = text.split("|")
+        return result, reason, dial_status
+
+    def forget_report(self) -> None:
+        """Make ready for the next call's report."""
+        self.pbx.cli("database del report result")

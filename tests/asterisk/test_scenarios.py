@@ -1,0 +1,257 @@
+"""The scenarios of a billed call: the dialplan's result, the call's row, the ledger and `audit`, on a real Asterisk."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.asterisk.billing import BilledPbx, Billing
+from tests.asterisk.sip import PhoneResult
+from tests.asterisk.waiting import wait_until
+
+HEADER = (
+    "active,remark,prefix,number_length,initial_cost,initial_time,rate,billing_unit,start_time,end_time,days,extensions"
+)
+RATES = f"""{HEADER}
+1,by the second,95,0,0,0,0.01,1,,,,all
+1,failover by the second,85,0,0,0,0.01,1,,,,all
+1,free,97,0,0,0,0,1,,,,all
+"""
+SALES, LOBBY, DESK = "108", "109", "100"
+
+
+@pytest.fixture(scope="module")
+def site(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BilledPbx]:
+    """108 sales, billed; 109 lobby, billed; 100 desk, not billed; a cent a second."""
+    folder = tmp_path_factory.mktemp("site")
+    rates = folder / "rates.csv"
+    rates.write_text(RATES)
+    with BilledPbx(asterisk_version, folder) as running:
+        billing = running.billing
+        for extension, name in ((SALES, "Sales"), (LOBBY, "Lobby"), (DESK, "Desk")):
+            billing.do("extension", "add", extension, "--name", name)
+        for extension in (SALES, LOBBY):
+            billing.do("extension", "set", extension, "--billing", "on")
+        billing.do("rate", "import", str(rates))
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def sound(site: BilledPbx) -> Iterator[None]:
+    """Every scenario starts with 1.00 on sales and no report, and ends with books that agree."""
+    site.forget_report()
+    unlock(site.billing)
+    top_up(site.billing, SALES, 1_0000)
+    yield
+    site.pbx.wait_idle()
+    wait_until(lambda: all(call["state"] not in ("held", "talking") for call in site.billing.calls()), 10)
+    site.billing.assert_sound()
+
+
+def unlock(billing: Billing) -> None:
+    for extension in (SALES, LOBBY):
+        billing.do("extension", "set", extension, "--status", "unlocked", "--credit", "0")
+    billing.do("setting", "set", "when_billing_is_down", "refuse")
+
+
+def top_up(billing: Billing, extension: str, ledger_steps: int) -> None:
+    """Bring the balance up to so many 1/10,000."""
+    missing = ledger_steps - steps(billing.extension(extension)["balance"])
+    if missing > 0:
+        billing.do("recharge", extension, f"{missing / 10_000:.4f}")
+
+
+def steps(amount: str) -> int:
+    return round(float(amount) * 10_000)
+
+
+def balance(site: BilledPbx, extension: str = SALES) -> int:
+    return steps(site.billing.extension(extension)["balance"])
+
+
+def close(site: BilledPbx) -> dict[str, Any]:
+    """The call's row, once all hangup handlers ran and it is closed."""
+    site.pbx.wait_idle()
+    return site.billing.closed_call()
+
+
+def assert_billed(site: BilledPbx, call: dict[str, Any], leg_seconds: float | None, before: int) -> None:
+    """A cent for each whole second that the trunk's own messages show."""
+    assert leg_seconds is not None
+    assert call["state"] == "settled"
+    assert call["talk_seconds"] == pytest.approx(leg_seconds, abs=1)
+    assert steps(call["cost"]) == call["talk_seconds"] * 100
+    assert balance(site) == before - steps(call["cost"])
+    assert call["uncollected"] == "0.0000"
+
+
+def answered(result: PhoneResult) -> float | None:
+    assert result.answered, result.messages
+    return result.talk_seconds
+
+
+def test_it_bills_a_call_that_the_callee_ends(site: BilledPbx) -> None:
+    before = balance(site)
+    answered(site.phone("95550003", hang_up_after_ms=20_000).wait())
+    call = close(site)
+    (leg,) = site.pbx.trunk_calls("trunk", "5550003")
+    assert leg.talk_seconds == pytest.approx(3, abs=0.2)
+    assert call["talk_seconds"] == 3
+    assert_billed(site, call, leg.talk_seconds, before)
+    assert (call["extension"], call["number"], call["trunk"]) == (SALES, "95550003", "Trunk 1")
+    assert call["rate"]["remark"] == "by the second"
+
+
+def test_it_bills_a_call_that_the_caller_ends(site: BilledPbx) -> None:
+    before = balance(site)
+    answered(site.phone("95550010", hang_up_after_ms=2_200).wait())
+    call = close(site)
+    assert call["talk_seconds"] == 2
+    assert_billed(site, call, site.pbx.trunk_calls("trunk", "5550010")[0].talk_seconds, before)
+
+
+def test_it_does_not_bill_an_announcement_before_the_dial(site: BilledPbx) -> None:
+    before = balance(site)
+    answered(site.phone("75550011", hang_up_after_ms=6_000).wait())
+    call = close(site)
+    (leg,) = site.pbx.trunk_calls("trunk", "5550011")
+    assert leg.talk_seconds is not None
+    assert leg.talk_seconds < 3
+    assert_billed(site, call, leg.talk_seconds, before)
+
+
+def test_it_frees_the_money_of_a_busy_trunk_for_the_next(site: BilledPbx) -> None:
+    before = balance(site)
+    answered(site.phone("85550001").wait())
+    call = close(site)
+    assert (call["trunk"], call["talk_seconds"]) == ("Trunk 2", 2)
+    assert call["limit_seconds"] == before // 100, "the second attempt had all the money again"
+    assert_billed(site, call, site.pbx.trunk_calls("trunk2", "5550001")[0].talk_seconds, before)
+    assert [row["number"] for row in site.billing.calls()[:2]].count("85550001") == 1, "one row for both attempts"
+
+
+def test_it_charges_nothing_for_a_busy_number(site: BilledPbx) -> None:
+    before = balance(site)
+    site.phone("95550001").wait()
+    assert site.report() == ("unanswered", "", "BUSY")
+    assert close(site)["state"] == "released"
+    assert balance(site) == before
+
+
+@pytest.mark.parametrize(
+    ("extension", "changes", "number", "reason"),
+    [
+        (SALES, ("--status", "locked"), "95550000", "locked"),
+        (LOBBY, (), "95550000", "no-money"),
+        (SALES, (), "96660000", "no-rate"),
+    ],
+    ids=["locked", "no money", "no rate"],
+)
+def test_it_refuses(site: BilledPbx, extension: str, changes: tuple[str, ...], number: str, reason: str) -> None:
+    if changes:
+        site.billing.do("extension", "set", extension, *changes)
+    before = balance(site, extension)
+    dialed_before = len(site.pbx.trunk_calls("trunk"))
+    result = site.phone(number, extension).wait()
+    assert (result.answered, result.final_status) == (False, 486)
+    assert len(site.pbx.trunk_calls("trunk")) == dialed_before
+    assert site.report() == ("refused", reason, "BUSY")
+    call = site.billing.closed_call()
+    assert (call["state"], call["reason"], call["cost"]) == ("refused", reason, "0.0000")
+    assert balance(site, extension) == before
+
+
+def test_it_refuses_a_number_that_no_phone_dials(site: BilledPbx) -> None:
+    site.phone("9555abc00").wait()
+    assert site.report() == ("refused", "bad-number", "BUSY")
+
+
+def test_it_cuts_at_the_limit_and_charges_no_more_than_was_held(site: BilledPbx) -> None:
+    top_up(site.billing, LOBBY, 400)
+    result = site.phone("95550012", LOBBY, hang_up_after_ms=20_000).wait()
+    assert result.ended_by != "caller"
+    call = close(site)
+    (leg,) = site.pbx.trunk_calls("trunk", "5550012")
+    assert leg.talk_seconds == pytest.approx(4, abs=0.2)
+    assert (call["limit_seconds"], call["talk_seconds"], call["cost"]) == (4, 4, "0.0400")
+    assert (balance(site, LOBBY), call["uncollected"]) == (0, "0.0000")
+
+
+def test_it_lets_an_emergency_call_pass_while_locked_and_broke(site: BilledPbx) -> None:
+    site.billing.do("extension", "set", LOBBY, "--status", "locked")
+    before = balance(site, LOBBY)
+    answered(site.phone("911", LOBBY).wait())
+    site.pbx.wait_idle()
+    call = site.billing.closed_call()
+    assert (call["number"], call["reason"], call["cost"], call["limit_seconds"]) == ("911", "emergency", "0.0000", None)
+    assert (call["state"], call["extension"], call["talk_seconds"]) == ("settled", LOBBY, 2)
+    assert balance(site, LOBBY) == before
+
+
+@pytest.fixture(params=["stopped", "hung"])
+def outage(site: BilledPbx, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The call plane stopped, or hung; before, it has told the dialplan what it must know alone."""
+    site.phone("95550001").wait()
+    close(site)
+    site.forget_report()
+    if request.param == "stopped":
+        site.billing.stop()
+    else:
+        site.billing.send(signal.SIGSTOP)
+    yield request.param
+    if request.param == "stopped":
+        site.billing.start()
+    else:
+        site.billing.send(signal.SIGCONT)
+    site.phone("95550001").wait()
+    close(site)
+
+
+def assert_passes_within_3_seconds(site: BilledPbx, number: str, extension: str, dialed: str) -> None:
+    asked = time.time()
+    site.phone(number, extension, hang_up_after_ms=1_500).wait()
+    leg = site.pbx.trunk_calls("trunk", dialed)[-1]
+    assert leg.invited_at is not None
+    assert leg.invited_at - asked < 3
+    assert leg.answered
+
+
+def test_it_lets_emergency_pass_when_billing_is_down(site: BilledPbx, outage: str) -> None:
+    assert_passes_within_3_seconds(site, "911", LOBBY, "91100")
+
+
+def test_it_lets_who_is_not_billed_pass_when_billing_is_down(site: BilledPbx, outage: str) -> None:
+    assert_passes_within_3_seconds(site, "95550013", DESK, "5550013")
+
+
+def test_it_refuses_who_is_billed_when_billing_is_down(site: BilledPbx, outage: str) -> None:
+    site.phone("95550014").wait()
+    assert site.report() == ("refused", "billing-down", "BUSY")
+    assert site.pbx.trunk_calls("trunk", "5550014") == []
+
+
+def test_it_prices_late_what_the_policy_let_pass(site: BilledPbx) -> None:
+    site.billing.do("setting", "set", "when_billing_is_down", "allow")
+    site.phone("95550001").wait()
+    close(site)
+    before = balance(site)
+    site.billing.stop()
+    assert_passes_within_3_seconds(site, "95550015", SALES, "5550015")
+    site.pbx.wait_idle()
+    site.billing.start()
+    site.phone("95550001").wait()
+    close(site)
+    late = next(call for call in site.billing.calls() if call["number"] == "95550015")
+    assert (late["state"], late["reason"], late["settled_late"]) == ("settled", "billing-down", True)
+    assert steps(late["cost"]) == 100 * late["talk_seconds"] > 0
+    assert balance(site) == before - steps(late["cost"])
+
+
+def test_it_leaves_nothing_in_asterisks_database(site: BilledPbx) -> None:
+    left = [key for key in site.pbx.db_tree("coovox_billing") if "/left" in key]
+    assert left == []
+
