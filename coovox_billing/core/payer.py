@@ -3,7 +3,10 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
-TRUNK_SEPARATOR = "@"
+LOCAL = "Local"
+
+# Dial takes technologies in any case; the names of their channels are always these.
+_TECHNOLOGIES = {name.lower(): name for name in ("PJSIP", "SIP", "IAX2", "DAHDI", LOCAL)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,20 @@ def extension_of(device: str) -> str:
 
 
 def trunks_of(dial_string: str) -> list[str]:
-    """The devices that a dial string sends outbound calls to.
+    """The devices that a dial string sends outbound calls to; parallel destinations are split at `&`.
 
-    `PJSIP/555@carrier` goes to `PJSIP/carrier`, `SIP/carrier/555` to
-    `SIP/carrier`; parallel destinations are split at `&`.
+    `PJSIP/555@carrier` and `PJSIP/carrier/sip:555@host` go to `PJSIP/carrier`,
+    `SIP/carrier/555` to `SIP/carrier`. A Local channel is no trunk.
     """
     return [device for device in map(_trunk_of, dial_string.split("&")) if device]
 
 
 def _trunk_of(destination: str) -> str:
     technology, _, rest = destination.partition("/")
-    if not rest or technology == "Local":
-        return ""
-    peer = rest.rpartition(TRUNK_SEPARATOR)[2] if TRUNK_SEPARATOR in rest else rest.partition("/")[0]
-    return f"{technology}/{peer.partition('/')[0]}"
+    technology = _TECHNOLOGIES.get(technology.lower(), technology)
+    peer = rest.partition("/")[0].rpartition("@")[2]
+    return "" if not peer or technology == LOCAL else f"{technology}/{peer}"
 
 
 def _can_pay(device: str, trunks: Container[str]) -> bool:
-    return not device.startswith("Local/") and device not in trunks
+    return not device.startswith(f"{LOCAL}/") and device not in trunks

@@ -47,7 +47,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _seconds(text: str) -> str:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 86_400:
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= 86_400:
         raise BadInput(f"{text!r} is not a number of seconds from 1 to 86400")
     return str(int(text))
 

@@ -7,19 +7,20 @@ know when it is alone, and what it left while it was.
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from sqlite3 import Connection
 from typing import TypeVar
 
+from coovox_billing.core.clock import parse_stamp_ms
 from coovox_billing.core.leg import Leg, parse_leg
 from coovox_billing.core.payer import Origin
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed, quoted
-from coovox_billing.pbx.agi_server import Handler, Session
+from coovox_billing.pbx.agi_server import Handler, NotSent, PeerGone, Session
 from coovox_billing.services import calls
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
@@ -61,14 +62,23 @@ class AgiHandlers:
         """May this call be made, and for how long. Answers within 2 s, or says that billing is down."""
         decided = None
         try:
-            decided = await self._decide(_question(arguments), session.opened + AUTHORIZE_SECONDS)
+            decided = await self._decide(_question(arguments), self._deadline(session, arguments["asked"]))
         except BillingError as error:
             log.warning("authorize: %s", error)
         except Exception:
             log.exception("authorize failed")
-        await session.set_variables(_variables_of(decided and decided.answer))
-        if decided is not None and arguments["mirror"] != decided.mirror:
+        try:
+            await session.set_variables(_variables_of(decided.answer if decided else None))
+        except NotSent:
+            if decided is not None:
+                self._withdraw(_call_id(arguments))
+            raise
+        if decided is None:
+            return
+        if arguments["mirror"] != decided.mirror:
             await self._send_mirror(session, arguments["mirror"], decided.mirror)
+        if arguments["left"] and not decided.answer.passes:
+            await self._collect(session)
 
     async def settle(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg ended. Says so only once it is on disk; after 150 ms the trunk's BYE is more urgent."""
@@ -97,21 +107,29 @@ class AgiHandlers:
         done = self._database.submit(
             lambda connection: _Decided(calls.authorize(connection, question, now_ms), _mirror_marker(connection)), deadline
         )
-        if await _is_done_within(done, deadline):
+        if not await _is_done_within(done, deadline):
+            done.add_done_callback(lambda late: self._withdraw(question.call_id) if late.exception() is None else None)
+            return None
+        decided = done.result()
+        if decided.answer.passes:
             self._watch(question.call_id)
-            return done.result()
-        done.add_done_callback(lambda late: self._withdraw(late, question.call_id))
-        return None
+        return decided
+
+    def _deadline(self, session: Session, asked: str) -> float:
+        """When the dialplan stops waiting, less a margin; it may have asked long before a hung call plane woke up."""
+        asked_ms = parse_stamp_ms(asked)
+        waited_seconds = 0.0 if asked_ms is None else max(0, self._now_ms() - asked_ms) / 1000
+        return session.opened + AUTHORIZE_SECONDS - waited_seconds
 
     def _watch(self, call_id: str) -> None:
         if len(self._asked_at) >= MAX_WATCHED_CALLS:
             self._asked_at.pop(next(iter(self._asked_at)))
         self._asked_at.setdefault(call_id, time.monotonic())
 
-    def _withdraw(self, late: "Future[_Decided]", call_id: str) -> None:
-        if late.exception() is None:
-            now_ms = self._now_ms()
-            self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
+    def _withdraw(self, call_id: str) -> None:
+        """Free what an answer holds that Asterisk did not hear."""
+        now_ms = self._now_ms()
+        self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
 
     def _submit_settle(self, call_id: str, leg: Leg) -> "Future[None]":
         asked_at = self._asked_at.pop(call_id, None)
@@ -127,6 +145,7 @@ class AgiHandlers:
         known_identity, _, revision = known.partition(":")
         since = int(revision) if known_identity == identity and revision.isdigit() else 0
         if since == 0:
+            await _put(session, dialplan.COMPLETE, "")
             for key in (dialplan.PAYER, dialplan.EMERGENCY):
                 await session.command(f"DATABASE DELTREE {dialplan.FAMILY} {key}")
         rows = await asyncio.wrap_future(
@@ -146,32 +165,37 @@ class AgiHandlers:
             await asyncio.sleep(EMERGENCY_RECORD_PAUSE_SECONDS)
 
     async def _collect(self, session: Session) -> None:
+        """Book what the dialplan left. The flag comes back while anything is left, so that the next session goes on."""
         await _put(session, dialplan.LEFTOVERS, "")
         keys = await _left_keys(session)
-        for key in keys[:LEFTOVERS_PER_SESSION]:
-            if not await self._take_over(session, key):
-                await _put(session, dialplan.LEFTOVERS, "1")
-        if len(keys) > LEFTOVERS_PER_SESSION:
+        booked = [await self._take_over(session, key) for key in keys[:LEFTOVERS_PER_SESSION]]
+        if not all(booked) or len(keys) > LEFTOVERS_PER_SESSION:
             await _put(session, dialplan.LEFTOVERS, "1")
 
     async def _take_over(self, session: Session, key: str) -> bool:
-        """Book one record that the dialplan left; it is deleted from AstDB only after the commit."""
+        """Book one record; it is deleted from AstDB only after the commit. Whether it need not be tried again."""
         name = f"{dialplan.LEFT}/{key}"
         record = (await session.command(f"DATABASE GET {dialplan.FAMILY} {quoted(name)}")).value
-        call_id = key.partition(".")[0]
         try:
-            leg = parse_leg(record)
+            await self._book(key.partition(".")[0], parse_leg(record))
         except BadInput as error:
-            log.error("AstDB %s/%s is no record and is left there: %s", dialplan.FAMILY, name, error)
-            return True
+            log.error("AstDB %s/%s is no record and goes to %s: %s", dialplan.FAMILY, name, dialplan.STRANGE, error)
+            await _put(session, f"{dialplan.STRANGE}/{key}", record)
+        except PeerGone:
+            raise
+        except (BillingError, sqlite3.Error, TimeoutError) as error:
+            log.error("AstDB %s/%s could not be booked yet: %s", dialplan.FAMILY, name, error)
+            return False
+        await _put(session, name, "")
+        return True
+
+    async def _book(self, call_id: str, leg: Leg) -> None:
         if leg.answered_ms is None:
             done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
         else:
             done = self._submit_settle(call_id, leg)
         if not await _is_done_within(done, time.monotonic() + END_SECONDS):
-            return False
-        await session.command(f"DATABASE DEL {dialplan.FAMILY} {quoted(name)}")
-        return True
+            raise TimeoutError("the database is too slow")
 
 
 def _question(arguments: Mapping[str, str]) -> Question:
@@ -221,7 +245,7 @@ async def _is_done_within(done: "Future[T]", deadline: float) -> bool:
     return bool(finished)
 
 
-def _mirror_marker(connection: Connection) -> str:
+def _mirror_marker(connection: sqlite3.Connection) -> str:
     return f"{reads.database_id(connection)}:{reads.mirror_revision(connection)}"
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from coovox_billing.errors import BillingError
 
 MAX_LINE_BYTES = 8_192
+MAX_REPLY_BYTES = 4_000_000  # the keys of 100,000 records that the dialplan left
 MAX_REQUEST_LINES = 100
 MAX_CALL_ID_LENGTH = 64
 
 _REPLY = re.compile(r"(\d{3})[ -](.*)", re.DOTALL)
-_RESULT = re.compile(r"result=(-?\d+)(?: \((.*)\))?.*", re.DOTALL)
+_RESULT = re.compile(r"result=(-?\d{1,18})(?: \((.*)\))?.*", re.DOTALL)
 _SAFE_VALUE = re.compile(r"[0-9A-Za-z_.:/*#+-]*", re.ASCII)
 
 
@@ -42,18 +43,19 @@ class Reply:
 class LineReader:
     """Cuts a stream of bytes into lines of bounded length."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_line_bytes: int) -> None:
+        self.max_line_bytes = max_line_bytes
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
         """The lines completed by `data`.
 
         Raises:
-            Malformed: a line is longer than MAX_LINE_BYTES.
+            Malformed: a line is longer than `max_line_bytes`.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES or any(len(line) > MAX_LINE_BYTES for line in lines):
-            raise Malformed(f"a line is longer than {MAX_LINE_BYTES} bytes")
+        if max(map(len, (self._rest, *lines))) > self.max_line_bytes:
+            raise Malformed(f"a line is longer than {self.max_line_bytes} bytes")
         return [line.rstrip(b"\r").decode("utf-8", "replace") for line in lines]
 
 
@@ -62,6 +64,7 @@ class RequestParser:
 
     def __init__(self) -> None:
         self._environment: dict[str, str] = {}
+        self._lines = 0
 
     def feed(self, line: str) -> Request | None:
         """The request, once its closing empty line came.
@@ -74,7 +77,8 @@ class RequestParser:
         name, separator, value = line.partition(": ")
         if not name.startswith("agi_"):
             raise Malformed(f"not a line of an AGI request: {line[:80]!r}")
-        if len(self._environment) >= MAX_REQUEST_LINES:
+        self._lines += 1
+        if self._lines > MAX_REQUEST_LINES:
             raise Malformed(f"more than {MAX_REQUEST_LINES} lines in a request")
         self._environment[name.removesuffix(":")] = value if separator else ""
         return None

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from coovox_billing.errors import BillingError, SetupError
 from coovox_billing.pbx.agi_protocol import (
+    MAX_LINE_BYTES,
+    MAX_REPLY_BYTES,
     LineReader,
     Malformed,
     Reply,
@@ -34,6 +36,10 @@ class PeerGone(BillingError):
     """Asterisk closed the session before it was over: the caller hung up, or the guard ran out."""
 
 
+class NotSent(PeerGone):
+    """Asterisk had closed the session before the command could be sent."""
+
+
 class Session(asyncio.Protocol):
     """One FastAGI connection."""
 
@@ -41,7 +47,7 @@ class Session(asyncio.Protocol):
         self.opened = time.monotonic()
         self._server = server
         self._transport: asyncio.Transport | None = None
-        self._lines = LineReader()
+        self._lines = LineReader(MAX_LINE_BYTES)
         self._request = RequestParser()
         self._replies = ReplyParser()
         self._answered: asyncio.Future[Reply] | None = None
@@ -52,10 +58,11 @@ class Session(asyncio.Protocol):
         """Send a command, wait for Asterisk's reply.
 
         Raises:
-            PeerGone: the session ended first.
+            NotSent: the session was over already.
+            PeerGone: the session ended before the reply.
         """
         if self._transport is None or self._transport.is_closing():
-            raise PeerGone("the session is closed")
+            raise NotSent("the session is closed")
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(text.encode() + b"\n")
         return await self._answered
@@ -111,6 +118,7 @@ class Session(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_later(SESSION_SECONDS, self._give_up)
+        self._lines.max_line_bytes = MAX_REPLY_BYTES
         self._task = loop.create_task(self._run(request))
 
     async def _run(self, request: Request) -> None:

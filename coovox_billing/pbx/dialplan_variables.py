@@ -26,11 +26,12 @@ PAYER = "payer"
 EMERGENCY = "emergency"
 LEFT = "left"
 LEFTOVERS = "leftovers"
+STRANGE = "strange"
 
 # The arguments of the AGI paths, by name.
 AUTHORIZE_ARGUMENTS = (
-    "id", "number", "trunk", "channel", "payer", "transferer", "forwarder", "origin", "uniqueid", "linkedid",
-    "mirror", "dial", "options",
+    "id", "asked", "number", "trunk", "channel", "payer", "transferer", "forwarder", "origin", "uniqueid", "linkedid",
+    "mirror", "left", "dial", "options",
 )  # fmt: skip
 SETTLE_ARGUMENTS = ("id", "record")
 END_ARGUMENTS = ("id", "record", "talked", "left")

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coovox_billing.core.money import MAX_MICROS, format_amount
+from coovox_billing.core.money import LEDGER_STEP_MICROS, MAX_MICROS, format_amount
 from coovox_billing.core.payer import Payer, extension_of
 from coovox_billing.errors import BadInput, NotFound, Refused
 from coovox_billing.store import reads, writes
@@ -19,6 +19,8 @@ _DEVICE = re.compile(r"[A-Za-z0-9]{1,16}/[0-9A-Za-z_./@+-]{1,80}", re.ASCII)
 MAX_NAME_LENGTH = 80
 PAYMENT_TYPES = ("prepaid", "postpaid")
 STATUSES = ("locked", "unlocked")
+
+_POSSIBLE: Mapping[str, tuple[object, ...]] = {"billing": (False, True), "status": STATUSES, "payment_type": PAYMENT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ def change(connection: sqlite3.Connection, extension: str, changes: Mapping[str,
         Refused: a device that another extension has.
     """
     account = find(connection, extension)
+    _check_changes(changes)
     columns = {key: value for key, value in changes.items() if key != "devices" and value != account[key]}
     before: dict[str, object] = {key: account[key] for key in columns}
-    _check_name(str(columns.get("name", "")))
     if columns:
         writes.update_account(connection, account["id"], **columns)
     if "devices" in changes:
@@ -78,6 +80,8 @@ def change(connection: sqlite3.Connection, extension: str, changes: Mapping[str,
     if "payment_type" in columns:
         reason = f"{account['payment_type']} to {columns['payment_type']}"
         writes.post(connection, account["id"], "payment-type", 0, person.name, person.now_ms, reason=reason)
+    if columns.get("billing") or columns.get("devices"):
+        _take_from_trunks(connection, account)
     _mirror(connection, account["id"])
     if columns:
         _record(connection, person, f"extension {extension}", before, columns)
@@ -151,12 +155,38 @@ def _change_devices(connection: sqlite3.Connection, account_id: int, devices: li
     return devices
 
 
+def _take_from_trunks(connection: sqlite3.Connection, account: sqlite3.Row) -> None:
+    """What a person bills is no trunk, even if a route once dialed it."""
+    listed = reads.devices(connection, account["id"])
+    for device in reads.trunks(connection):
+        if device in listed or extension_of(device) == account["extension"]:
+            writes.delete_trunk(connection, device)
+
+
 def _mirror(connection: sqlite3.Connection, account_id: int) -> None:
     """Tell the dialplan what it must know of a payer when it is alone."""
     account = reads.account(connection, account_id)
     known = "locked" if account["status"] == "locked" else "billed" if account["billing"] else "free"
     for payer in (account["extension"], *reads.devices(connection, account_id)):
         writes.mirror(connection, f"payer/{payer}", known)
+
+
+def _check_changes(changes: Mapping[str, object]) -> None:
+    for key, value in changes.items():
+        possible = _POSSIBLE.get(key)
+        if possible is not None and value not in possible:
+            raise BadInput(f"{value!r} is not possible: choose {' or '.join(map(str, possible))}")
+        if key == "name":
+            _check_name(str(value))
+        elif key == "credit_micros":
+            _check_credit(value)
+        elif possible is None and key != "devices":
+            raise BadInput(f"{key!r} of an extension cannot be changed")
+
+
+def _check_credit(value: object) -> None:
+    if not isinstance(value, int) or not 0 <= value <= MAX_MICROS or value % LEDGER_STEP_MICROS:
+        raise BadInput(f"the credit must be from 0 to {format_amount(MAX_MICROS)}, with up to four decimals")
 
 
 def _check_name(name: str) -> None:

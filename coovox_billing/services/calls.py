@@ -178,19 +178,18 @@ def _learn_trunks(connection: sqlite3.Connection, question: Question) -> None:
 
 
 def _is_somebodys(connection: sqlite3.Connection, device: str) -> bool:
+    """A device that an extension lists, or a billed extension's own, stays a payer even if a route dials it."""
     if reads.account_by_device(connection, device) is not None:
         return True
-    return reads.account_by_extension(connection, payer.extension_of(device)) is not None
+    account = reads.account_by_extension(connection, payer.extension_of(device))
+    return account is not None and bool(account["billing"])
 
 
 def _decide(
     connection: sqlite3.Connection, question: Question, site: Site, now_ms: int
 ) -> tuple[sqlite3.Row | None, Verdict, str]:
     who = payer.find_payer(question.origin, reads.trunks(connection))
-    account = accounts.account_of_payer(connection, who, now_ms)
-    if account is None and site.calls_without_payer not in ("pass", "refuse"):
-        named = payer.Payer(extension=site.calls_without_payer)
-        account = accounts.account_of_payer(connection, named, now_ms)
+    account = _account_of(connection, who, site, now_ms)
     try:
         number = dialed_number.normalize(question.number_dialed, site.plus_prefix)
     except BadInput:
@@ -199,6 +198,13 @@ def _decide(
     if verdict.rate is not None and bypassing_options(question.dial_options):
         return account, Verdict(passes=False, reason="dial-options", choice=verdict.choice), number
     return account, verdict, number
+
+
+def _account_of(connection: sqlite3.Connection, who: payer.Payer, site: Site, now_ms: int) -> sqlite3.Row | None:
+    account = accounts.account_of_payer(connection, who, now_ms)
+    if account is not None or site.calls_without_payer in ("pass", "refuse"):
+        return account
+    return accounts.account_of_payer(connection, payer.Payer(extension=site.calls_without_payer), now_ms)
 
 
 def _decide_number(
@@ -323,7 +329,7 @@ def _insert_alone(
 ) -> None:
     site = reads.site(connection)
     who = payer.Payer() if ended.device in reads.trunks(connection) else payer.Payer(device=ended.device)
-    account = accounts.account_of_payer(connection, who, ended.asked_ms)
+    account = _account_of(connection, who, site, ended.asked_ms)
     try:
         number = dialed_number.normalize(ended.number, site.plus_prefix)
     except BadInput:

@@ -30,7 +30,7 @@ _one_at_a_time = threading.Lock()
 
 
 def set_password(connection: sqlite3.Connection, password: str, person: Person) -> None:
-    """Make this the owner's password (a job for `Database.write`). Every session that began with another one ends.
+    """Make this the owner's password, a job for `Database.write`. Sessions that began with another one end.
 
     Raises:
         BadInput: too short, too long, one sign repeated, or the one that is set already.
@@ -86,7 +86,7 @@ def generation() -> str:
 
 
 def session_key(directory: Path) -> bytes:
-    """The key that signs sessions, made at the first start; a damaged one is replaced and ends every session."""
+    """The key that signs sessions, made at the first start; replacing a damaged one ends every session."""
     path = directory / SESSION_KEY_FILE
     key = path.read_bytes() if path.exists() else b""
     if len(key) != SESSION_KEY_BYTES:
@@ -106,7 +106,8 @@ def _check_new(password: str) -> None:
 
 def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
     writes.set_site_value(connection, PASSWORD, hashed)
-    writes.record_change(connection, person.now_ms, person.name, person.origin, "owner password", "", "changed")
+    what = "owner password"
+    writes.record_change(connection, person.now_ms, person.name, person.origin, what, "", "changed")
 
 
 def _stored(database: Database) -> str | None:
@@ -139,7 +140,7 @@ def _random_password() -> str:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; a plug pulled at any moment leaves the old or the new one."""
+    """Write a file that only its owner may read; a plug pulled meanwhile leaves the old or the new one."""
     waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:

@@ -6,7 +6,7 @@ Each check is one query that finds what is off; a sound database has none.
 import sqlite3
 from dataclasses import dataclass
 
-TRIGGERS = ("ledger_refuses_update", "ledger_refuses_delete", "ledger_refuses_overwrite")
+from coovox_billing.store.database import migrate
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,22 @@ def audit(connection: sqlite3.Connection) -> list[Finding]:
 
 
 def _missing_triggers(connection: sqlite3.Connection) -> list[str]:
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-    present = {row["name"] for row in rows}
-    return [f"the ledger's guard {name} is gone: restore a backup" for name in TRIGGERS if name not in present]
+    """The database's guards, compared word for word with those of a new one."""
+    present = _triggers(connection)
+    return [
+        f"the ledger's guard {name} is gone or altered"
+        for name, definition in _triggers(_new_database()).items()
+        if present.get(name) != definition
+    ]
+
+
+def _triggers(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+    return {row["name"]: row["sql"] for row in rows}
+
+
+def _new_database() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    migrate(connection)
+    return connection

@@ -116,15 +116,21 @@ class Database:
                 self._run_in_savepoint(job)
             if any(job.error is None and job.is_too_late() for job in group):
                 self._connection.execute("ROLLBACK")
-                self._commit([job for job in group if job.error is None])
+                self._commit_those_in_time(group)
                 return
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(group, error)
 
+    def _commit_those_in_time(self, group: list[_Job[Any]]) -> None:
+        """Run again, from a clean start, those whose deadline has not passed."""
+        for job in group:
+            job.error = _too_late() if job.is_too_late() else None
+        self._commit([job for job in group if job.error is None])
+
     def _run_in_savepoint(self, job: _Job[Any]) -> None:
         if job.is_too_late():
-            job.error = TooLate("the database was too slow: the write was given up before it was made")
+            job.error = _too_late()
             return
         self._connection.execute("SAVEPOINT job")
         try:
@@ -174,16 +180,25 @@ def migrations() -> list[Path]:
     return sorted((Path(__file__).parent / "migrations").glob("*.sql"))
 
 
+def _too_late() -> TooLate:
+    return TooLate("the database was too slow: the write was given up before it was made")
+
+
 def _migrate(path: Path) -> None:
     connection = connect(path)
     try:
-        for version, script in enumerate(migrations(), start=1):
-            if _version(connection) < version:
-                _apply(connection, script, version)
+        migrate(connection)
         if _version(connection) > len(migrations()):
             raise SetupError(f"{path} was made by a newer version of CooVox Billing: install that version")
     finally:
         connection.close()
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database to this version."""
+    for version, script in enumerate(migrations(), start=1):
+        if _version(connection) < version:
+            _apply(connection, script, version)
 
 
 def _apply(connection: sqlite3.Connection, script: Path, version: int) -> None:

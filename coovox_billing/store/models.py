@@ -24,7 +24,7 @@ def open_reading(directory: Path) -> Any:
     return reading
 
 
-class _Table(Model):  # type: ignore[misc]
+class _Table(Model):
     class Meta:
         database = reading
         legacy_table_names = False

@@ -40,6 +40,11 @@ def insert_trunk(connection: sqlite3.Connection, device: str, name: str) -> None
     connection.execute("INSERT INTO trunks (device, name) VALUES (?, ?)", (device, name))
 
 
+def delete_trunk(connection: sqlite3.Connection, device: str) -> None:
+    """Forget that a device is a trunk."""
+    connection.execute("DELETE FROM trunks WHERE device = ?", (device,))
+
+
 def post(
     connection: sqlite3.Connection,
     account_id: int,

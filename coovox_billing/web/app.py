@@ -1,0 +1,111 @@
+"""The application: what every page has in common is set up here, and nowhere else."""
+
+import time
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, g
+from jinja2 import StrictUndefined
+
+from coovox_billing import __version__
+from coovox_billing.core.money import format_amount
+from coovox_billing.services import owner
+from coovox_billing.shipped import shipped
+from coovox_billing.store.database import Database
+from coovox_billing.store.models import open_reading
+from coovox_billing.web import (
+    call_log,
+    csrf,
+    extensions,
+    formats,
+    headers,
+    health,
+    password,
+    sessions,
+    sign_in,
+    trouble,
+)
+from coovox_billing.web.brake import Brake
+from coovox_billing.web.front import Front, tidy_prefix
+from coovox_billing.web.parts import Parts, wall_clock_ms
+
+MAX_BODY_BYTES = 16 * 1024
+STATIC_SECONDS = 3600
+
+BLUEPRINTS = (sign_in.page, extensions.page, call_log.page, password.page, health.page)
+
+
+def create_app(
+    directory: Path,
+    database: Database,
+    *,
+    call_plane_is_up: Callable[[], bool],
+    web_prefix: str = "",
+    trusted_proxies: Collection[str] = (),
+    now_ms: Callable[[], int] = wall_clock_ms,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Flask:
+    """The pages of a data directory. `now_ms` is the wall clock, `monotonic` what waits are measured by.
+
+    Raises:
+        SetupError: a prefix that is no path, or a proxy that is no address.
+    """
+    web = shipped("web")
+    app = Flask("coovox_billing", template_folder=str(web / "templates"), static_folder=str(web / "static"))
+    app.secret_key = owner.session_key(directory)
+    app.session_interface = sessions.CookieSessions()
+    app.config.update(_settings(tidy_prefix(web_prefix)))
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
+    _add_words(app)
+    _add_hooks(app, open_reading(directory))
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    with app.app_context():
+        Parts(directory, database, call_plane_is_up, now_ms, Brake(monotonic)).place()
+    app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
+    return app
+
+
+def _settings(prefix: str) -> dict[str, Any]:
+    return {
+        "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
+        "PERMANENT_SESSION_LIFETIME": timedelta(seconds=sessions.IDLE_SECONDS),
+        "SEND_FILE_MAX_AGE_DEFAULT": STATIC_SECONDS,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_NAME": "coovox_billing",
+        "SESSION_COOKIE_PATH": prefix or "/",
+        "SESSION_COOKIE_SAMESITE": "Strict",
+    }
+
+
+def _add_words(app: Flask) -> None:
+    """What templates may call."""
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        amount=format_amount,
+        caller=formats.caller,
+        duration=formats.duration,
+        moment=formats.moment,
+        status=formats.status,
+    )
+    app.jinja_env.tests["open_call"] = formats.is_open
+    app.jinja_env.globals.update(csrf_field=csrf.FIELD, csrf_token=csrf.token, version=__version__)
+
+
+def _add_hooks(app: Flask, reading: Any) -> None:
+    app.before_request(sessions.guard)
+    app.before_request(csrf.check)
+    app.after_request(headers.add)
+    app.register_error_handler(Exception, trouble.handle)
+
+    @app.context_processor
+    def who() -> dict[str, bool]:
+        return {"signed_in": g.get("signed_in", False)}
+
+    @app.teardown_request
+    def let_go(_: BaseException | None) -> None:
+        if not reading.is_closed():
+            reading.close()

@@ -1,0 +1,34 @@
+"""The token inside each form: a page of somebody else cannot know it, so it cannot post for the owner."""
+
+import hmac
+import secrets
+
+from flask import request, session
+from werkzeug.exceptions import BadRequest
+
+FIELD = "csrf"
+TOO_OLD = (
+    "This form is too old, or was not made by this page. "
+    "Nothing was changed: open the page again and repeat."
+)
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def token() -> str:
+    """The session's token, for a hidden field."""
+    made: str = session.setdefault(FIELD, secrets.token_urlsafe(32))
+    return made
+
+
+def check() -> None:
+    """Before each request: whatever may change something carries the token.
+
+    Raises:
+        BadRequest: it does not.
+    """
+    if request.method in _READING:
+        return
+    expected, given = session.get(FIELD, ""), request.form.get(FIELD, "")
+    if not expected or not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):
+        raise BadRequest(TOO_OLD)

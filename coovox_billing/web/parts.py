@@ -1,0 +1,50 @@
+"""What the pages of one application share: where the data is, and what tells the time."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flask import current_app, request
+
+from coovox_billing.services.accounts import Person
+from coovox_billing.store.database import Database
+from coovox_billing.web.brake import Brake
+
+OWNER = "owner"
+MAX_ENDED_SESSIONS = 1000
+
+_NAME = "coovox_billing"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`now_ms` is the wall clock, ms since 1970 in UTC. `ended_sessions` were signed out."""
+
+    directory: Path
+    database: Database
+    call_plane_is_up: Callable[[], bool]
+    now_ms: Callable[[], int]
+    brake: Brake
+    ended_sessions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ENDED_SESSIONS))
+
+    def place(self) -> None:
+        """Give them to the application whose context is active."""
+        current_app.extensions[_NAME] = self
+
+
+def parts() -> Parts:
+    """The parts of the application that serves this request."""
+    found: Parts = current_app.extensions[_NAME]
+    return found
+
+
+def person() -> Person:
+    """The owner, as the author of a change that this request makes."""
+    return Person(OWNER, request.remote_addr or "", parts().now_ms())
+
+
+def wall_clock_ms() -> int:
+    """The time now, in ms since 1970 in UTC."""
+    return time.time_ns() // 1_000_000

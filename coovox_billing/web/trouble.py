@@ -1,0 +1,52 @@
+"""The one error handler: every error is a page that says what is wrong and what to do."""
+
+import logging
+
+from flask import Response, make_response, render_template
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from coovox_billing.errors import BillingError, NotFound
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    400: "That did not work",
+    403: "Not allowed",
+    404: "There is no such page",
+    405: "Not possible here",
+    413: "Too much at once",
+    429: "Please wait",
+    500: "Something broke",
+}
+ADVICE = {
+    400: "The request could not be understood. Open the page again and repeat.",
+    403: "This page is not yours to open. Go back to the extensions.",
+    404: "The address is wrong, or the page has moved. Go back to the extensions.",
+    405: "This address does not take that kind of request. Go back to the extensions.",
+    413: "The form was larger than any form of ours. Open the page again and repeat.",
+    429: "Too many tries. Wait a moment, then try again.",
+    500: "Calls go on being billed. Try again; if it stays, look into the log of the web service.",
+}
+
+
+def handle(error: Exception) -> Response:
+    """The page of an error."""
+    if isinstance(error, HTTPException) and error.response is not None:
+        return make_response(error.response)
+    if isinstance(error, BillingError):
+        return _page(404 if isinstance(error, NotFound) else 400, str(error))
+    if not isinstance(error, HTTPException):
+        log.error("a page failed", exc_info=error)
+        return handle(InternalServerError())
+    own_words = error.description if error.description != type(error).description else None
+    response = _page(error.code or 500, own_words or "")
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            response.headers[name] = value
+    return response
+
+
+def _page(code: int, message: str) -> Response:
+    title = TITLES.get(code, "That did not work")
+    text = message or ADVICE.get(code, ADVICE[400])
+    return make_response(render_template("error.html", code=code, title=title, message=text), code)

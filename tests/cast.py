@@ -1,0 +1,132 @@
+"""The people, rates and calls of the tests, so that nobody invents `foo`.
+
+Reception (100) is prepaid with 10.00, sales (101) postpaid with a credit of
+50.00, the lobby (102) is locked, the kitchen (103) is not billed. The story
+begins on a Monday morning in Madrid.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from coovox_billing.core import clock
+from coovox_billing.core.decision import AccountView
+from coovox_billing.core.leg import Leg
+from coovox_billing.core.money import parse_amount, parse_price
+from coovox_billing.core.site_settings import Site, parse_site
+from coovox_billing.core.tariff import Rate
+from coovox_billing.services import accounts
+from coovox_billing.services import site as site_service
+from coovox_billing.services.accounts import Person
+from coovox_billing.store import writes
+from coovox_billing.store.audit import audit
+from coovox_billing.store.database import Database, connect, open_database
+
+TIME_ZONE = "Europe/Madrid"
+SITE: Site = parse_site({"time_zone": TIME_ZONE})
+
+MONDAY_MORNING = datetime(2026, 3, 2, 10, 0, 0)
+NOW_MS = clock.milliseconds(MONDAY_MORNING.replace(tzinfo=SITE.time_zone))
+
+MANAGER = Person("bill-ann", "terminal", NOW_MS)
+
+RECEPTION = AccountView("100", billing=True, locked=False, available_micros=parse_amount("10"))
+SALES = AccountView("101", billing=True, locked=False, available_micros=parse_amount("50"))
+LOBBY = AccountView("102", billing=True, locked=True, available_micros=parse_amount("10"))
+KITCHEN = AccountView("103", billing=False, locked=False, available_micros=0)
+
+TRUNK = "PJSIP/carrier"
+CITY_NUMBER = "988360046"
+
+# The guide's own: prefix 9, 9 digits, 0.1 for the first 60 s, then 0.02 per started 55 s.
+GUIDE_RATE = Rate(1, "9", 9, parse_price("0.1"), 60, parse_price("0.02"), 55, remark="city")
+MOBILE_RATE = replace(GUIDE_RATE, id=2, number_length=12, rate_micros=parse_price("0.05"), remark="mobile")
+# Dearer than the guide's, so that a balance of 10.00 ends within a test: 1.00 a minute.
+ABROAD_RATE = Rate(3, "00", 0, 0, 0, parse_price("1"), 60, remark="abroad")
+FREE_RATE = Rate(4, "0800", 0, 0, 0, 0, 60, remark="free phone")
+RATES = (GUIDE_RATE, MOBILE_RATE, ABROAD_RATE, FREE_RATE)
+
+
+def a_rate(**changes: Any) -> Rate:
+    """The guide's rate with changes; prices may be written as text."""
+    for name in ("initial_cost_micros", "rate_micros"):
+        if isinstance(changes.get(name), str):
+            changes[name] = parse_price(changes[name])
+    return replace(GUIDE_RATE, **changes)
+
+
+def a_shape(initial_cost: str, initial_seconds: int, price: str, unit_seconds: int) -> Rate:
+    """A rate by what it charges alone: initial cost and time, rate and unit."""
+    return a_rate(
+        initial_cost_micros=initial_cost, initial_seconds=initial_seconds, rate_micros=price, unit_seconds=unit_seconds
+    )
+
+
+def move_in(directory: Path) -> Database:
+    """A database with the whole cast in it, and their rates."""
+    database = open_database(directory)
+    database.write(_move_in)
+    return database
+
+
+def _move_in(connection: sqlite3.Connection) -> None:
+    site_service.prepare(connection, TIME_ZONE)
+    people = {"100": "Reception", "101": "Sales", "102": "Lobby", "103": "Kitchen"}
+    for extension, name in people.items():
+        accounts.add(connection, extension, name, MANAGER)
+    accounts.change(connection, "100", {"billing": True}, MANAGER)
+    accounts.change(
+        connection, "101", {"billing": True, "payment_type": "postpaid", "credit_micros": parse_amount("50")}, MANAGER
+    )
+    accounts.change(connection, "102", {"billing": True, "status": "locked"}, MANAGER)
+    for extension in ("100", "102"):
+        accounts.recharge(connection, extension, parse_amount("10"), MANAGER)
+    for rate in RATES:
+        writes.insert_rate(connection, rate)
+
+
+def a_leg(*, talked: int | None = None, rang: float = 5, asked_ms: int = NOW_MS, **changes: Any) -> Leg:
+    """The record of a leg: `talked` seconds of talk, or None for nobody answered, after `rang` seconds."""
+    answered_ms = asked_ms + int(rang * 1000)
+    leg = Leg(
+        device="PJSIP/100",
+        number=CITY_NUMBER,
+        trunk="carrier",
+        asked_ms=asked_ms,
+        alone="",
+        answered_ms=None if talked is None else answered_ms,
+        ended_ms=answered_ms + (talked or 0) * 1000,
+        cause="16",
+        uniqueid="1772442000.2",
+        linkedid="1772442000.1",
+    )
+    return replace(leg, **changes)
+
+
+def a_record(leg: Leg) -> str:
+    """A leg as the dialplan writes it."""
+    stamps = ["" if ms is None else f"{ms // 1000}.{ms % 1000:03d}" for ms in (leg.asked_ms, leg.answered_ms, leg.ended_ms)]
+    return "|".join(
+        (leg.device, leg.number, leg.trunk, stamps[0], leg.alone, stamps[1], stamps[2], leg.cause, leg.uniqueid, leg.linkedid)
+    )
+
+
+def audited(path: Path) -> list[str]:
+    """What the audit finds in a database file."""
+    connection = connect(path)
+    try:
+        return [finding.message for finding in audit(connection)]
+    finally:
+        connection.close()
+
+
+def look_up(path: Path, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a query, as plain tuples."""
+    connection = connect(path)
+    try:
+        return [tuple(row) for row in connection.execute(query, tuple(values))]
+    finally:
+        connection.close()

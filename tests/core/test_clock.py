@@ -1,0 +1,154 @@
+"""Stamps, talk time, days and hours of the site."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coovox_billing.core.clock import (
+    Talk,
+    iso,
+    local_day,
+    local_moment,
+    milliseconds,
+    parse_moment,
+    parse_stamp_ms,
+    talk_time,
+)
+from coovox_billing.errors import BadInput
+
+MADRID = ZoneInfo("Europe/Madrid")
+ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Madrid", "Asia/Kolkata", "Pacific/Apia", "America/St_Johns")]
+
+
+def _ms(utc: str) -> int:
+    return milliseconds(datetime.fromisoformat(utc).replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("answered_ms", "ended_ms", "elapsed", "seconds", "flagged"),
+    [
+        (0, 0, None, 0, False),
+        (0, 999, None, 0, False),
+        (0, 1_000, None, 1, False),
+        (500, 60_499, None, 59, False),
+        (0, 60_000, 65.0, 60, False),
+        (0, 60_000, 60.0, 60, False),
+        # the clock stepped ahead during the talk
+        (0, 3_660_000, 65.0, 65, True),
+        (0, 1_795_226_171_000, 65.9, 65, True),
+        # the clock stepped back: the stamps say less than nothing
+        (60_000, 0, 65.0, 0, True),
+        (60_000, 0, None, 0, True),
+        (1_000, 0, 5.0, 0, False),
+    ],
+)
+def test_it_knows_how_long_a_call_talked(
+    answered_ms: int, ended_ms: int, elapsed: float | None, seconds: int, flagged: bool
+) -> None:
+    assert talk_time(answered_ms, ended_ms, elapsed) == Talk(seconds, flagged)
+
+
+stamps = st.integers(0, 10**10)
+
+
+@given(stamps, stamps, st.floats(0, 10**7))
+def test_it_is_never_below_zero_nor_above_the_own_clock(answered_ms: int, ended_ms: int, elapsed: float) -> None:
+    assert 0 <= talk_time(answered_ms, ended_ms, elapsed).seconds <= elapsed
+
+
+@given(stamps, stamps, st.one_of(st.none(), st.floats(0, 10**7)))
+def test_it_never_talks_longer_than_stamped(answered_ms: int, ended_ms: int, elapsed: float | None) -> None:
+    assert talk_time(answered_ms, ended_ms, elapsed).seconds <= max(0, (ended_ms - answered_ms) // 1000)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "ms"),
+    [("", None), ("1795226171.484", 1_795_226_171_484), ("1795226171", 1_795_226_171_000), ("0.000", 0),
+     ("1795226171.4849", 1_795_226_171_484), ("1795226171.48", 1_795_226_171_480)],
+)  # fmt: skip
+def test_it_reads_the_dialplans_stamps(stamp: str, ms: int | None) -> None:
+    assert parse_stamp_ms(stamp) == ms
+
+
+@pytest.mark.parametrize(
+    "stamp", ["-1.000", "+1", "1e3", "1,5", " 1", "1 ", "1.2.3", "x", "1.x", "1.5x", "1.500x", ".", ".5", "１.５", "9" * 13, "\n"]
+)
+def test_it_refuses_what_is_no_stamp(stamp: str) -> None:
+    with pytest.raises(BadInput, match="is not a time stamp"):
+        parse_stamp_ms(stamp)
+
+
+@given(st.text(st.sampled_from("0123456789.-+e x\n²")) | st.text())
+def test_it_refuses_garbage_with_bad_input_alone(stamp: str) -> None:
+    try:
+        ms = parse_stamp_ms(stamp)
+    except BadInput:
+        return
+    assert ms is None or ms >= 0
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_it_reads_every_stamp_to_the_millisecond(ms: int) -> None:
+    assert parse_stamp_ms(f"{ms // 1000}.{ms % 1000:03d}") == ms
+
+
+@pytest.mark.parametrize(
+    ("utc", "zone", "day"),
+    [
+        ("2026-03-02T22:59:59.999", "Europe/Madrid", "2026-03-02"),
+        ("2026-03-02T23:00:00", "Europe/Madrid", "2026-03-03"),
+        ("2026-07-02T21:59:59", "Europe/Madrid", "2026-07-02"),
+        ("2026-07-02T22:00:00", "Europe/Madrid", "2026-07-03"),
+        ("2026-03-02T23:00:00", "UTC", "2026-03-02"),
+        ("2026-03-02T18:29:59", "Asia/Kolkata", "2026-03-02"),
+        ("2026-03-02T18:30:00", "Asia/Kolkata", "2026-03-03"),
+        ("2026-03-02T03:29:59", "America/St_Johns", "2026-03-01"),
+        ("2026-03-02T10:59:59", "Pacific/Apia", "2026-03-02"),
+        ("1970-01-01T00:00:00", "America/St_Johns", "1969-12-31"),
+    ],
+)
+def test_it_knows_the_sites_day(utc: str, zone: str, day: str) -> None:
+    assert local_day(_ms(utc), ZoneInfo(zone)) == date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    ("utc", "shown"),
+    [
+        ("2026-03-29T00:59:59.999", "2026-03-29T01:59:59+01:00"),
+        ("2026-03-29T01:00:00", "2026-03-29T03:00:00+02:00"),
+        ("2026-10-25T00:59:59", "2026-10-25T02:59:59+02:00"),
+        ("2026-10-25T01:00:00", "2026-10-25T02:00:00+01:00"),
+    ],
+)
+def test_it_shows_times_with_the_zone(utc: str, shown: str) -> None:
+    assert iso(_ms(utc), MADRID) == shown
+
+
+def test_it_shows_no_time_for_none() -> None:
+    assert iso(None, MADRID) is None
+
+
+@given(st.integers(0, 4 * 10**12), st.sampled_from(ZONES))
+def test_it_finds_the_instant_of_a_local_moment_again(instant_ms: int, zone: ZoneInfo) -> None:
+    assert milliseconds(local_moment(instant_ms, zone)) == instant_ms // 1000 * 1000
+
+
+@given(st.integers(0, 4 * 10**12), st.sampled_from(ZONES))
+def test_it_reads_back_the_times_it_shows(instant_ms: int, zone: ZoneInfo) -> None:
+    shown = iso(instant_ms, zone)
+    assert shown is not None
+    assert milliseconds(parse_moment(shown, ZoneInfo("UTC"))) == instant_ms // 1000 * 1000
+
+
+def test_it_takes_a_time_without_a_zone_as_site_time() -> None:
+    assert parse_moment("2026-03-01T21:59:50", MADRID).isoformat() == "2026-03-01T21:59:50+01:00"
+    assert parse_moment("2026-03-01T21:59:50Z", MADRID).isoformat() == "2026-03-01T21:59:50+00:00"
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "2026-03-01T25:00:00", "10:00", "1772442000"])
+def test_it_refuses_what_is_no_time(text: str) -> None:
+    with pytest.raises(BadInput, match="is not a time"):
+        parse_moment(text, MADRID)
