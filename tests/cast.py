@@ -16,11 +16,13 @@ from coovox_billing.core import clock
 from coovox_billing.core.decision import AccountView
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import parse_amount, parse_price
+from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.services import accounts
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
+from coovox_billing.services.calls import Question
 from coovox_billing.store import writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.database import Database, connect, open_database
@@ -61,7 +63,10 @@ def a_rate(**changes: Any) -> Rate:
 def a_shape(initial_cost: str, initial_seconds: int, price: str, unit_seconds: int) -> Rate:
     """A rate by what it charges alone: initial cost and time, rate and unit."""
     return a_rate(
-        initial_cost_micros=initial_cost, initial_seconds=initial_seconds, rate_micros=price, unit_seconds=unit_seconds
+        initial_cost_micros=initial_cost,
+        initial_seconds=initial_seconds,
+        rate_micros=price,
+        unit_seconds=unit_seconds,
     )
 
 
@@ -79,13 +84,31 @@ def _move_in(connection: sqlite3.Connection) -> None:
         accounts.add(connection, extension, name, MANAGER)
     accounts.change(connection, "100", {"billing": True}, MANAGER)
     accounts.change(
-        connection, "101", {"billing": True, "payment_type": "postpaid", "credit_micros": parse_amount("50")}, MANAGER
+        connection,
+        "101",
+        {"billing": True, "payment_type": "postpaid", "credit_micros": parse_amount("50")},
+        MANAGER,
     )
     accounts.change(connection, "102", {"billing": True, "status": "locked"}, MANAGER)
     for extension in ("100", "102"):
         accounts.recharge(connection, extension, parse_amount("10"), MANAGER)
     for rate in RATES:
         writes.insert_rate(connection, rate)
+
+
+def a_question(call_id: str, extension: str = "100", number: str = CITY_NUMBER, **changes: Any) -> Question:
+    """What the dialplan asks when an extension's own phone dials."""
+    question = Question(
+        call_id=call_id,
+        number_dialed=number,
+        trunk="carrier",
+        dial_string=f"PJSIP/{number}@carrier",
+        dial_options="",
+        origin=Origin(f"PJSIP/{extension}-0000000a"),
+        uniqueid="1772442000.1",
+        linkedid="1772442000.1",
+    )
+    return replace(question, **changes)
 
 
 def a_leg(*, talked: int | None = None, rang: float = 5, asked_ms: int = NOW_MS, **changes: Any) -> Leg:
@@ -108,9 +131,23 @@ def a_leg(*, talked: int | None = None, rang: float = 5, asked_ms: int = NOW_MS,
 
 def a_record(leg: Leg) -> str:
     """A leg as the dialplan writes it."""
-    stamps = ["" if ms is None else f"{ms // 1000}.{ms % 1000:03d}" for ms in (leg.asked_ms, leg.answered_ms, leg.ended_ms)]
+    stamps = [
+        "" if ms is None else f"{ms // 1000}.{ms % 1000:03d}"
+        for ms in (leg.asked_ms, leg.answered_ms, leg.ended_ms)
+    ]
     return "|".join(
-        (leg.device, leg.number, leg.trunk, stamps[0], leg.alone, stamps[1], stamps[2], leg.cause, leg.uniqueid, leg.linkedid)
+        (
+            leg.device,
+            leg.number,
+            leg.trunk,
+            stamps[0],
+            leg.alone,
+            stamps[1],
+            stamps[2],
+            leg.cause,
+            leg.uniqueid,
+            leg.linkedid,
+        )
     )
 
 

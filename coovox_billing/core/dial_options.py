@@ -1,3 +1,76 @@
-"""temporary"""
+"""The options of Asterisk's `Dial`, read as Asterisk reads them.
+
+Decides which of them would let a call talk before billing has stamped its
+answer. Which routes hold such options is for `pbx check` to find.
+"""
+
+from coovox_billing.errors import BadInput
+
+BYPASSING = {
+    "G": "both sides go on in the dialplan instead of being joined, before billing has seen the answer",
+    "M": "the macro holds the answered call before billing has seen the answer (gone since Asterisk 21)",
+    "A": "the announcement plays to the answered call before billing has seen the answer",
+    "p": "the screening talks to the answered call before billing has seen the answer",
+    "P": "the privacy questions talk to the answered call before billing has seen the answer",
+}
+_IDLE_WITHOUT_ARGUMENT = frozenset("GMA")
+
+
+def dial_option_letters(options: str) -> list[tuple[str, str | None]]:
+    """Each option letter in order, with what its parentheses hold, or None where it has none.
+
+    Parentheses nest. Quotes hide parentheses only where the argument begins with one, a backslash hides the
+    next sign: both as in Asterisk. Blanks between letters mean nothing.
+
+    Raises:
+        BadInput: a sign that is no letter, or a parenthesis that is never closed.
+    """
+    letters: list[tuple[str, str | None]] = []
+    at = 0
+    while at < len(options):
+        letter = options[at]
+        at += 1
+        if letter in " \t":
+            continue
+        # Asterisk takes seven bits of every byte, so that a foreign letter would set an option nobody wrote.
+        if not (letter.isascii() and letter.isalpha()):
+            raise BadInput(f"the Dial options {options!r} hold {letter!r} instead of a letter: take it out")
+        argument = None
+        if options[at : at + 1] == "(":
+            end = _closing(options, at, letter)
+            argument = options[at + 1 : end]
+            at = end + 1
+        letters.append((letter, argument))
+    return letters
+
+
+def _closing(options: str, opening: int, letter: str) -> int:
+    depth, quoted, at = 1, False, opening + 1
+    quotes_count = options[at : at + 1] == '"'
+    while at < len(options):
+        sign = options[at]
+        if sign == "\\":
+            at += 1
+        elif sign == '"' and quotes_count:
+            quoted = not quoted
+        elif not quoted:
+            depth += (sign == "(") - (sign == ")")
+            if depth == 0:
+                return at
+        at += 1
+    raise BadInput(f"the Dial option {letter}( in {options!r} is never closed: add the missing parenthesis")
+
+
 def bypassing_options(options: str) -> list[str]:
-    return ["G"] if "G(" in options else []
+    """The options, as written, with which a call could talk unbilled; `BYPASSING` says why for each letter.
+
+    G, M and A do nothing without an argument, so they offend only with one.
+
+    Raises:
+        BadInput: the options cannot be read.
+    """
+    return [
+        letter if argument is None else f"{letter}({argument})"
+        for letter, argument in dial_option_letters(options)
+        if letter in BYPASSING and (argument or letter not in _IDLE_WITHOUT_ARGUMENT)
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, g
 from jinja2 import StrictUndefined
+from werkzeug.routing import Map
 
 from coovox_billing import __version__
 from coovox_billing.core.money import format_amount
@@ -37,6 +38,19 @@ STATIC_SECONDS = 3600
 BLUEPRINTS = (sign_in.page, extensions.page, call_log.page, password.page, health.page)
 
 
+class ExactPaths(Map):
+    """Paths as they are written. Tidying them (`//extensions`) would redirect to the Host header's host."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, merge_slashes=False, strict_slashes=False, **options)
+
+
+class Pages(Flask):
+    """Flask with exact paths."""
+
+    url_map_class = ExactPaths
+
+
 def create_app(
     directory: Path,
     database: Database,
@@ -53,11 +67,10 @@ def create_app(
         SetupError: a prefix that is no path, or a proxy that is no address.
     """
     web = shipped("web")
-    app = Flask("coovox_billing", template_folder=str(web / "templates"), static_folder=str(web / "static"))
+    app = Pages("coovox_billing", template_folder=str(web / "templates"), static_folder=str(web / "static"))
     app.secret_key = owner.session_key(directory)
     app.session_interface = sessions.CookieSessions()
     app.config.update(_settings(tidy_prefix(web_prefix)))
-    app.url_map.strict_slashes = app.url_map.merge_slashes = False
     _add_words(app)
     _add_hooks(app, open_reading(directory))
     for blueprint in BLUEPRINTS:

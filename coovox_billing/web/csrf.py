@@ -8,8 +8,7 @@ from werkzeug.exceptions import BadRequest
 
 FIELD = "csrf"
 TOO_OLD = (
-    "This form is too old, or was not made by this page. "
-    "Nothing was changed: open the page again and repeat."
+    "This form is too old, or was not made by this page. Nothing was changed: open the page again and repeat."
 )
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -22,12 +21,12 @@ def token() -> str:
 
 
 def check() -> None:
-    """Before each request: whatever may change something carries the token.
+    """Before each request of a page that is there: whatever may change something carries the token.
 
     Raises:
         BadRequest: it does not.
     """
-    if request.method in _READING:
+    if request.method in _READING or request.endpoint is None:
         return
     expected, given = session.get(FIELD, ""), request.form.get(FIELD, "")
     if not expected or not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):

@@ -20,7 +20,9 @@ from coovox_billing.core.clock import (
 from coovox_billing.errors import BadInput
 
 MADRID = ZoneInfo("Europe/Madrid")
-ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Madrid", "Asia/Kolkata", "Pacific/Apia", "America/St_Johns")]
+ZONES = [
+    ZoneInfo(name) for name in ("UTC", "Europe/Madrid", "Asia/Kolkata", "Pacific/Apia", "America/St_Johns")
+]
 
 
 def _ms(utc: str) -> int:
@@ -55,7 +57,9 @@ stamps = st.integers(0, 10**10)
 
 
 @given(stamps, stamps, st.floats(0, 10**7))
-def test_it_is_never_below_zero_nor_above_the_own_clock(answered_ms: int, ended_ms: int, elapsed: float) -> None:
+def test_it_is_never_below_zero_nor_above_the_own_clock(
+    answered_ms: int, ended_ms: int, elapsed: float
+) -> None:
     assert 0 <= talk_time(answered_ms, ended_ms, elapsed).seconds <= elapsed
 
 
@@ -66,16 +70,19 @@ def test_it_never_talks_longer_than_stamped(answered_ms: int, ended_ms: int, ela
 
 @pytest.mark.parametrize(
     ("stamp", "ms"),
-    [("", None), ("1795226171.484", 1_795_226_171_484), ("1795226171", 1_795_226_171_000), ("0.000", 0),
-     ("1795226171.4849", 1_795_226_171_484), ("1795226171.48", 1_795_226_171_480)],
-)  # fmt: skip
+    [("", None), ("1795226171.484", 1_795_226_171_484), ("0.000", 0), ("9999999999.999", 9_999_999_999_999)],
+)
 def test_it_reads_the_dialplans_stamps(stamp: str, ms: int | None) -> None:
     assert parse_stamp_ms(stamp) == ms
 
 
-@pytest.mark.parametrize(
-    "stamp", ["-1.000", "+1", "1e3", "1,5", " 1", "1 ", "1.2.3", "x", "1.x", "1.5x", "1.500x", ".", ".5", "１.５", "9" * 13, "\n"]
-)
+NO_STAMPS = (
+    "-1.000", "+1.000", "1e3", "1,500", " 1.000", "1.000 ", "1.2.3", "x", "1.x", "1.5x", "1.500x", ".", ".500", "1.",
+    "1795226171", "1.48", "1.4849", "１.500", "10000000000.000", "9" * 5_000 + ".000", "1.000\n", "\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("stamp", NO_STAMPS)
 def test_it_refuses_what_is_no_stamp(stamp: str) -> None:
     with pytest.raises(BadInput, match="is not a time stamp"):
         parse_stamp_ms(stamp)
@@ -90,7 +97,7 @@ def test_it_refuses_garbage_with_bad_input_alone(stamp: str) -> None:
     assert ms is None or ms >= 0
 
 
-@given(st.integers(0, 10**15 - 1))
+@given(st.integers(0, 10**13 - 1))
 def test_it_reads_every_stamp_to_the_millisecond(ms: int) -> None:
     assert parse_stamp_ms(f"{ms // 1000}.{ms % 1000:03d}") == ms
 
@@ -148,7 +155,9 @@ def test_it_takes_a_time_without_a_zone_as_site_time() -> None:
     assert parse_moment("2026-03-01T21:59:50Z", MADRID).isoformat() == "2026-03-01T21:59:50+00:00"
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "2026-03-01T25:00:00", "10:00", "1772442000"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-02-30", "2026-03-01T25:00:00", "10:00", "1772442000"]
+)
 def test_it_refuses_what_is_no_time(text: str) -> None:
     with pytest.raises(BadInput, match="is not a time"):
         parse_moment(text, MADRID)

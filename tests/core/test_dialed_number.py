@@ -32,8 +32,8 @@ def test_it_puts_the_sites_own_prefix_for_a_plus() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["", " ", "#", "-.()", "1" * (MAX_DIGITS + 1), "98836x046", "9883\n60046", "9883\x0060046", "９88", "٩", "12+34", "++34",
-     "988360046!", "9,8", "9;8", "9'8", '9"8', "9/8", "sip:9@carrier", "${EXTEN}"],
+    ["", " ", "#", "-.()", "1" * (MAX_DIGITS + 1), "98836x046", "9883\n60046", "9883\x0060046", "９88", "٩",
+     "12+34", "++34", "988360046!", "9,8", "9;8", "9'8", '9"8', "9/8", "sip:9@carrier", "${EXTEN}"],
 )  # fmt: skip
 def test_it_refuses_what_nobody_can_dial(raw: str) -> None:
     with pytest.raises(BadInput, match="dialed number"):

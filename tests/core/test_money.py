@@ -21,8 +21,8 @@ AMOUNTS = st.integers(-MAX_MICROS // 100, MAX_MICROS // 100).map(lambda steps: s
 PRICES = st.integers(0, MAX_MICROS)
 
 NOT_PLAIN_DECIMALS = (
-    "", " ", ".", "-", "+", "--1", "1-", "1e3", "1E3", "inf", "nan", "NaN", "1,5", "1,000.00", "1_000", "0x10",
-    "1.", ".5", "1.2.3", "1 000", "$1", "1 $", "one", "١٢", "１２", "²", "½", "1\n2", "1\x00", "−1",
+    "", " ", ".", "-", "+", "--1", "1-", "1e3", "1E3", "inf", "nan", "NaN", "1,5", "1,000.00", "1_000",
+    "0x10", "1.", ".5", "1.2.3", "1 000", "$1", "1 $", "one", "١٢", "１２", "²", "½", "1\n2", "1\x00", "−1",
 )  # fmt: skip
 
 
@@ -86,7 +86,9 @@ def test_it_refuses_a_negative_price(text: str) -> None:
         parse_price(text)
 
 
-@pytest.mark.parametrize("text", ["1000000000.0001", "-1000000000.0001", "999999999999", "1" * 13, "9" * 5_000])
+@pytest.mark.parametrize(
+    "text", ["1000000000.0001", "-1000000000.0001", "999999999999", "1" * 13, "9" * 5_000]
+)
 def test_it_refuses_more_than_a_billion(text: str) -> None:
     with pytest.raises(BadInput):
         parse_amount(text)
@@ -103,20 +105,30 @@ def test_it_refuses_garbage_with_bad_input_alone(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("micros", "shown"),
-    [(0, "0.0000"), (180_000, "0.1800"), (-180_000, "-0.1800"), (100, "0.0001"), (-100, "-0.0001"), (MAX_MICROS, "1000000000.0000")],
+    [
+        (0, "0.0000"),
+        (180_000, "0.1800"),
+        (-180_000, "-0.1800"),
+        (100, "0.0001"),
+        (-100, "-0.0001"),
+        (MAX_MICROS, "1000000000.0000"),
+    ],
 )
 def test_it_shows_amounts_with_the_guides_four_decimals(micros: int, shown: str) -> None:
     assert format_amount(micros) == shown
 
 
 @pytest.mark.parametrize(
-    ("micros", "shown"), [(20_000, "0.0200"), (1_234, "0.001234"), (1_200, "0.0012"), (1_230, "0.001230"), (1, "0.000001")]
+    ("micros", "shown"),
+    [(20_000, "0.0200"), (1_234, "0.001234"), (1_200, "0.0012"), (1_230, "0.001230"), (1, "0.000001")],
 )
 def test_it_shows_a_price_with_six_decimals_only_where_it_needs_them(micros: int, shown: str) -> None:
     assert format_price(micros) == shown
 
 
-@pytest.mark.parametrize(("micros", "rounded"), [(0, 0), (49, 0), (50, 100), (51, 100), (149, 100), (150, 200), (250, 300)])
+@pytest.mark.parametrize(
+    ("micros", "rounded"), [(0, 0), (49, 0), (50, 100), (51, 100), (149, 100), (150, 200), (250, 300)]
+)
 def test_it_rounds_half_up(micros: int, rounded: int) -> None:
     assert round_to_ledger(micros) == rounded
 

@@ -22,14 +22,24 @@ WHO_PAYS = [
     ("nobody behind a bare Local channel", Origin(FORWARD), ""),
     ("no outside caller", Origin(OUTSIDE), ""),
     ("who sent an outside caller out again", Origin(OUTSIDE, transferer_channel=RECEPTION), "PJSIP/100"),
-    ("who forwarded an outside caller", Origin(FORWARD, forwarder_channel=SALES, inherited_channel=OUTSIDE), "PJSIP/101"),
-    ("the dialer, not the trunk that transferred", Origin(RECEPTION, transferer_channel=OUTSIDE), "PJSIP/100"),
+    (
+        "who forwarded an outside caller",
+        Origin(FORWARD, forwarder_channel=SALES, inherited_channel=OUTSIDE),
+        "PJSIP/101",
+    ),
+    (
+        "the dialer, not the trunk that transferred",
+        Origin(RECEPTION, transferer_channel=OUTSIDE),
+        "PJSIP/100",
+    ),
     ("no trunk inherited by a Local channel", Origin(FORWARD, inherited_channel=OUTSIDE), ""),
     ("no Local channel that forwarded", Origin(RECEPTION, forwarder_channel=FORWARD), "PJSIP/100"),
 ]
 
 
-@pytest.mark.parametrize(("origin", "device"), [case[1:] for case in WHO_PAYS], ids=[case[0] for case in WHO_PAYS])
+@pytest.mark.parametrize(
+    ("origin", "device"), [case[1:] for case in WHO_PAYS], ids=[case[0] for case in WHO_PAYS]
+)
 def test_it_bills_the_device_that_caused_the_leg(origin: Origin, device: str) -> None:
     assert find_payer(origin, TRUNKS) == Payer(device=device)
 
@@ -54,7 +64,9 @@ def test_it_cuts_a_channels_name_at_the_last_dash(channel: str, device: str) -> 
     assert device_of(channel) == device
 
 
-@pytest.mark.parametrize(("device", "extension"), [("PJSIP/100", "100"), ("SIP/my-desk", "my-desk"), ("100", ""), ("", "")])
+@pytest.mark.parametrize(
+    ("device", "extension"), [("PJSIP/100", "100"), ("SIP/my-desk", "my-desk"), ("100", ""), ("", "")]
+)
 def test_it_takes_a_devices_own_number_by_default(device: str, extension: str) -> None:
     assert extension_of(device) == extension
 

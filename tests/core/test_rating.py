@@ -23,10 +23,24 @@ class Priced(NamedTuple):
 
 # https://support.yeastar.com: 0.2 for the first 120 s, then 0.3 per minute.
 YEASTAR = [Priced(68, "0.2"), Priced(125, "0.5"), Priced(180, "0.5"), Priced(190, "0.8"), Priced(380, "1.7")]
-# The guide's "Add" form: 0.1 for 60 s, then 0.02 per 55 s. Of its "Call Log", 0:39 for 0.1000 is by this rate.
-GUIDE = [Priced(39, "0.1"), Priced(60, "0.1"), Priced(61, "0.12"), Priced(115, "0.12"), Priced(116, "0.14"), Priced(238, "0.18")]
+# The guide's "Add" form: 0.1 for 60 s, then 0.02 per 55 s. In its "Call Log" 0:39 cost 0.1000.
+GUIDE = [
+    Priced(39, "0.1"),
+    Priced(60, "0.1"),
+    Priced(61, "0.12"),
+    Priced(115, "0.12"),
+    Priced(116, "0.14"),
+    Priced(238, "0.18"),
+]
 # Where A2Billing and MagnusBilling round the whole call up to units instead of what follows the initial time.
-SIXTY_FIFTY_FIVE = [Priced(60, "0"), Priced(61, "55"), Priced(115, "55"), Priced(116, "110"), Priced(170, "110"), Priced(171, "165")]
+SIXTY_FIFTY_FIVE = [
+    Priced(60, "0"),
+    Priced(61, "55"),
+    Priced(115, "55"),
+    Priced(116, "110"),
+    Priced(170, "110"),
+    Priced(171, "165"),
+]
 
 prices = st.integers(0, parse_price("10"))
 rates = st.builds(
@@ -60,7 +74,9 @@ def test_it_counts_units_only_after_the_initial_time(talk: int, cost: str) -> No
     assert cost_micros(a_shape("0", 60, "55", 55), talk) == parse_amount(cost)
 
 
-@pytest.mark.parametrize(("talk", "billed_seconds"), [(1, 60), (60, 60), (61, 115), (115, 115), (116, 170), (170, 170)])
+@pytest.mark.parametrize(
+    ("talk", "billed_seconds"), [(1, 60), (60, 60), (61, 115), (115, 115), (116, 170), (170, 170)]
+)
 def test_it_bills_the_initial_time_and_whole_units(talk: int, billed_seconds: int) -> None:
     rate = a_shape("60", 60, "55", 55)
     assert cost_micros(rate, talk) == parse_amount(str(billed_seconds))
@@ -120,7 +136,16 @@ def test_it_affords_the_longest_talk_that_fits(rate: Rate, available: int, longe
 
 @pytest.mark.parametrize(
     ("available", "seconds"),
-    [("0", 0), ("0.0999", 0), ("0.1", 60), ("0.1199", 60), ("0.12", 115), ("0.14", 170), ("10", FOUR_HOURS), ("1", 2535)],
+    [
+        ("0", 0),
+        ("0.0999", 0),
+        ("0.1", 60),
+        ("0.1199", 60),
+        ("0.12", 115),
+        ("0.14", 170),
+        ("10", FOUR_HOURS),
+        ("1", 2535),
+    ],
 )
 def test_it_affords_by_the_guides_rate(available: str, seconds: int) -> None:
     assert affordable_seconds(GUIDE_RATE, parse_amount(available), FOUR_HOURS) == seconds

@@ -18,7 +18,9 @@ NIGHT = {"start_time": time(22, 0), "end_time": time(6, 0)}
 NINE_TO_FIVE = {"start_time": time(9, 0), "end_time": time(17, 0)}
 
 
-def _choose(*rates: Rate, extension: str = "100", number: str = CITY_NUMBER, at: datetime = MONDAY_MORNING) -> Choice:
+def _choose(
+    *rates: Rate, extension: str = "100", number: str = CITY_NUMBER, at: datetime = MONDAY_MORNING
+) -> Choice:
     return choose(rates, extension, number, at)
 
 
@@ -62,7 +64,9 @@ LEVELS = [
 ]
 
 
-@pytest.mark.parametrize(("winner", "loser", "reason"), [level[1:] for level in LEVELS], ids=[level[0] for level in LEVELS])
+@pytest.mark.parametrize(
+    ("winner", "loser", "reason"), [level[1:] for level in LEVELS], ids=[level[0] for level in LEVELS]
+)
 def test_it_breaks_ties_level_by_level(winner: Rate, loser: Rate, reason: str) -> None:
     for rates in permutations((winner, loser)):
         choice = _choose(*rates)
@@ -115,13 +119,21 @@ def test_it_names_the_beaten_before_those_that_do_not_apply() -> None:
         ("*6", 0, "*67", True),
     ],
 )
-def test_it_matches_prefix_and_length_of_the_number_as_dialed(prefix: str, length: int, number: str, matches: bool) -> None:
+def test_it_matches_prefix_and_length_of_the_number_as_dialed(
+    prefix: str, length: int, number: str, matches: bool
+) -> None:
     assert (_choose(a_rate(prefix=prefix, number_length=length), number=number).rate is not None) == matches
 
 
 @pytest.mark.parametrize(
     ("listed", "extension", "applies"),
-    [(None, "100", True), ({"100"}, "100", True), ({"100", "101"}, "101", True), ({"100"}, "10", False), ({"10"}, "100", False)],
+    [
+        (None, "100", True),
+        ({"100"}, "100", True),
+        ({"100", "101"}, "101", True),
+        ({"100"}, "10", False),
+        ({"10"}, "100", False),
+    ],
 )
 def test_it_applies_to_its_extensions(listed: set[str] | None, extension: str, applies: bool) -> None:
     rate = a_rate(extensions=None if listed is None else frozenset(listed))
@@ -187,7 +199,9 @@ DAYLIGHT = [
 
 
 @pytest.mark.parametrize(("start", "end", "instant", "opened"), DAYLIGHT)
-def test_it_follows_the_wall_clock_when_daylight_saving_changes(start: str, end: str, instant: str, opened: bool) -> None:
+def test_it_follows_the_wall_clock_when_daylight_saving_changes(
+    start: str, end: str, instant: str, opened: bool
+) -> None:
     rate = a_rate(start_time=time.fromisoformat(start), end_time=time.fromisoformat(end))
     instant_ms = clock.milliseconds(datetime.fromisoformat(instant).replace(tzinfo=UTC))
     assert is_open(rate, clock.local_moment(instant_ms, MADRID)) == opened
@@ -203,13 +217,17 @@ def test_it_follows_the_wall_clock_when_daylight_saving_changes(start: str, end:
         (time(12, 0, 1), time(12), frozenset({1}), 86_400),
     ],
 )
-def test_it_knows_its_open_seconds_per_week(start: time, end: time, days: frozenset[int], seconds: int) -> None:
+def test_it_knows_its_open_seconds_per_week(
+    start: time, end: time, days: frozenset[int], seconds: int
+) -> None:
     assert a_rate(start_time=start, end_time=end, days=days).open_seconds_per_week == seconds
 
 
 clocks = st.times().map(lambda at: at.replace(microsecond=0))
 week_days = st.frozensets(st.integers(1, 7), min_size=1)
-windows = st.builds(lambda start, end, days: a_rate(start_time=start, end_time=end, days=days), clocks, clocks, week_days)
+windows = st.builds(
+    lambda start, end, days: a_rate(start_time=start, end_time=end, days=days), clocks, clocks, week_days
+)
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1))
 
 
@@ -244,7 +262,13 @@ def test_it_is_open_as_the_calendar_says_at_the_edges(rate: Rate, edge: str, sec
 rivals = st.lists(
     st.builds(
         lambda prefix, length, start, end, days, listed, active: a_rate(
-            prefix=prefix, number_length=length, start_time=start, end_time=end, days=days, extensions=listed, active=active
+            prefix=prefix,
+            number_length=length,
+            start_time=start,
+            end_time=end,
+            days=days,
+            extensions=listed,
+            active=active,
         ),
         st.sampled_from(["", "9", "98", "988", "7"]),
         st.sampled_from([0, 9, 12]),
@@ -259,7 +283,9 @@ rivals = st.lists(
 
 
 @given(rivals, st.data(), moments)
-def test_it_chooses_alike_in_whatever_order_the_rates_come(rates: list[Rate], data: st.DataObject, moment: datetime) -> None:
+def test_it_chooses_alike_in_whatever_order_the_rates_come(
+    rates: list[Rate], data: st.DataObject, moment: datetime
+) -> None:
     shuffled = data.draw(st.permutations(rates))
     assert _choose(*shuffled, at=moment) == _choose(*rates, at=moment)
 

@@ -1,0 +1,78 @@
+# CooVox Billing. `make run` and `make test` are all a newcomer needs; README.md tells the rest.
+
+PYTHON ?= python3
+DEBIAN_PYTHON ?= /usr/bin/python3
+DATA ?= run/data
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q
+
+FAST := tests/core tests/store tests/services tests/pbx tests/cli tests/web tests/house
+DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
+	python3-pytest python3-hypothesis
+
+.PHONY: run deps test test-fast test-debian test-asterisk test-browser lint bump clean
+
+## run: start the product on an embedded database; never needs root
+run: $(VENV)/run.stamp
+	$(BIN)/coovox-billing --data $(DATA) serve
+
+## deps: install the Debian packages that the tests need; without root, say which
+deps:
+	@missing=$$(for package in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done | xargs); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ]; then \
+		echo "The tests need some Debian packages. Run this, then try again:" >&2; \
+		echo "  sudo apt update && sudo apt install --no-install-recommends $$missing" >&2; exit 1; fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+
+## test: everything but the appliance images
+test: deps lint test-fast test-debian test-browser test-asterisk
+
+## test-fast: no Asterisk, no browser, under a minute
+test-fast: $(VENV)/test.stamp
+	$(PYTEST) $(FAST)
+
+## test-debian: the same on Debian's own Python packages
+test-debian: deps
+	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST) --deselect tests/house/test_wheel.py
+
+## test-asterisk: calls through a real Asterisk
+test-asterisk: deps $(VENV)/test.stamp
+	$(PYTEST) tests/asterisk
+
+## test-browser: the pages in a real Chromium
+test-browser: deps $(VENV)/test.stamp
+	$(PYTEST) tests/browser
+
+## lint: ruff, and the type checker
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## bump: move the committed locks to the newest versions
+bump:
+	rm -rf $(VENV)-bump
+	$(PYTHON) -m venv $(VENV)-bump
+	$(VENV)-bump/bin/pip install -q .
+	$(VENV)-bump/bin/pip uninstall -q -y coovox-billing
+	$(VENV)-bump/bin/pip freeze > locks/run.txt
+	$(VENV)-bump/bin/pip install -q -r locks/test.in
+	$(VENV)-bump/bin/pip freeze > locks/test.txt
+	rm -rf $(VENV)-bump
+
+## clean: remove what the targets made, but not the data
+clean:
+	rm -rf $(VENV) $(VENV)-bump build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/run.stamp: pyproject.toml locks/run.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -r locks/run.txt
+	$(BIN)/pip install -q --no-deps -e .
+	touch $@
+
+$(VENV)/test.stamp: locks/test.txt $(VENV)/run.stamp
+	$(BIN)/pip install -q -r locks/test.txt
+	touch $@

@@ -1,0 +1,129 @@
+"""An owner at a browser: the pages over the cast's database, with clocks that the test moves."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from coovox_billing.services import owner
+from coovox_billing.store.database import Database
+from coovox_billing.store.models import reading
+from coovox_billing.web import create_app
+from tests import cast
+
+PASSWORD = "correct horse battery"
+NEW_PASSWORD = "staple horse battery"
+
+
+@dataclass
+class Desk:
+    """The application, one browser, and the two clocks it goes by."""
+
+    database: Database
+    directory: Path
+    now_ms: int = cast.NOW_MS
+    monotonic: float = 1000.0
+    call_plane_is_up: bool = True
+    prefix: str = ""
+    app: Flask = field(init=False)
+    browser: FlaskClient = field(init=False)
+
+    def open(self, **options: Any) -> None:
+        """Make the application, with a fresh browser before it."""
+        self.prefix = options.get("web_prefix", "")
+        self.app = create_app(
+            self.directory,
+            self.database,
+            call_plane_is_up=lambda: self.call_plane_is_up,
+            now_ms=lambda: self.now_ms,
+            monotonic=lambda: self.monotonic,
+            **options,
+        )
+        self.browser = self.app.test_client()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass on both clocks."""
+        self.now_ms += int(seconds * 1000)
+        self.monotonic += seconds
+
+    def form_token(self, path: str, browser: FlaskClient | None = None, **options: Any) -> str:
+        """The token of the forms on a page."""
+        html = (browser or self.browser).get(path, **options).text
+        found = re.search(r'name="csrf" value="([^"]+)"', html)
+        assert found, f"{path} has no form token"
+        return found[1]
+
+    def sign_in(
+        self,
+        password: str = PASSWORD,
+        browser: FlaskClient | None = None,
+        *,
+        next_page: str = "",
+        **options: Any,
+    ) -> Any:
+        """Fill in the sign-in form and send it."""
+        at = browser or self.browser
+        path = f"{self.prefix}/sign-in"
+        form = {"csrf": self.form_token(path, at, **options), "password": password, "next": next_page}
+        return at.post(path, data=form, **options)
+
+    def post(self, path: str, form: dict[str, str], page: str = "/extensions") -> Any:
+        """Send a form of a page."""
+        return self.browser.post(path, data={"csrf": self.form_token(page)} | form)
+
+    def change_password(
+        self, current: str = PASSWORD, new: str = NEW_PASSWORD, again: str | None = None
+    ) -> Any:
+        """Fill in the password page's form and send it."""
+        form = {"current": current, "new": new, "again": new if again is None else again}
+        return self.post("/password", form, "/password")
+
+    def leads_to(self, path: str) -> str:
+        """Where a page sends the browser on to, with nothing escaped."""
+        return unquote(self.browser.get(path).location or "")
+
+    def page(self, path: str) -> str:
+        """The HTML of a page that must be there."""
+        response = self.browser.get(path)
+        assert response.status_code == 200, f"{path}: {response.status_code}"
+        return str(response.text)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """The cast's database, with the owner's password set."""
+    with cast.move_in(tmp_path) as moved_in:
+        moved_in.write(lambda connection: owner.set_password(connection, PASSWORD, cast.MANAGER))
+        yield moved_in
+    reading.close()
+
+
+@pytest.fixture
+def closed_desk(database: Database, tmp_path: Path) -> Callable[..., Desk]:
+    """A desk to be opened with other options."""
+
+    def open_desk(**options: Any) -> Desk:
+        desk = Desk(database, tmp_path)
+        desk.open(**options)
+        return desk
+
+    return open_desk
+
+
+@pytest.fixture
+def desk(closed_desk: Callable[..., Desk]) -> Desk:
+    """The application as it is by default; nobody is signed in."""
+    return closed_desk()
+
+
+@pytest.fixture
+def owner_desk(desk: Desk) -> Desk:
+    """The same with the owner signed in."""
+    assert desk.sign_in().status_code == 303
+    return desk

@@ -1,0 +1,50 @@
+"""A morning of calls for the pages to show, each as Asterisk reports it."""
+
+from coovox_billing.core.payer import Origin
+from coovox_billing.services import calls
+from coovox_billing.services.calls import Question
+from coovox_billing.store.database import Database
+from tests import cast
+
+MINUTE_MS = 60_000
+
+
+def ask(database: Database, call_id: str, extension: str, number: str, asked_ms: int) -> None:
+    """A phone dials out."""
+    question = Question(
+        call_id=call_id,
+        number_dialed=number,
+        trunk="FXO-1",
+        dial_string=f"{cast.TRUNK}/{number}",
+        dial_options="",
+        origin=Origin(channel=f"PJSIP/{extension}-00000001"),
+        uniqueid="1772442000.1",
+        linkedid="1772442000.1",
+    )
+    database.write(lambda connection: calls.authorize(connection, question, asked_ms))
+
+
+def talk(database: Database, call_id: str, extension: str, number: str, asked_ms: int, seconds: int) -> None:
+    """A call that was answered and is over."""
+    ask(database, call_id, extension, number, asked_ms)
+    leg = cast.a_leg(talked=seconds, asked_ms=asked_ms, device=f"PJSIP/{extension}")
+    database.write(lambda connection: calls.settle(connection, call_id, leg, None, leg.ended_ms))
+
+
+def ring_out(database: Database, call_id: str, extension: str, number: str, asked_ms: int) -> None:
+    """A call that nobody answered."""
+    ask(database, call_id, extension, number, asked_ms)
+    leg = cast.a_leg(asked_ms=asked_ms, device=f"PJSIP/{extension}")
+    database.write(lambda connection: calls.give_up(connection, call_id, leg))
+
+
+def tell(database: Database) -> None:
+    """Reception and sales talk, the lobby is locked, nobody is in, and one call still runs."""
+    start = cast.NOW_MS
+    talk(database, "guide-1", "100", "965302387", start, 39)
+    talk(database, "guide-2", "100", "988360046", start + MINUTE_MS, 238)
+    talk(database, "sales", "101", "0034911234567", start + 8 * MINUTE_MS, 61)
+    ask(database, "lobby", "102", "988360046", start + 9 * MINUTE_MS)
+    ring_out(database, "nobody", "100", "988360046", start + 10 * MINUTE_MS)
+    talk(database, "kitchen", "103", "965302387", start + 11 * MINUTE_MS, 5)
+    ask(database, "now", "101", "988360046", start + 12 * MINUTE_MS)
