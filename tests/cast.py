@@ -15,15 +15,15 @@ from typing import Any
 from coovox_billing.core import clock
 from coovox_billing.core.decision import AccountView
 from coovox_billing.core.leg import Leg
-from coovox_billing.core.money import parse_amount, parse_price
+from coovox_billing.core.money import format_amount, parse_amount, parse_price
 from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
-from coovox_billing.services import accounts
+from coovox_billing.services import accounts, calls
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
-from coovox_billing.services.calls import Question
-from coovox_billing.store import writes
+from coovox_billing.services.calls import Answer, Question
+from coovox_billing.store import reads, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.database import Database, connect, open_database
 
@@ -149,6 +149,61 @@ def a_record(leg: Leg) -> str:
             leg.linkedid,
         )
     )
+
+
+class Exchange:
+    """What the dialplan tells billing, call by call, and what billing makes of it. All calls begin at NOW_MS."""
+
+    def __init__(self, directory: Path) -> None:
+        self.database = move_in(directory)
+
+    def ask(self, call_id: str, extension: str = "100", number: str = CITY_NUMBER, **changes: Any) -> Answer:
+        """Before the Dial."""
+        question = a_question(call_id, extension, number, **changes)
+        return self.database.write(lambda connection: calls.authorize(connection, question, NOW_MS))
+
+    def settle(self, call_id: str, talked: int | None, elapsed: float | None = None, **changes: Any) -> None:
+        """The trunk's leg ended."""
+        leg = a_leg(talked=talked, **changes)
+        self.database.write(lambda connection: calls.settle(connection, call_id, leg, elapsed, leg.ended_ms))
+
+    def give_up(self, call_id: str, **changes: Any) -> None:
+        """The caller's side ended without an answer."""
+        self.database.write(lambda connection: calls.give_up(connection, call_id, a_leg(**changes)))
+
+    def withdraw(self, call_id: str) -> None:
+        """The answer was ready too late."""
+        self.database.write(lambda connection: calls.withdraw(connection, call_id, NOW_MS))
+
+    def change(self, extension: str, **changes: Any) -> None:
+        """The billing manager edits an extension; a credit may be written as text."""
+        if "credit" in changes:
+            changes["credit_micros"] = parse_amount(changes.pop("credit"))
+        self.database.write(lambda connection: accounts.change(connection, extension, changes, MANAGER))
+
+    def recharge(self, extension: str, amount: str) -> None:
+        """The billing manager puts money on an extension."""
+        self.database.write(lambda c: accounts.recharge(c, extension, parse_amount(amount), MANAGER))
+
+    def set(self, name: str, text: str) -> None:
+        """The owner changes a site setting."""
+        self.database.write(lambda connection: site_service.change_setting(connection, name, text, MANAGER))
+
+    def money(self, extension: str) -> tuple[str, str]:
+        """Balance and what is held, as shown."""
+        account = self.database.write(lambda connection: accounts.find(connection, extension))
+        return format_amount(account["balance_micros"]), format_amount(account["held_micros"])
+
+    def call(self, call_id: str) -> dict[str, Any]:
+        """A call's row."""
+        row = self.database.write(lambda connection: reads.call(connection, call_id))
+        assert row is not None, f"there is no call {call_id}"
+        return dict(row)
+
+    def findings(self) -> list[str]:
+        """What the audit finds."""
+        found = self.database.write(lambda connection: [finding.message for finding in audit(connection)])
+        return list(found)
 
 
 def audited(path: Path) -> list[str]:

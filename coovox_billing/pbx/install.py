@@ -1,9 +1,9 @@
 """Puts billing into a plain Asterisk, takes it out again, and says what is missing.
 
 Decides which files and lines of Asterisk's configuration are ours: two files
-that begin with a mark, and one `#include` line for each of them. Nothing else is ever touched, and either
-all of an installation happens or nothing of it. What the routes of the site do
-is read by `dialplan_check`.
+that begin with a mark, and one `#include` line for each of them. Nothing else
+is ever touched, and either all of an installation happens or nothing of it.
+What the routes of the site do is read by `dialplan_check`.
 """
 
 import contextlib
@@ -47,13 +47,14 @@ REQUIRED_MODULES = (
 _TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
 _CLI_SECONDS = 10
 _AMI_PORT = "5038"
+_NO_SECRET = b"@SECRET@"
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that was done or looked at: how it stands, and what a person should do where it is not well."""
+    """One thing that was done or looked at, how it stands, and what to do where it is not well."""
 
     name: str
     ok: bool
@@ -79,6 +80,10 @@ class _Part:
         return f"{self.directive} ; CooVox Billing".encode()
 
     @property
+    def file_name(self) -> str:
+        return f"{self.name} file"
+
+    @property
     def include_name(self) -> str:
         return f"{self.name} include"
 
@@ -89,29 +94,36 @@ _PARTS = (_DIALPLAN, _AMI)
 
 
 @dataclass(frozen=True)
+class _Rights:
+    """Who owns a file, and its permission bits."""
+
+    owner: int
+    group: int
+    mode: int
+
+
+@dataclass(frozen=True)
 class _Change:
-    """A file before and after, None where it is not there; `like` is whose owner a new file takes."""
+    """A file before and after, None where it is not there, and its rights."""
 
     path: Path
     before: bytes | None
     after: bytes | None
-    like: os.stat_result
-    mode: int
-    group: int
+    rights: _Rights
     item: Item
 
 
 def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     """Put our dialplan and AMI user in place and include them; a second time changes nothing.
 
-    An AMI user that is ours keeps its secret. Without a manager.conf there is no AMI user: billing works, with
-    one long hold per call.
+    An AMI user that is ours keeps its secret. Without a manager.conf there is no AMI user: billing works,
+    with one long hold per call.
 
     Raises:
         SetupError: extensions.conf is missing, a file of our name is not ours, or something cannot be read or
             written. Nothing is changed then.
     """
-    etc = Path(os.path.abspath(etc))  # noqa: PTH100 (resolve() would follow links, and so miss what includes name)
+    etc = _directory(etc)
     if not is_there(etc / _DIALPLAN.host):
         raise SetupError(f"{etc / _DIALPLAN.host} is missing: install Asterisk, or name its directory")
     changes = [*_dialplan_changes(etc), *_ami_changes(etc)]
@@ -128,18 +140,14 @@ def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
     Raises:
         SetupError: something cannot be read or written. Nothing is changed then.
     """
-    etc = Path(os.path.abspath(etc))  # noqa: PTH100 (as in install)
-    changes: list[_Change] = []
-    left: list[Item] = []
-    for part in _PARTS:
-        changes += _removals(etc, part)
-        left += _left_behind(etc, part)
-    left += _orphans(read_config(etc, _DIALPLAN.host))
+    etc = _directory(etc)
+    changes = [change for part in _PARTS for change in _removals(etc, part)]
     # Lines before files: at no moment is a file included that is gone.
     changes.sort(key=lambda change: change.after is None)
     _apply(changes)
     done = [change.item for change in changes] or [Item("billing", True, "nothing of billing was installed")]
-    return done + left
+    left = [item for part in _PARTS for item in _left_behind(etc, part)]
+    return [*done, *left, *_orphans(etc)]
 
 
 def check(etc: Path, asterisk: AsteriskCli | None) -> list[Item]:
@@ -148,7 +156,7 @@ def check(etc: Path, asterisk: AsteriskCli | None) -> list[Item]:
     Raises:
         SetupError: a file cannot be read.
     """
-    etc = Path(os.path.abspath(etc))  # noqa: PTH100 (as in install)
+    etc = _directory(etc)
     dialplan = read_config(etc, _DIALPLAN.host)
     manager = read_config(etc, _AMI.host)
     return [
@@ -179,7 +187,7 @@ def ami_login(etc: Path = DEFAULT_ETC) -> str | None:
     Raises:
         SetupError: a file cannot be read.
     """
-    secret = _secret(etc / AMI_FILE)
+    secret = _secret(read_bytes(etc / AMI_FILE)) if is_there(etc / AMI_FILE) else None
     if secret is None:
         return None
     port = read_config(etc, _AMI.host).value("general", "port") or _AMI_PORT
@@ -198,6 +206,11 @@ def find_asterisk_cli() -> AsteriskCli | None:
     return lambda command: _ask(binary, command)
 
 
+def _directory(etc: Path) -> Path:
+    # Not resolve(): what follows links no longer matches what an include names.
+    return Path(os.path.abspath(etc))  # noqa: PTH100
+
+
 def _ask(binary: str, command: str) -> str:
     try:
         done = subprocess.run(
@@ -213,34 +226,26 @@ def _ask(binary: str, command: str) -> str:
         raise SetupError(f"{binary} cannot be run ({error.strerror}): repair the installation") from None
     output = (done.stdout + done.stderr).decode("utf-8", "replace")
     if "Unable to connect" in output:
-        raise SetupError("Asterisk does not run, or not for this user: start it, or run the command with sudo")
+        raise SetupError("Asterisk does not run, or not for this user: start it, or use sudo")
     return output
 
 
-# ---- what install changes
-
-
 def _dialplan_changes(etc: Path) -> list[_Change]:
-    wanted = (shipped("asterisk") / DIALPLAN_FILE).read_bytes()
-    like = (etc / _DIALPLAN.host).stat()
-    mode = stat.S_IMODE(like.st_mode)
-    return [
-        _file_change(etc, _DIALPLAN, wanted, like, mode, like.st_gid),
-        _include_change(etc, _DIALPLAN),
-    ]
+    before = _own_bytes(etc, _DIALPLAN)
+    wanted = read_bytes(shipped("asterisk") / DIALPLAN_FILE)
+    rights = _rights(etc / _DIALPLAN.host)
+    return [_file_change(etc, _DIALPLAN, before, wanted, rights), _include_change(etc, _DIALPLAN)]
 
 
 def _ami_changes(etc: Path) -> list[_Change]:
     if not is_there(etc / _AMI.host):
         return []
-    like = (etc / _AMI.host).stat()
-    _own_bytes(etc, _AMI)
-    secret = _secret(etc / AMI_FILE) or secrets.token_hex(24)
-    wanted = (shipped("asterisk") / AMI_FILE).read_bytes().replace(b"@SECRET@", secret.encode())
-    return [
-        _file_change(etc, _AMI, wanted, like, 0o640, _asterisk_group(like)),
-        _include_change(etc, _AMI),
-    ]
+    before = _own_bytes(etc, _AMI)
+    secret = _secret(before or b"") or secrets.token_hex(24)
+    wanted = read_bytes(shipped("asterisk") / AMI_FILE).replace(_NO_SECRET, secret.encode())
+    host = _rights(etc / _AMI.host)
+    rights = _Rights(host.owner, _asterisk_group(host.group), 0o640)
+    return [_file_change(etc, _AMI, before, wanted, rights), _include_change(etc, _AMI)]
 
 
 def _ami_missing(etc: Path) -> list[Item]:
@@ -251,23 +256,19 @@ def _ami_missing(etc: Path) -> list[Item]:
     return [Item(_AMI.name, False, message, cure)]
 
 
-def _asterisk_group(like: os.stat_result) -> int:
+def _asterisk_group(host: int) -> int:
     """The group that lets Asterisk read a file that not everybody may read."""
-    if like.st_gid != 0:
-        return like.st_gid
     try:
-        return grp.getgrnam("asterisk").gr_gid
+        return host or grp.getgrnam("asterisk").gr_gid
     except KeyError:
-        return like.st_gid
+        return host
 
 
-def _file_change(
-    etc: Path, part: _Part, wanted: bytes, like: os.stat_result, mode: int, group: int
-) -> _Change:
-    before = _own_bytes(etc, part)
+def _file_change(etc: Path, part: _Part, before: bytes | None, wanted: bytes, rights: _Rights) -> _Change:
     path = etc / part.file
     verb = {None: "written", wanted: "is already there"}.get(before, "brought up to date")
-    return _Change(path, before, wanted, like, mode, group, Item(f"{part.name} file", True, f"{path} {verb}"))
+    item = Item(part.file_name, True, f"{path} {verb}")
+    return _Change(path, before, wanted, rights if before is None else _rights(path), item)
 
 
 def _own_bytes(etc: Path, part: _Part) -> bytes | None:
@@ -293,12 +294,15 @@ def _include_change(etc: Path, part: _Part) -> _Change:
     before = read_bytes(path)
     known = next((one for one in read_config(etc, part.host).includes if one.names(etc / part.file)), None)
     if known is not None:
-        after, message = before, f"{known.line.where} includes it already"
+        after, message = before, f"{known.line.where} includes {part.file} already"
     else:
-        after, message = _with_line(before, part), f"included at the end of {etc / part.host}"
-    like = path.stat()
-    item = Item(part.include_name, True, message)
-    return _Change(path, before, after, like, stat.S_IMODE(like.st_mode), like.st_gid, item)
+        after, message = _with_line(before, part), f"{path} includes {part.file} now"
+    return _Change(path, before, after, _rights(path), Item(part.include_name, True, message))
+
+
+def _rights(path: Path) -> _Rights:
+    now = path.stat()
+    return _Rights(now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode))
 
 
 def _with_line(data: bytes, part: _Part) -> bytes:
@@ -311,28 +315,20 @@ def _with_line(data: bytes, part: _Part) -> bytes:
     joined = data and not data.endswith(b"\n")
     after = data + end + part.line + _JOINED + end if joined else data + part.line + end
     if part.directive not in (text for _, text in active_lines(after)):
-        raise SetupError(f"{part.host} ends inside a comment that begins with ;-- : end it with --; and try again")
+        raise SetupError(f"{part.host} ends inside a block comment (;--): close it with --; and try again")
     return after
 
 
-# ---- what remove changes
-
-
 def _removals(etc: Path, part: _Part) -> Iterator[_Change]:
-    host = etc / part.host
-    if is_there(host):
-        before = read_bytes(host)
-        after = _without_line(before, part)
-        if after != before:
-            yield _removal(host.resolve(), before, after, Item(part.include_name, True, f"taken out of {host}"))
-    path = etc / part.file
+    host, path = etc / part.host, etc / part.file
+    before = read_bytes(host) if is_there(host) else b""
+    after = _without_line(before, part)
+    if after != before:
+        item = Item(part.include_name, True, f"{host} no longer includes {part.file}")
+        yield _Change(host.resolve(), before, after, _rights(host), item)
     if _is_ours(path, part) and not _is_needed(etc, part):
-        yield _removal(path, read_bytes(path), None, Item(f"{part.name} file", True, f"{path} removed"))
-
-
-def _removal(path: Path, before: bytes, after: bytes | None, item: Item) -> _Change:
-    like = path.stat()
-    return _Change(path, before, after, like, stat.S_IMODE(like.st_mode), like.st_gid, item)
+        item = Item(part.file_name, True, f"{path} removed")
+        yield _Change(path, read_bytes(path), None, _rights(path), item)
 
 
 def _without_line(data: bytes, part: _Part) -> bytes:
@@ -374,25 +370,24 @@ def _is_needed(etc: Path, part: _Part) -> bool:
 
 
 def _left_behind(etc: Path, part: _Part) -> Iterator[Item]:
-    path, host = etc / part.file, etc / part.host
-    own = _own_lines(read_bytes(host), part) if is_there(host) else set()
+    """What still speaks of our file once all that is ours has gone."""
+    path = etc / part.file
     for include in read_config(etc, part.host).includes:
-        if include.names(path) and not (include.line.file == part.host and include.line.number in own):
+        if include.names(path):
             message = f"{include.line.where} was not written by install and is left: {include.line.text}"
             yield Item(part.include_name, False, message, "take it out yourself, then remove again")
-    if os.path.lexists(path) and not _is_ours(path, part):
-        yield Item(f"{part.name} file", False, f"{path} was not written by install and is left", "look at it")
-    elif os.path.lexists(path) and _is_needed(etc, part):
-        yield Item(f"{part.name} file", False, f"{path} is left, because a line that is left needs it")
+    if _is_ours(path, part):
+        yield Item(part.file_name, False, f"{path} is left, because a line that is left needs it", "as above")
+    elif os.path.lexists(path):
+        yield Item(part.file_name, False, f"{path} was not written by install and is left", "look at it")
 
 
-def _orphans(dialplan: Config) -> Iterator[Item]:
-    for route in billed_routes(dialplan):
+def _orphans(etc: Path) -> Iterator[Item]:
+    if is_there(etc / DIALPLAN_FILE):
+        return
+    for route in billed_routes(read_config(etc, _DIALPLAN.host)):
         message = f"{route.line.where} still calls {SUBROUTINE}, which is gone: calls over it will fail"
         yield Item("route", False, message, "put Dial back in its place, then reload the dialplan")
-
-
-# ---- writing, all or nothing
 
 
 def _apply(changes: list[_Change]) -> None:
@@ -421,13 +416,24 @@ def _why(error: OSError, path: Path) -> str:
 
 
 def _undo(begun: list[_Change]) -> None:
+    """Put back what was there, in the opposite order.
+
+    Raises:
+        SetupError: some of it could not be put back; it is named.
+    """
+    stuck = []
     for change in reversed(begun):
-        now = change.path.read_bytes() if change.path.exists() else None
-        if now != change.before:
-            try:
+        try:
+            if _bytes_or_none(change.path) != change.before:
                 _put(change, change.before)
-            except OSError as error:
-                raise SetupError(f"{change.path} was changed and could not be put back: {error.strerror}") from error
+        except OSError as error:
+            stuck.append(f"{change.path} ({error.strerror})")
+    if stuck:
+        raise SetupError(f"changed, and could not be put back: {', '.join(stuck)}: repair and try again")
+
+
+def _bytes_or_none(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _put(change: _Change, data: bytes | None) -> None:
@@ -440,35 +446,32 @@ def _put(change: _Change, data: bytes | None) -> None:
 
 def _replace(change: _Change, data: bytes) -> None:
     """Write the whole file beside the old one, then put it in its place."""
-    path = change.path
-    temporary = path.with_name(f".{path.name}.coovox-billing")
+    temporary = change.path.with_name(f".{change.path.name}.coovox-billing")
     temporary.unlink(missing_ok=True)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            _own(descriptor, change)
+            _copy_attributes(change.path, temporary)
+            _own(descriptor, change.rights)
             file.write(data)
             file.flush()
-            _copy_attributes(path, temporary)
             os.fsync(descriptor)
-        temporary.replace(path)
+        temporary.replace(change.path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _own(descriptor: int, change: _Change) -> None:
-    now = os.fstat(descriptor)
-    if (now.st_uid, now.st_gid) != (change.like.st_uid, change.group):
-        os.fchown(descriptor, change.like.st_uid, change.group)
-    os.fchmod(descriptor, change.mode)
 
 
 def _copy_attributes(path: Path, temporary: Path) -> None:
     """Carry over what an existing file has besides owner and mode, such as access lists."""
     with contextlib.suppress(FileNotFoundError):
         shutil.copystat(path, temporary)
-        # A new time, because Asterisk does not read a file again whose time has not moved.
-        os.utime(temporary)
+
+
+def _own(descriptor: int, rights: _Rights) -> None:
+    now = os.fstat(descriptor)
+    if (now.st_uid, now.st_gid) != (rights.owner, rights.group):
+        os.fchown(descriptor, rights.owner, rights.group)
+    os.fchmod(descriptor, rights.mode)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -479,14 +482,11 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-# ---- what check looks at
-
-
 def _dialplan_file_item(etc: Path) -> Item:
     name, path = "dialplan file", etc / DIALPLAN_FILE
     if not is_there(path):
         return Item(name, False, f"{path} is missing", "run: coovox-billing pbx install")
-    if read_bytes(path) != (shipped("asterisk") / DIALPLAN_FILE).read_bytes():
+    if read_bytes(path) != read_bytes(shipped("asterisk") / DIALPLAN_FILE):
         return Item(name, False, f"{path} is not the one of this version", "run: coovox-billing pbx install")
     return Item(name, True, f"{path} is in place")
 
@@ -500,20 +500,21 @@ def _include_item(etc: Path, part: _Part, config: Config) -> Item:
 
 
 def _ami_file_item(etc: Path) -> Item:
-    name, path = "AMI user", etc / AMI_FILE
-    if _secret(path) is None:
+    name, path = _AMI.file_name, etc / AMI_FILE
+    if not is_there(path) or _secret(read_bytes(path)) is None:
         return Item(name, False, f"{path} is missing or holds no secret", "run: coovox-billing pbx install")
     if path.stat().st_mode & stat.S_IRWXO:
-        return Item(name, False, f"everybody on this machine can read the secret in {path}", f"run: chmod o= {path}")
+        return Item(name, False, f"everybody can read the secret in {path}", f"run: chmod o= {path}")
     return Item(name, True, f"the user {AMI_USER} is in {path}")
 
 
-def _secret(path: Path) -> str | None:
-    """The secret in our AMI file, None where there is none."""
-    if not is_there(path):
-        return None
-    values = (text.partition("=") for _, text in active_lines(read_bytes(path)))
-    return next((value.strip() for key, _, value in values if key.strip() == "secret" and value.strip()), None)
+def _secret(data: bytes) -> str | None:
+    """The secret in an AMI file, None where there is none yet."""
+    for _, text in active_lines(data):
+        key, _, value = text.partition("=")
+        if key.strip() == "secret" and value.strip() not in ("", _NO_SECRET.decode()):
+            return value.strip()
+    return None
 
 
 def _ami_enabled_item(manager: Config) -> Item:
@@ -529,29 +530,32 @@ def _running_items(asterisk: AsteriskCli | None) -> list[Item]:
         message = "no asterisk command was found, so the running Asterisk was not looked at"
         return [Item("Asterisk", False, message, "install Asterisk, or run this on the PBX")]
     try:
-        return [
-            *(_module_item(asterisk, module) for module in REQUIRED_MODULES),
-            _known_item("dialplan loaded", asterisk(f"dialplan show {SUBROUTINE}"), f"Context '{SUBROUTINE}'"),
-            _known_item("AMI user loaded", asterisk(f"manager show user {AMI_USER}"), f"username: {AMI_USER}"),
-        ]
+        modules = [_module_item(asterisk, module) for module in REQUIRED_MODULES]
+        context = asterisk(f"dialplan show {SUBROUTINE}")
+        user = asterisk(f"manager show user {AMI_USER}")
     except SetupError as error:
         return [Item("Asterisk", False, str(error), "start Asterisk, then check again")]
+    return [
+        *modules,
+        _known_item("dialplan loaded", f"Context '{SUBROUTINE}'" in context, "the billing dialplan"),
+        _known_item("AMI user loaded", f"username: {AMI_USER}" in user, f"the AMI user {AMI_USER}"),
+    ]
 
 
 def _module_item(asterisk: AsteriskCli, module: str) -> Item:
-    rows = (line.split() for line in asterisk(f"module show like {module}").splitlines())
-    running = any(row[:1] == [f"{module}.so"] and "Running" in row and "Not" not in row for row in rows)
-    if running:
+    rows = asterisk(f"module show like {module}").splitlines()
+    row = next((row for row in rows if row.startswith(f"{module}.so ")), "")
+    if "Running" in row and "Not Running" not in row:
         return Item(f"module {module}", True, f"{module} is loaded")
     cure = f"load {module}.so in modules.conf, then run: asterisk -rx 'module load {module}.so'"
     return Item(f"module {module}", False, f"Asterisk has not loaded {module}", cure)
 
 
-def _known_item(name: str, output: str, expected: str) -> Item:
-    if expected in output:
-        return Item(name, True, "the running Asterisk has it")
-    cure = "run: asterisk -rx 'dialplan reload' and asterisk -rx 'manager reload'; if it stays, look at its log"
-    return Item(name, False, "the running Asterisk does not have it", cure)
+def _known_item(name: str, known: bool, what: str) -> Item:
+    if known:
+        return Item(name, True, f"the running Asterisk has {what}")
+    cure = "reload the dialplan and the manager; if it stays so, Asterisk's log says why"
+    return Item(name, False, f"the running Asterisk does not have {what}", cure)
 
 
 def _problem_items(name: str, problems: list[RouteProblem]) -> Iterator[Item]:
@@ -565,7 +569,7 @@ def _route_items(dialplan: Config) -> Iterator[Item]:
     problems = [*bypass_problems(routes), *direct_dials(dialplan, routes)]
     yield from _problem_items("route", problems)
     if not routes:
-        cure = f"put Gosub({SUBROUTINE},s,1(NUMBER,DIAL-STRING,RING-TIMEOUT,OPTIONS,TRUNK)) in place of Dial"
-        yield Item("routes", False, f"no route calls {SUBROUTINE}: nothing is billed", f"{cure} in outbound routes")
+        cure = f"in outbound routes, put Gosub({SUBROUTINE},s,1(NUMBER,DIAL-STRING,...)) in place of Dial"
+        yield Item("routes", False, f"no route calls {SUBROUTINE}: nothing is billed", cure)
     elif not problems:
         yield Item("routes", True, f"{len(routes)} places dial through billing, and none escapes it")

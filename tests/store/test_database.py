@@ -173,7 +173,7 @@ def test_it_is_made_once_when_many_open_it_at_once(tmp_path: Path) -> None:
         with open_database(directory) as database:
             database.write(_note(str(name)))
 
-    for round_number in range(30):
+    for round_number in range(60):
         directory, start = tmp_path / str(round_number), threading.Barrier(4)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda name, d=directory, s=start: open_and_note(d, s, name), range(4)))

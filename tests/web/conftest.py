@@ -96,8 +96,9 @@ class Desk:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """The cast's database, with the owner's password set."""
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """The cast's database, with the owner's password set and hashed cheaply."""
+    monkeypatch.setattr(owner, "_COST_EXPONENT", 4)
     with cast.move_in(tmp_path) as moved_in:
         moved_in.write(lambda connection: owner.set_password(connection, PASSWORD, cast.MANAGER))
         yield moved_in
