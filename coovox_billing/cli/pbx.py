@@ -1,3 +1,72 @@
+"""`pbx install|check|remove`: Asterisk's side, on a plain Asterisk."""
+
+from pathlib import Path
 from typing import Any
-def add_commands(commands: Any) -> None: ...
-def pbx_items() -> list[Any]: return []
+
+from coovox_billing.cli.context import Context, listable
+from coovox_billing.errors import SetupError
+from coovox_billing.pbx import install
+from coovox_billing.pbx.install import DEFAULT_ETC, Item
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands to the parser."""
+    pbx = commands.add_parser("pbx", help="Asterisk's side: dialplan and manager user")
+    verbs = pbx.add_subparsers(metavar="VERB", required=True)
+    installing = verbs.add_parser("install", help="put the dialplan and the manager user in place")
+    installing.set_defaults(run=_install)
+    removing = verbs.add_parser("remove", help="take out exactly what install put in")
+    removing.set_defaults(run=_remove)
+    checking = verbs.add_parser("check", help="what is there, what is missing, and which routes bypass billing")
+    checking.set_defaults(run=_check)
+    for verb in (installing, checking, removing):
+        verb.add_argument("--etc", metavar="DIR", type=Path, default=DEFAULT_ETC, help="Asterisk's configuration")
+        listable(verb)
+    for verb in (installing, removing):
+        verb.add_argument("--reload", action="store_true", help="make the running Asterisk read it")
+
+
+def pbx_items() -> list[Item]:
+    """What `pbx check` finds on this machine; nothing where no Asterisk is configured."""
+    return install.check(DEFAULT_ETC, install.find_asterisk_cli()) if DEFAULT_ETC.is_dir() else []
+
+
+def _install(context: Context) -> int:
+    return _finish(context, install.install(context.arguments.etc))
+
+
+def _remove(context: Context) -> int:
+    return _finish(context, install.remove(context.arguments.etc))
+
+
+def _check(context: Context) -> int:
+    return _show(context, install.check(context.arguments.etc, install.find_asterisk_cli()))
+
+
+def _finish(context: Context, items: list[Item]) -> int:
+    status = _show(context, items)
+    if context.arguments.reload:
+        _reload()
+    elif not context.arguments.json:
+        print('Then: asterisk -rx "dialplan reload" and asterisk -rx "manager reload", or use --reload.')
+    return status
+
+
+def _reload() -> None:
+    asterisk = install.find_asterisk_cli()
+    if asterisk is None:
+        raise SetupError("there is no asterisk command here: reload Asterisk where it runs")
+    install.reload(asterisk)
+
+
+def _show(context: Context, items: list[Item]) -> int:
+    rows = [{"ok": i.ok, "name": i.name, "finding": i.message, "what_to_do": i.what_to_do} for i in items]
+    if context.arguments.json:
+        context.show(rows, (), "")
+    for item in () if context.arguments.json else items:
+        print(f"{'ok   ' if item.ok else 'FAULT'}  {item.name}: {item.message}")
+        if item.what_to_do:
+            print(f"       {item.what_to_do}")
+    return 0 if all(item.ok for item in items) else 1
+
+

@@ -195,9 +195,16 @@ def _decide(
     except BadInput:
         return account, Verdict(passes=False, reason="bad-number"), ""
     verdict = _decide_number(connection, account, number, site, now_ms)
-    if verdict.rate is not None and bypassing_options(question.dial_options):
+    if verdict.rate is not None and _bypasses_billing(question.dial_options):
         return account, Verdict(passes=False, reason="dial-options", choice=verdict.choice), number
     return account, verdict, number
+
+
+def _bypasses_billing(dial_options: str) -> bool:
+    try:
+        return bool(bypassing_options(dial_options))
+    except BadInput:
+        return True
 
 
 def _account_of(connection: sqlite3.Connection, who: payer.Payer, site: Site, now_ms: int) -> sqlite3.Row | None:
