@@ -131,28 +131,17 @@ def a_leg(*, talked: int | None = None, rang: float = 5, asked_ms: int = NOW_MS,
 
 def a_record(leg: Leg) -> str:
     """A leg as the dialplan writes it."""
-    stamps = [
-        "" if ms is None else f"{ms // 1000}.{ms % 1000:03d}"
-        for ms in (leg.asked_ms, leg.answered_ms, leg.ended_ms)
-    ]
-    return "|".join(
-        (
-            leg.device,
-            leg.number,
-            leg.trunk,
-            stamps[0],
-            leg.alone,
-            stamps[1],
-            stamps[2],
-            leg.cause,
-            leg.uniqueid,
-            leg.linkedid,
-        )
-    )
+    asked, answered, ended = map(_stamp, (leg.asked_ms, leg.answered_ms, leg.ended_ms))
+    facts = (leg.device, leg.number, leg.trunk, asked, leg.alone)
+    return "|".join((*facts, answered, ended, leg.cause, leg.uniqueid, leg.linkedid))
+
+
+def _stamp(ms: int | None) -> str:
+    return "" if ms is None else f"{ms // 1000}.{ms % 1000:03d}"
 
 
 class Exchange:
-    """What the dialplan tells billing, call by call, and what billing makes of it. All calls begin at NOW_MS."""
+    """What the dialplan tells billing, and what billing makes of it. All calls begin at NOW_MS."""
 
     def __init__(self, directory: Path) -> None:
         self.database = move_in(directory)
@@ -175,7 +164,7 @@ class Exchange:
         """The answer was ready too late."""
         self.database.write(lambda connection: calls.withdraw(connection, call_id, NOW_MS))
 
-    def change(self, extension: str, **changes: Any) -> None:
+    def change(self, extension: str, /, **changes: Any) -> None:
         """The billing manager edits an extension; a credit may be written as text."""
         if "credit" in changes:
             changes["credit_micros"] = parse_amount(changes.pop("credit"))

@@ -47,10 +47,12 @@ def _greet(context: Context) -> None:
     print(f"CooVox Billing keeps its data in {context.config.data}")
     print(f"Pages: http://{context.config.web_listen}{context.config.web_prefix}/  Asterisk asks: agi://{context.config.agi_listen}")
     first = owner.ensure_first_password(context.database, context.config.data, context.person().now_ms)
+    left = context.config.data / owner.FIRST_PASSWORD_FILE
     if first and sys.stdout.isatty():
-        print(f"Sign in as owner with the password {first} and change it.")
-    elif first:
-        print(f"The owner's first password is in {context.config.data / 'first-password'}")
+        print(f"Sign in as owner with the password {first} and change it: it is not shown again.")
+        left.unlink()
+    elif left.exists():
+        print(f"The owner's first password is in {left}")
     sys.stdout.flush()
 
 

@@ -11,6 +11,7 @@ from coovox_billing.errors import BadInput
 MICROS_PER_UNIT = 1_000_000
 LEDGER_STEP_MICROS = 100
 MAX_MICROS = 1_000_000_000 * MICROS_PER_UNIT
+MAX_PRICE_MICROS = 1_000_000 * MICROS_PER_UNIT  # a month of one-second units still fits 64 bits
 
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
 
@@ -19,9 +20,11 @@ def parse_price(text: str) -> int:
     """Micros of a price per unit: up to six decimals, not negative.
 
     Raises:
-        BadInput: not a plain decimal, negative, or over a billion.
+        BadInput: not a plain decimal, negative, or over a million.
     """
     micros = _parse_micros(text)
+    if micros > MAX_PRICE_MICROS:
+        raise BadInput(f"{text.strip()!r} is too large: a price is at most 1000000")
     if micros < 0:
         raise BadInput(f"{text.strip()!r} is negative: a price is 0 or more")
     return micros

@@ -20,11 +20,11 @@ from coovox_billing.core.payer import Origin
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed, quoted
-from coovox_billing.pbx.agi_server import Handler, NotSent, PeerGone, Session
+from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.services import calls
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
-from coovox_billing.store.database import Database
+from coovox_billing.store.database import Database, TooLate
 
 T = TypeVar("T")
 
@@ -178,14 +178,12 @@ class AgiHandlers:
         record = (await session.command(f"DATABASE GET {dialplan.FAMILY} {quoted(name)}")).value
         try:
             await self._book(key.partition(".")[0], parse_leg(record))
-        except BadInput as error:
-            log.error("AstDB %s/%s is no record and goes to %s: %s", dialplan.FAMILY, name, dialplan.STRANGE, error)
-            await _put(session, f"{dialplan.STRANGE}/{key}", record)
-        except PeerGone:
-            raise
-        except (BillingError, sqlite3.Error, TimeoutError) as error:
+        except (sqlite3.Error, TooLate, TimeoutError) as error:
             log.error("AstDB %s/%s could not be booked yet: %s", dialplan.FAMILY, name, error)
             return False
+        except (BadInput, ArithmeticError, ValueError) as error:
+            log.error("AstDB %s/%s is no record and goes to %s: %s", dialplan.FAMILY, name, dialplan.STRANGE, error)
+            await _put(session, f"{dialplan.STRANGE}/{key}", record)
         await _put(session, name, "")
         return True
 

@@ -9,9 +9,11 @@ FLOORS.md 3c (several writer connections starve each other for seconds).
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -156,12 +158,21 @@ def open_database(directory: Path) -> Database:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = directory / FILE_NAME
-        _migrate(path)
-        return Database(path)
+        with _alone(directory):
+            _migrate(path)
+            return Database(path)
     except OSError as error:
         raise SetupError(f"cannot use the data directory {directory}: {error.strerror}; give another with --data") from None
     except sqlite3.Error as error:
         raise SetupError(f"cannot open the database in {directory}: {error}") from None
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keeps other processes from opening at the same time: making a file WAL does not wait for them (SQLITE_BUSY)."""
+    with (directory / "opening.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
 
 
 def connect(path: Path) -> sqlite3.Connection:

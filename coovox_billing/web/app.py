@@ -41,8 +41,8 @@ BLUEPRINTS = (sign_in.page, extensions.page, call_log.page, password.page, healt
 class ExactPaths(Map):
     """Paths as they are written. Tidying them (`//extensions`) would redirect to the Host header's host."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, merge_slashes=False, strict_slashes=False, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**(options | {"merge_slashes": False, "strict_slashes": False}))
 
 
 class Pages(Flask):

@@ -173,11 +173,12 @@ def test_it_writes_nothing_down_where_nothing_changed(exchange: Exchange) -> Non
     assert _count(exchange, "changes") == before
 
 
-def test_it_marks_a_changed_payment_type_in_the_ledger_without_moving_money(exchange: Exchange) -> None:
+def test_it_marks_a_payment_type_in_the_ledger_without_moving_money(exchange: Exchange) -> None:
     exchange.change("100", payment_type="postpaid")
     entry = look_up(
         exchange.database.path,
-        "SELECT kind, amount_micros, balance_before_micros, reason, actor FROM ledger ORDER BY id DESC LIMIT 1",
+        "SELECT kind, amount_micros, balance_before_micros, reason, actor"
+        " FROM ledger ORDER BY id DESC LIMIT 1",
     )
     assert entry == [("payment-type", 0, 10_000_000, "prepaid to postpaid", "bill-ann")]
 

@@ -1,0 +1,670 @@
+"""It puts billing into an Asterisk, takes it out again, and says what is missing."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from coovox_billing.errors import SetupError
+from coovox_billing.pbx import install as installer
+from coovox_billing.pbx.dialplan_check import active_lines
+from coovox_billing.pbx.install import (
+    REQUIRED_MODULES,
+    Item,
+    ami_login,
+    check,
+    find_asterisk_cli,
+    install,
+    reload,
+    remove,
+)
+from coovox_billing.shipped import shipped
+
+EXTENSIONS = b"[general]\nstatic=yes\n\n[from-internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n"
+MANAGER = b"[general]\nenabled = yes\nport = 5038\nbindaddr = 127.0.0.1\n"
+LINE = b"#include extensions_coovox_billing.conf ; CooVox Billing\n"
+AMI_LINE = b"#include manager_coovox_billing.conf ; CooVox Billing\n"
+DIALPLAN_FILE = "extensions_coovox_billing.conf"
+AMI_FILE = "manager_coovox_billing.conf"
+ROUTE = b"exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${EXTEN},PJSIP/${EXTEN:1}@trunk,30,,trunk))\n"
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    return an_etc(tmp_path / "asterisk")
+
+
+def an_etc(path: Path, extensions: bytes = EXTENSIONS, manager: bytes = MANAGER) -> Path:
+    path.mkdir()
+    (path / "extensions.conf").write_bytes(extensions)
+    (path / "manager.conf").write_bytes(manager)
+    return path
+
+
+def tree(etc: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Everything in a directory that a change would show in."""
+    return {
+        str(path.relative_to(etc)): (path.read_bytes(), path.stat().st_mode, path.stat().st_ino)
+        for path in etc.rglob("*")
+    }
+
+
+def contents(etc: Path) -> dict[str, tuple[bytes, int]]:
+    return {name: (data, mode) for name, (data, mode, _) in tree(etc).items()}
+
+
+def bad(items: list[Item]) -> list[str]:
+    return [item.name for item in items if not item.ok]
+
+
+def running(command: str) -> str:
+    """An Asterisk in which all is well, answering as 16 and 22 do."""
+    if command.startswith("module show like "):
+        module = command.removeprefix("module show like ")
+        return (
+            "Module                         Description           Use Count  Status      Support Level\n"
+            f"{module}.so                    Something             1          Running              core\n"
+            "1 modules loaded\n"
+        )
+    if command == "dialplan show coovox-billing-dial":
+        return "[ Context 'coovox-billing-dial' created by 'pbx_config' ]\n"
+    return "\n          username: coovox-billing\n            secret: <Set>\n"
+
+
+def answering(**replies: str) -> Callable[[str], str]:
+    """An Asterisk that answers one command otherwise; `_` in a name stands for a blank."""
+    return lambda command: replies.get(command.replace(" ", "_").replace("-", "_"), running(command))
+
+
+# It installs.
+
+
+def test_it_puts_the_shipped_dialplan_in_place_and_includes_it(etc: Path) -> None:
+    assert bad(install(etc)) == []
+    assert (etc / DIALPLAN_FILE).read_bytes() == (shipped("asterisk") / DIALPLAN_FILE).read_bytes()
+    assert (etc / "extensions.conf").read_bytes() == EXTENSIONS + LINE
+
+
+def test_it_makes_an_ami_user_with_a_random_secret_and_includes_it(etc: Path, tmp_path: Path) -> None:
+    install(etc)
+    written = (etc / AMI_FILE).read_bytes()
+    settings = [text for _, text in active_lines(written)]
+    secret = settings.pop(1).removeprefix("secret = ")
+    assert settings == [
+        "[coovox-billing]",
+        "deny = 0.0.0.0/0.0.0.0",
+        "deny = ::/0",
+        "permit = 127.0.0.1/255.255.255.255",
+        "read = system,call,user",
+        "write = system,call,originate",
+    ]
+    assert len(secret) == 48
+    assert b"@SECRET@" not in written
+    assert (etc / "manager.conf").read_bytes() == MANAGER + AMI_LINE
+    other = an_etc(tmp_path / "other")
+    install(other)
+    assert secret.encode() not in (other / AMI_FILE).read_bytes()
+
+
+def test_it_changes_nothing_the_second_time(etc: Path) -> None:
+    install(etc)
+    before = tree(etc)
+    items = install(etc)
+    assert tree(etc) == before
+    assert bad(items) == []
+    assert all("already" in item.message for item in items)
+
+
+def test_it_brings_an_older_dialplan_of_ours_up_to_date(etc: Path) -> None:
+    (etc / DIALPLAN_FILE).write_bytes(b"; CooVox Billing dialplan\n[old]\n")
+    items = install(etc)
+    assert (etc / DIALPLAN_FILE).read_bytes() == (shipped("asterisk") / DIALPLAN_FILE).read_bytes()
+    assert "brought up to date" in items[0].message
+
+
+def test_it_keeps_the_secret_when_it_brings_the_ami_user_up_to_date(etc: Path) -> None:
+    (etc / AMI_FILE).write_bytes(
+        b"; CooVox Billing manager user\n[coovox-billing]\nsecret = kept\nread = all\n"
+    )
+    install(etc)
+    settings = [text for _, text in active_lines((etc / AMI_FILE).read_bytes())]
+    assert "secret = kept" in settings
+    assert "read = all" not in settings
+
+
+def test_it_makes_a_secret_where_the_template_was_only_copied(etc: Path) -> None:
+    (etc / AMI_FILE).write_bytes((shipped("asterisk") / AMI_FILE).read_bytes())
+    install(etc)
+    assert b"@SECRET@" not in (etc / AMI_FILE).read_bytes()
+
+
+@pytest.mark.parametrize("name", [DIALPLAN_FILE, AMI_FILE])
+def test_it_refuses_a_file_of_our_name_that_is_not_ours(etc: Path, name: str) -> None:
+    (etc / name).write_bytes(b"; mine\n")
+    before = tree(etc)
+    with pytest.raises(SetupError, match=f"{name} was not written by CooVox Billing"):
+        install(etc)
+    assert tree(etc) == before
+
+
+@pytest.mark.parametrize("target", [DIALPLAN_FILE, "nowhere"])
+def test_it_refuses_a_link_of_our_name(etc: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / DIALPLAN_FILE).write_bytes(b"; CooVox Billing dialplan\n")
+    (etc / DIALPLAN_FILE).symlink_to(tmp_path / target)
+    with pytest.raises(SetupError, match="was not written by CooVox Billing"):
+        install(etc)
+    assert (tmp_path / DIALPLAN_FILE).read_bytes() == b"; CooVox Billing dialplan\n"
+
+
+def test_it_refuses_a_directory_without_an_extensions_conf(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"extensions\.conf is missing: install Asterisk"):
+        install(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_installs_without_an_ami_user_where_there_is_no_manager_conf(etc: Path) -> None:
+    (etc / "manager.conf").unlink()
+    items = install(etc)
+    assert bad(items) == ["AMI user"]
+    assert sorted(path.name for path in etc.iterdir()) == ["extensions.conf", DIALPLAN_FILE]
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        b"#include extensions_coovox_billing.conf",
+        b'#include "extensions_coovox_billing.conf"',
+        b"#include <extensions_coovox_billing.conf>\r",
+        b"#tryinclude extensions_coovox_billing.conf",
+        b"#include extensions_*.conf",
+        b"#include ./extensions_coovox_billing.conf ; ours",
+    ],
+)
+def test_it_adds_no_line_where_a_line_includes_us_already(etc: Path, include: bytes) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + include + b"\n")
+    install(etc)
+    assert (etc / "extensions.conf").read_bytes() == EXTENSIONS + include + b"\n"
+
+
+def test_it_adds_no_line_where_an_included_file_includes_us(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(b"#include more.conf\n")
+    (etc / "more.conf").write_bytes(b"#include extensions_coovox_billing.conf\n")
+    install(etc)
+    assert (etc / "extensions.conf").read_bytes() == b"#include more.conf\n"
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b";#include extensions_coovox_billing.conf\n",
+        b";" + LINE,
+        b";--\n" + LINE + b"--;\n",
+        b"#include other_coovox_billing.conf\n",
+    ],
+)
+def test_it_adds_its_line_where_only_a_comment_or_another_line_has_it(etc: Path, comment: bytes) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + comment)
+    install(etc)
+    assert (etc / "extensions.conf").read_bytes() == EXTENSIONS + comment + LINE
+
+
+def test_it_refuses_a_file_that_ends_inside_a_block_comment(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + b";-- never closed\n")
+    before = tree(etc)
+    with pytest.raises(SetupError, match="inside a block comment"):
+        install(etc)
+    assert tree(etc) == before
+
+
+def test_it_keeps_line_ends_of_a_dos_file(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(b"[a]\r\nb=c\r\n")
+    install(etc)
+    assert (etc / "extensions.conf").read_bytes() == b"[a]\r\nb=c\r\n" + LINE.replace(b"\n", b"\r\n")
+
+
+def test_it_begins_a_new_line_where_the_last_one_has_no_end(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(b"[a]\nb=c")
+    install(etc)
+    lines = (etc / "extensions.conf").read_bytes().split(b"\n")
+    assert lines[:2] == [b"[a]", b"b=c"]
+    assert lines[2].startswith(LINE.rstrip())
+    assert lines[3:] == [b""]
+
+
+def test_it_writes_through_a_link(etc: Path, tmp_path: Path) -> None:
+    real = tmp_path / "real.conf"
+    (etc / "extensions.conf").rename(real)
+    (etc / "extensions.conf").symlink_to(real)
+    install(etc)
+    assert (etc / "extensions.conf").is_symlink()
+    assert real.read_bytes() == EXTENSIONS + LINE
+
+
+def test_it_keeps_the_mode_of_the_sites_files_and_gives_it_to_the_dialplan(etc: Path) -> None:
+    (etc / "extensions.conf").chmod(0o604)
+    install(etc)
+    modes = {name: stat.S_IMODE((etc / name).stat().st_mode) for name in ("extensions.conf", DIALPLAN_FILE)}
+    assert modes == {"extensions.conf": 0o604, DIALPLAN_FILE: 0o604}
+
+
+def test_it_hides_the_secret_from_everybody_else_whatever_manager_conf_allows(etc: Path) -> None:
+    (etc / "manager.conf").chmod(0o644)
+    install(etc)
+    assert stat.S_IMODE((etc / AMI_FILE).stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_it_keeps_the_owner_of_the_sites_files_and_gives_ours_to_the_same(etc: Path) -> None:
+    for path in etc.iterdir():
+        os.chown(path, 4321, 1234)
+    install(etc)
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in etc.iterdir()} == {(4321, 1234)}
+
+
+def test_it_leaves_no_other_file_behind(etc: Path) -> None:
+    (etc / ".extensions.conf.coovox-billing").write_bytes(b"left by a pulled plug")
+    install(etc)
+    names = {path.name for path in etc.iterdir()}
+    assert names == {"extensions.conf", "manager.conf", DIALPLAN_FILE, AMI_FILE}
+
+
+def test_it_says_to_use_sudo_where_it_may_not_write(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_after(monkeypatch, 0, PermissionError(13, "Permission denied"))
+    before = tree(etc)
+    with pytest.raises(SetupError, match="with sudo"):
+        install(etc)
+    assert tree(etc) == before
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_it_undoes_an_installation_that_fails_half_way(
+    etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    before = contents(etc)
+    fail_after(monkeypatch, steps, OSError(28, "No space left on device"))
+    with pytest.raises(SetupError, match="No space left on device"):
+        install(etc)
+    assert contents(etc) == before
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_it_undoes_an_installation_that_is_interrupted(
+    etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    before = contents(etc)
+    fail_after(monkeypatch, steps, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        install(etc)
+    assert contents(etc) == before
+
+
+def test_it_names_what_it_could_not_put_back(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_after(monkeypatch, 2, OSError(5, "Input/output error"), for_good=True)
+    with pytest.raises(SetupError, match=r"could not be put back: .*extensions\.conf"):
+        install(etc)
+
+
+def fail_after(
+    monkeypatch: pytest.MonkeyPatch, steps: int, error: BaseException, for_good: bool = False
+) -> None:
+    """Let one change of a file, or every one from it on, fail."""
+    change = installer._put
+    left = [steps]
+
+    def failing(one: installer._Change, data: bytes | None) -> None:
+        left[0] -= 1
+        if left[0] == -1 or (for_good and left[0] < 0):
+            raise error
+        change(one, data)
+
+    monkeypatch.setattr(installer, "_put", failing)
+
+
+# It removes.
+
+
+def test_it_gives_back_what_was_there_before(etc: Path) -> None:
+    before = contents(etc)
+    install(etc)
+    assert bad(remove(etc)) == []
+    assert contents(etc) == before
+
+
+ODD = (
+    st.binary(max_size=40)
+    | st.lists(
+        st.sampled_from(
+            [b"[a]", b"x=1", b"", b";", b";--", b"--;", b"\r", b"\n", b"\r\n", b"\xff\xfe", b"\0"]
+        )
+    ).map(b"".join)
+    | st.lists(st.sampled_from([b"\n", b"\r\n", LINE, b";" + LINE, b" " + LINE, LINE[:-1] + b"x\n"])).map(
+        b"".join
+    )
+)
+
+
+@given(extensions=ODD, manager=ODD)
+@example(extensions=b"", manager=b"\n")
+@example(extensions=b"a", manager=b"a\r")
+@example(extensions=b"a\r\nb", manager=b"a\r\nb\r")
+@example(extensions=b";--\n" + LINE + b"--;\n", manager=b"\xef\xbb\xbf[a]")
+def test_it_gives_back_every_byte_of_odd_files(
+    tmp_path_factory: pytest.TempPathFactory, extensions: bytes, manager: bytes
+) -> None:
+    etc = an_etc(tmp_path_factory.mktemp("odd") / "asterisk", extensions, manager)
+    before = contents(etc)
+    lines = extensions.split(b"\n")
+    # A line like ours that the site itself wrote cannot be told from ours.
+    assume(not any(lines[at - 1].removesuffix(b"\r") == LINE.rstrip() for at, _ in active_lines(extensions)))
+    try:
+        install(etc)
+    except SetupError:
+        assert contents(etc) == before
+        return
+    remove(etc)
+    after = contents(etc)
+    assert {name: after[name] for name in before} == before
+
+
+@given(extensions=ODD)
+def test_it_includes_us_exactly_once_in_odd_files(
+    tmp_path_factory: pytest.TempPathFactory, extensions: bytes
+) -> None:
+    etc = an_etc(tmp_path_factory.mktemp("odd") / "asterisk", extensions)
+    before = [text for _, text in active_lines(extensions)]
+    try:
+        install(etc)
+    except SetupError:
+        return
+    after = [text for _, text in active_lines((etc / "extensions.conf").read_bytes())]
+    directive = "#include extensions_coovox_billing.conf"
+    assert after == before or after == [*before, directive]
+    assert directive in after
+
+
+def test_it_leaves_the_rest_alone_that_was_written_after_the_installation(etc: Path) -> None:
+    install(etc)
+    with (etc / "extensions.conf").open("ab") as file:
+        file.write(b"[later]\nexten => 1,1,NoOp()")
+    remove(etc)
+    assert (etc / "extensions.conf").read_bytes() == EXTENSIONS + b"[later]\nexten => 1,1,NoOp()"
+
+
+def test_it_does_not_join_lines_that_were_written_around_its_own(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(b"[a]\nb=c")
+    install(etc)
+    with (etc / "extensions.conf").open("ab") as file:
+        file.write(b"[later]\n")
+    remove(etc)
+    assert (etc / "extensions.conf").read_bytes() == b"[a]\nb=c\n[later]\n"
+
+
+def test_it_takes_its_line_out_of_a_file_whose_last_line_end_has_gone(etc: Path) -> None:
+    install(etc)
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + LINE.rstrip())
+    remove(etc)
+    assert (etc / "extensions.conf").read_bytes() == EXTENSIONS
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        b"#include extensions_coovox_billing.conf\n",
+        b"#include extensions_coovox_billing.conf ; CooVox Billing, do not touch\n",
+        b" " + LINE,
+    ],
+)
+def test_it_leaves_an_edited_line_and_the_file_that_it_needs_and_names_both(etc: Path, edited: bytes) -> None:
+    install(etc)
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + edited)
+    items = remove(etc)
+    assert bad(items) == ["dialplan include", "dialplan file"]
+    assert "extensions.conf line 6 was not written by install" in items[-2].message
+    assert (etc / "extensions.conf").read_bytes() == EXTENSIONS + edited
+    assert (etc / DIALPLAN_FILE).exists()
+    assert not (etc / AMI_FILE).exists()
+
+
+@pytest.mark.parametrize("edited", [b"#tryinclude extensions_coovox_billing.conf\n", b"#include ext*.conf\n"])
+def test_it_removes_the_file_where_the_edited_line_does_without_it(etc: Path, edited: bytes) -> None:
+    (etc / "extra.conf").write_bytes(b"[extra]\n")
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + edited)
+    install(etc)
+    items = remove(etc)
+    assert bad(items) == ["dialplan include"]
+    assert not (etc / DIALPLAN_FILE).exists()
+
+
+def test_it_leaves_a_file_of_our_name_that_is_not_ours_and_names_it(etc: Path) -> None:
+    (etc / DIALPLAN_FILE).write_bytes(b"; mine\n")
+    items = remove(etc)
+    assert bad(items) == ["dialplan file"]
+    assert (etc / DIALPLAN_FILE).read_bytes() == b"; mine\n"
+
+
+def test_it_has_nothing_to_remove_where_nothing_was_installed(etc: Path) -> None:
+    before = tree(etc)
+    items = remove(etc)
+    assert [item.message for item in items] == ["nothing of billing was installed"]
+    assert tree(etc) == before
+
+
+def test_it_removes_what_is_there_even_without_the_files_that_included_it(etc: Path) -> None:
+    install(etc)
+    (etc / "extensions.conf").unlink()
+    (etc / "manager.conf").unlink()
+    remove(etc)
+    assert list(etc.iterdir()) == []
+
+
+def test_it_names_the_routes_that_still_call_the_subroutine(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + ROUTE)
+    install(etc)
+    items = remove(etc)
+    assert bad(items) == ["route"]
+    assert "extensions.conf line 6 still calls coovox-billing-dial" in items[-1].message
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_it_undoes_a_removal_that_fails_half_way(
+    etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    install(etc)
+    before = contents(etc)
+    fail_after(monkeypatch, steps, OSError(30, "Read-only file system"))
+    with pytest.raises(SetupError, match="Read-only file system"):
+        remove(etc)
+    assert contents(etc) == before
+
+
+# It checks.
+
+
+def test_it_finds_nothing_missing_after_an_installation_with_a_billed_route(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + ROUTE)
+    install(etc)
+    items = check(etc, running)
+    assert bad(items) == []
+    assert {f"module {module}" for module in REQUIRED_MODULES} <= {item.name for item in items}
+
+
+def test_it_says_what_to_do_for_everything_that_is_missing(etc: Path) -> None:
+    items = check(etc, running)
+    assert bad(items) == ["dialplan file", "dialplan include", "AMI user file", "AMI user include", "routes"]
+    assert all(item.what_to_do for item in items if not item.ok)
+
+
+def test_it_notices_a_dialplan_of_another_version(etc: Path) -> None:
+    install(etc)
+    (etc / DIALPLAN_FILE).write_bytes(b"; CooVox Billing dialplan\n[old]\n")
+    assert "dialplan file" in bad(check(etc, running))
+
+
+def test_it_notices_an_include_that_was_commented_out(etc: Path) -> None:
+    install(etc)
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + b";" + LINE)
+    assert "dialplan include" in bad(check(etc, running))
+
+
+def test_it_notices_a_secret_that_everybody_can_read(etc: Path) -> None:
+    install(etc)
+    (etc / AMI_FILE).chmod(0o644)
+    assert "AMI user file" in bad(check(etc, running))
+
+
+@pytest.mark.parametrize(
+    "enabled", [b"enabled = yes", b"Enabled=1", b"enabled => on", b"enabled=no\nenabled=yes"]
+)
+def test_it_sees_ami_enabled(etc: Path, enabled: bytes) -> None:
+    (etc / "manager.conf").write_bytes(b"[general]\n" + enabled + b"\n")
+    assert "AMI enabled" not in bad(check(etc, running))
+
+
+@pytest.mark.parametrize("enabled", [b"", b"enabled = no", b";enabled = yes", b"[other]\nenabled = yes"])
+def test_it_sees_ami_not_enabled(etc: Path, enabled: bytes) -> None:
+    (etc / "manager.conf").write_bytes(b"[general]\n" + enabled + b"\n")
+    assert "AMI enabled" in bad(check(etc, running))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "0 modules loaded\n",
+        "func_cut.so   Cut out information    0    Not Running    core\n",
+        "func_cut_more.so   Other    0    Running    core\n",
+    ],
+)
+def test_it_notices_a_module_that_is_not_loaded(etc: Path, reply: str) -> None:
+    install(etc)
+    items = check(etc, answering(module_show_like_func_cut=reply))
+    assert bad(items) == ["module func_cut", "routes"]
+    assert "module load func_cut.so" in next(item.what_to_do for item in items if not item.ok)
+
+
+def test_it_notices_a_dialplan_that_was_not_reloaded(etc: Path) -> None:
+    install(etc)
+    reply = "There is no existence of 'coovox-billing-dial' context\n"
+    assert "dialplan loaded" in bad(check(etc, answering(dialplan_show_coovox_billing_dial=reply)))
+
+
+def test_it_notices_an_ami_user_that_asterisk_does_not_know(etc: Path) -> None:
+    install(etc)
+    reply = "There is no manager called coovox-billing\n"
+    assert "AMI user loaded" in bad(check(etc, answering(manager_show_user_coovox_billing=reply)))
+
+
+def test_it_says_so_where_asterisk_does_not_run(etc: Path) -> None:
+    def stopped(command: str) -> str:
+        raise SetupError("Asterisk does not run")
+
+    names = [item.name for item in check(etc, stopped)]
+    assert "Asterisk" in bad(check(etc, stopped))
+    assert not [name for name in names if name.startswith("module")]
+
+
+def test_it_says_so_where_there_is_no_asterisk_command(etc: Path) -> None:
+    assert "Asterisk" in bad(check(etc, None))
+
+
+def test_it_names_an_include_for_which_asterisk_refuses_its_configuration(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(b"#include gone.conf\n" + EXTENSIONS)
+    messages = [item.message for item in check(etc, running) if item.name == "include"]
+    assert messages == ["extensions.conf line 1 includes a file that is not there: #include gone.conf"]
+
+
+def test_it_names_routes_that_escape_billing(etc: Path) -> None:
+    escaping = b"exten => _8X.,1,Dial(PJSIP/${EXTEN}@trunk)\n" + ROUTE.replace(b",,trunk", b",tp,trunk")
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + ROUTE + escaping)
+    items = [item for item in check(etc, running) if item.name.startswith("route")]
+    assert [item.ok for item in items] == [False, False]
+    assert "option p escapes billing" in items[0].message
+    assert "line 7 dials PJSIP/trunk without billing" in items[1].message
+
+
+def test_it_says_which_lines_a_program_makes(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + ROUTE + b"#exec /usr/local/bin/routes\n")
+    items = [item for item in check(etc, running) if item.name.startswith("route")]
+    assert [item.ok for item in items] == [True, True]
+    assert "extensions.conf line 7 is made by a program" in items[0].message
+
+
+# It talks to Asterisk.
+
+
+def test_it_tells_how_to_sign_in_to_ami(etc: Path) -> None:
+    (etc / "manager.conf").write_bytes(MANAGER.replace(b"5038", b"5039"))
+    install(etc)
+    login = ami_login(etc)
+    assert login is not None
+    assert login.startswith("coovox-billing:")
+    assert login.endswith("@127.0.0.1:5039")
+
+
+def test_it_tells_of_no_sign_in_before_an_installation(etc: Path) -> None:
+    assert ami_login(etc) is None
+
+
+def test_it_reloads_dialplan_and_manager() -> None:
+    asked: list[str] = []
+
+    def note(command: str) -> str:
+        asked.append(command)
+        return ""
+
+    reload(note)
+    assert asked == ["dialplan reload", "manager reload"]
+
+
+def an_asterisk(monkeypatch: pytest.MonkeyPatch, directory: Path, script: str) -> None:
+    binary = directory / "asterisk"
+    binary.write_text(f"#!/bin/sh\n{script}\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+
+def test_it_asks_the_asterisk_command_in_one_argument(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    an_asterisk(monkeypatch, tmp_path, 'echo "$#" "$1" "$2"')
+    cli = find_asterisk_cli()
+    assert cli is not None
+    assert cli("module show; id") == "2 -rx module show; id\n"
+
+
+def test_it_gives_the_answer_of_a_command_that_failed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    an_asterisk(monkeypatch, tmp_path, "echo There is no existence; exit 1")
+    cli = find_asterisk_cli()
+    assert cli is not None
+    assert cli("dialplan show x") == "There is no existence\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "echo 'Unable to connect to remote asterisk (does /run/asterisk.ctl exist?)' >&2; exit 1",
+            "does not run",
+        ),
+        ("exec sleep 5", "did not answer"),
+    ],
+)
+def test_it_says_why_asterisk_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, message: str
+) -> None:
+    monkeypatch.setattr(installer, "_CLI_SECONDS", 0.2)
+    an_asterisk(monkeypatch, tmp_path, script)
+    cli = find_asterisk_cli()
+    assert cli is not None
+    with pytest.raises(SetupError, match=message):
+        cli("core show version")
+
+
+def test_it_finds_no_asterisk_where_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
+    assert find_asterisk_cli() is None

@@ -1,0 +1,185 @@
+"""Whatever happens in whatever order, the money is right.
+
+A machine lets people recharge, edit and lock, and the dialplan ask, settle,
+give up and withdraw: repeated, reordered, with clocks that stepped. After
+every step the audit must be silent, and no charge may take more than the
+call's hold and what was available.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from coovox_billing.core.money import format_amount
+from coovox_billing.store import writes
+from tests.cast import CITY_NUMBER, RATES, Exchange, a_rate
+
+extensions = st.sampled_from(["100", "101", "102", "103"])
+numbers = st.sampled_from([CITY_NUMBER, "004420", "080012345", "7777", "112", "not a number"])
+call_ids = st.sampled_from([str(number) for number in range(8)])
+talks = st.sampled_from([0, 1, 59, 60, 61, 600, 3_000, 100_000])
+amounts = st.sampled_from([100, 10_000, 1_000_000, 37_000_000])
+alone = st.sampled_from(["", "", "", "passed", "refused", "emergency"])
+elapsed = st.none() | st.sampled_from([0.0, 61.7, 599.999, 10_000.0])
+
+
+class Money(RuleBasedStateMachine):
+    """The cast's exchange under arbitrary use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = TemporaryDirectory()
+        self.exchange: Exchange | None = None
+        self.callers: dict[str, tuple[str, str]] = {}
+
+    @initialize()
+    def move_in(self) -> None:
+        self.exchange = Exchange(Path(self.directory.name))
+
+    def teardown(self) -> None:
+        if self.exchange is not None:
+            self.exchange.database.close()
+        self.directory.cleanup()
+
+    @property
+    def here(self) -> Exchange:
+        assert self.exchange is not None
+        return self.exchange
+
+    @rule(extension=extensions, micros=amounts)
+    def recharge(self, extension: str, micros: int) -> None:
+        self.here.recharge(extension, format_amount(micros))
+
+    @rule(extension=extensions, micros=st.just(0) | amounts)
+    def change_credit(self, extension: str, micros: int) -> None:
+        self.here.change(extension, credit=format_amount(micros))
+
+    @rule(extension=extensions, billing=st.booleans())
+    def switch_billing(self, extension: str, billing: bool) -> None:
+        self.here.change(extension, billing=billing)
+
+    @rule(extension=extensions, status=st.sampled_from(["locked", "unlocked"]))
+    def lock(self, extension: str, status: str) -> None:
+        self.here.change(extension, status=status)
+
+    @rule(extension=extensions, kind=st.sampled_from(["prepaid", "postpaid"]))
+    def change_payment_type(self, extension: str, kind: str) -> None:
+        self.here.change(extension, payment_type=kind)
+
+    @rule(
+        rate_id=st.sampled_from([rate.id for rate in RATES]),
+        initial=st.sampled_from([0, 123_456, 2_000_000]),
+        seconds=st.sampled_from([0, 60]),
+        price=st.sampled_from([0, 1, 77, 1_000_000]),
+        unit=st.sampled_from([1, 55]),
+        active=st.booleans(),
+    )
+    def edit_rate(
+        self, rate_id: int, initial: int, seconds: int, price: int, unit: int, active: bool
+    ) -> None:
+        rate = a_rate(
+            initial_cost_micros=initial,
+            initial_seconds=seconds,
+            rate_micros=price,
+            unit_seconds=unit,
+            active=active,
+        )
+        self.here.database.write(lambda connection: writes.update_rate_price(connection, rate_id, rate))
+
+    @rule(call_id=call_ids, extension=extensions, number=numbers)
+    def ask(self, call_id: str, extension: str, number: str) -> None:
+        extension, number = self.callers.setdefault(call_id, (extension, number))
+        answer = self.here.ask(call_id, extension, number)
+        assert answer.passes or self._held_by(call_id) == 0
+        assert self._unchanged(lambda: self.here.ask(call_id, extension, number)) == answer
+
+    @rule(call_id=call_ids, talk=talks, elapsed=elapsed, alone=alone, extension=extensions, number=numbers)
+    def settle(
+        self, call_id: str, talk: int, elapsed: float | None, alone: str, extension: str, number: str
+    ) -> None:
+        extension, number = self.callers.setdefault(call_id, (extension, number))
+        before = self._accounts()
+        held = self._held_by(call_id)
+        leg: dict[str, Any] = {"alone": alone, "device": f"PJSIP/{extension}", "number": number}
+        self.here.settle(call_id, talk, elapsed, **leg)
+        self._check_charges(before, held)
+        assert self.here.call(call_id)["state"] == "settled"
+        self._unchanged(lambda: self.here.settle(call_id, talk + 60, elapsed, **leg))
+
+    @rule(call_id=call_ids, talk=talks)
+    def settle_with_a_clock_that_stepped_back(self, call_id: str, talk: int) -> None:
+        self.callers.setdefault(call_id, ("100", CITY_NUMBER))
+        before, held = self._accounts(), self._held_by(call_id)
+        self.here.settle(call_id, talk, 30.0, ended_ms=0)
+        self._check_charges(before, held)
+        assert self.here.call(call_id)["talk_seconds"] >= 0
+
+    @rule(call_id=call_ids)
+    def tell_of_a_leg_that_nobody_answered(self, call_id: str) -> None:
+        self._unchanged(lambda: self.here.settle(call_id, None))
+
+    @rule(call_id=call_ids, alone=alone)
+    def give_up(self, call_id: str, alone: str) -> None:
+        extension, number = self.callers.setdefault(call_id, ("101", CITY_NUMBER))
+        leg = {"alone": alone, "device": f"PJSIP/{extension}", "number": number}
+        self.here.give_up(call_id, **leg)
+        assert self._held_by(call_id) == 0
+        self._unchanged(lambda: self.here.give_up(call_id, **leg))
+
+    @rule(call_id=call_ids)
+    def withdraw(self, call_id: str) -> None:
+        self.here.withdraw(call_id)
+        assert self._held_by(call_id) == 0
+        self._unchanged(lambda: self.here.withdraw(call_id))
+
+    @invariant()
+    def the_money_is_right(self) -> None:
+        if self.exchange is not None:
+            assert self.exchange.findings() == []
+
+    def _check_charges(self, before: dict[str, dict[str, int]], held: int) -> None:
+        """A charge took no more than the call's hold and what was available beside it."""
+        for extension, after in self._accounts().items():
+            earlier = before.get(extension, {"balance": 0, "credit": 0, "held": 0})
+            charged = earlier["balance"] - after["balance"]
+            available = earlier["balance"] + earlier["credit"] - earlier["held"]
+            assert 0 <= charged <= max(0, held + available)
+            if charged:
+                assert after["balance"] >= -after["credit"]
+
+    def _accounts(self) -> dict[str, dict[str, int]]:
+        rows = self._rows("SELECT extension, balance_micros, credit_micros, held_micros FROM accounts")
+        return {row[0]: dict(zip(("balance", "credit", "held"), row[1:], strict=True)) for row in rows}
+
+    def _held_by(self, call_id: str) -> int:
+        rows = self._rows("SELECT hold_micros FROM calls WHERE call_id = ?", call_id)
+        return int(rows[0][0]) if rows else 0
+
+    def _unchanged(self, action: Callable[[], Any]) -> Any:
+        before = [self._state(table) for table in ("accounts", "ledger", "calls", "daily_extension_totals")]
+        returned = action()
+        after = [self._state(table) for table in ("accounts", "ledger", "calls", "daily_extension_totals")]
+        assert after == before
+        return returned
+
+    def _state(self, table: str) -> list[tuple[Any, ...]]:
+        return self._rows(f"SELECT * FROM {table} ORDER BY 1, 2")
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self.here.database.write(
+            lambda connection: [tuple(row) for row in connection.execute(query, values)]
+        )
+
+
+TestMoney = Money.TestCase
+TestMoney.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
