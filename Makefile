@@ -49,6 +49,7 @@ test-browser: deps $(VENV)/test.stamp
 ## lint: ruff, and the type checker
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 ## bump: move the committed locks to the newest versions

@@ -26,14 +26,19 @@ class FileSetting:
 
 
 FILE_SETTINGS = (
-    FileSetting("data", "COOVOX_DATA", "/var/lib/coovox-billing", "The directory of the database and of what is private."),
+    FileSetting(
+        "data",
+        "COOVOX_DATA",
+        "/var/lib/coovox-billing",
+        "The directory of the database and of private files.",
+    ),
     FileSetting("web_listen", "COOVOX_WEB_LISTEN", "127.0.0.1:8080", "Where the pages are served, HOST:PORT."),
     FileSetting("agi_listen", "COOVOX_AGI_LISTEN", "127.0.0.1:4573", "Where Asterisk asks about calls, HOST:PORT."),
     FileSetting(
         "ami",
         "COOVOX_AMI",
         "",
-        "Asterisk's manager interface, user:secret@HOST:PORT. `pbx install` makes the user; this version does not use it.",
+        "Asterisk's manager, user:secret@HOST:PORT. `pbx install` makes the user; this version does not use it.",
     ),
     FileSetting("web_prefix", "COOVOX_WEB_PREFIX", "", "The path that the pages have behind the PBX's web server."),
     FileSetting(
@@ -101,7 +106,9 @@ def _read_file(named: str | None) -> dict[str, str]:
     known = {setting.name for setting in FILE_SETTINGS}
     for name, value in values.items():
         if name not in known:
-            raise SetupError(f"the settings file {path} holds {name!r}, which is no setting: known are {', '.join(sorted(known))}")
+            raise SetupError(
+                f"the settings file {path} holds {name!r}, which is no setting: known are {', '.join(sorted(known))}"
+            )
         if not isinstance(value, str):
             raise SetupError(f"the settings file {path}: {name} must be a text in quotes")
     return values

@@ -12,12 +12,15 @@ from types import FrameType
 from waitress.server import create_server
 
 from coovox_billing import heartbeat
+from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.config import Address, Config
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
+from coovox_billing.services import owner
 from coovox_billing.web import create_app
 
 THREADS = 4
+MAX_REQUEST_BYTES = 65_536
 PROBE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,7 @@ def run(config: Config) -> None:
         SetupError: the data directory or the address cannot be used.
     """
     with open_site(config.data) as database:
+        owner.ensure_first_password(database, config.data, wall_clock_ms())
         app = create_app(
             config.data,
             database,
@@ -38,8 +42,15 @@ def run(config: Config) -> None:
             call_plane_is_up=lambda: is_listening(config.agi_listen),
         )
         try:
+            # Which X-Forwarded headers count is decided in the app, by trusted_proxies.
             server = create_server(
-                app, host=config.web_listen.host, port=config.web_listen.port, threads=THREADS, ident="CooVox Billing"
+                app,
+                host=config.web_listen.host,
+                port=config.web_listen.port,
+                threads=THREADS,
+                ident="CooVox Billing",
+                max_request_body_size=MAX_REQUEST_BYTES,
+                clear_untrusted_proxy_headers=False,
             )
         except OSError as error:
             raise SetupError(

@@ -18,7 +18,9 @@ def add_commands(commands: Any) -> None:
     call = commands.add_parser("call", help="the call log")
     verbs = call.add_subparsers(metavar="VERB", required=True)
     listing = verbs.add_parser("list", help="the newest calls first")
-    listing.add_argument("--limit", metavar="N", default=str(_DEFAULT_LIMIT), help=f"how many; default {_DEFAULT_LIMIT}")
+    listing.add_argument(
+        "--limit", metavar="N", default=str(_DEFAULT_LIMIT), help=f"how many; default {_DEFAULT_LIMIT}"
+    )
     listable(listing)
     listing.set_defaults(run=_list)
     auditing = commands.add_parser("audit", help="prove that balances, holds, ledger, calls and totals agree")
@@ -65,7 +67,12 @@ def _row(call: Any, site: Site) -> dict[str, Any]:
 def _audit(context: Context) -> int:
     findings = context.database.write(audit)
     if findings:
-        complain([*(finding.message for finding in findings), "the audit failed: restore a backup, or ask for help with these lines"])
+        complain(
+            [
+                *(finding.message for finding in findings),
+                "the audit failed: restore a backup, or ask for help with these lines",
+            ]
+        )
         return 1
     print("sound: every balance, hold, ledger entry, call and total agrees")
     return 0

@@ -8,7 +8,17 @@ from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts
 
-_COLUMNS = ("number", "name", "billing", "payment_type", "status", "total_recharges", "balance", "credit", "held")
+_COLUMNS = (
+    "number",
+    "name",
+    "billing",
+    "payment_type",
+    "status",
+    "total_recharges",
+    "balance",
+    "credit",
+    "held",
+)
 
 
 def add_commands(commands: Any) -> None:
@@ -88,7 +98,9 @@ def _changes(arguments: argparse.Namespace) -> dict[str, object]:
         changes["credit_micros"] = _credit(arguments.credit)
     if arguments.devices is not None:
         changes["devices"] = arguments.devices.split()
-    changes |= {key: getattr(arguments, key) for key in ("status", "payment_type") if getattr(arguments, key) is not None}
+    changes |= {
+        key: getattr(arguments, key) for key in ("status", "payment_type") if getattr(arguments, key) is not None
+    }
     return changes
 
 

@@ -1,6 +1,5 @@
 """`doctor`: what is wrong with this installation, and what to do. A check is a small function below `CHECKS`."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,20 +53,29 @@ def _check_database(context: Context) -> list[Diagnosis]:
     except BillingError as error:
         return [Diagnosis("database", str(error), "Give the right directory with --data, or correct its permissions.")]
     if findings:
-        return [Diagnosis("database", finding.message, "Restore a backup, or ask for help with this line.") for finding in findings]
+        return [
+            Diagnosis("database", finding.message, "Restore a backup, or ask for help with this line.")
+            for finding in findings
+        ]
     return [Diagnosis("database", f"sound, in {context.config.data}")]
 
 
 def _check_disk(context: Context) -> list[Diagnosis]:
     free_mb = shutil.disk_usage(context.config.data).free // 1_000_000
-    advice = f"Free some space: calls are refused when the disk is full." if free_mb < LEAST_FREE_MB else ""
+    advice = "Free some space: calls are refused when the disk is full." if free_mb < LEAST_FREE_MB else ""
     return [Diagnosis("disk", f"{free_mb} MB free", advice)]
 
 
 def _check_clock(context: Context) -> list[Diagnosis]:
     newest_ms = max(RELEASED_MS, context.database.write(reads.newest_record_ms))
     if wall_clock_ms() < newest_ms:
-        return [Diagnosis("clock", "behind this version's release or the newest record", "Set the clock, or let NTP set it.")]
+        return [
+            Diagnosis(
+                "clock",
+                "behind this version's release or the newest record",
+                "Set the clock, or let NTP set it.",
+            )
+        ]
     return [Diagnosis("clock", "not behind any record")]
 
 
@@ -77,14 +85,16 @@ def _check_planes(context: Context) -> list[Diagnosis]:
     advice = "Start it: `coovox-billing serve`."
     planes = (("call plane", context.config.agi_listen), ("pages", context.config.web_listen))
     return [
-        Diagnosis(name, f"answers on {address}") if is_listening(address) else Diagnosis(name, f"silent on {address}", advice)
+        Diagnosis(name, f"answers on {address}")
+        if is_listening(address)
+        else Diagnosis(name, f"silent on {address}", advice)
         for name, address in planes
     ]
 
 
 def _check_first_password(context: Context) -> list[Diagnosis]:
     path = context.config.data / "first-password"
-    if path.exists() and os.stat(path).st_mode & 0o077:
+    if path.exists() and path.stat().st_mode & 0o077:
         return [Diagnosis("first password", f"{path} can be read by others", f"Run: chmod 600 {path}")]
     return []
 

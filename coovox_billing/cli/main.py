@@ -14,7 +14,9 @@ from coovox_billing.errors import BillingError
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; a test walks it and demands that docs/commands.md has all of it."""
-    parser = argparse.ArgumentParser(prog="coovox-billing", description="Billing for the outbound calls of an Asterisk PBX.")
+    parser = argparse.ArgumentParser(
+        prog="coovox-billing", description="Billing for the outbound calls of an Asterisk PBX."
+    )
     parser.add_argument("--version", action="version", version=f"coovox-billing {__version__}")
     parser.add_argument("--data", metavar="DIR", help="the data directory; default the setting `data`")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -31,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BillingError as error:
         print(f"coovox-billing: {error}", file=sys.stderr)
     except sqlite3.Error as error:
-        print(f"coovox-billing: the database cannot be used: {error}; run `coovox-billing doctor`", file=sys.stderr)
+        print(
+            f"coovox-billing: the database cannot be used: {error}; run `coovox-billing doctor`",
+            file=sys.stderr,
+        )
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  the reader of our output is gone
     except KeyboardInterrupt:

@@ -68,5 +68,3 @@ def _show(context: Context, items: list[Item]) -> int:
         if item.what_to_do:
             print(f"       {item.what_to_do}")
     return 0 if all(item.ok for item in items) else 1
-
-

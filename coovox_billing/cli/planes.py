@@ -45,7 +45,9 @@ def _greet(context: Context) -> None:
     from coovox_billing.services import owner
 
     print(f"CooVox Billing keeps its data in {context.config.data}")
-    print(f"Pages: http://{context.config.web_listen}{context.config.web_prefix}/  Asterisk asks: agi://{context.config.agi_listen}")
+    print(
+        f"Pages: http://{context.config.web_listen}{context.config.web_prefix}/  Asterisk asks: agi://{context.config.agi_listen}"
+    )
     first = owner.ensure_first_password(context.database, context.config.data, context.person().now_ms)
     left = context.config.data / owner.FIRST_PASSWORD_FILE
     if first and sys.stdout.isatty():

@@ -22,7 +22,17 @@ _COLUMNS = (
     "id", "active", "remark", "prefix", "number_length", "initial_cost", "initial_time", "rate", "billing_unit",
     "start_time", "end_time", "days", "extensions",
 )  # fmt: skip
-_QUOTE_COLUMNS = ("extension", "number", "at", "seconds", "cost", "units", "affordable_seconds", "verdict", "reason")
+_QUOTE_COLUMNS = (
+    "extension",
+    "number",
+    "at",
+    "seconds",
+    "cost",
+    "units",
+    "affordable_seconds",
+    "verdict",
+    "reason",
+)
 _CALL_COLUMNS = ["extension", "number", "at", "seconds"]
 _DEFAULT_SECONDS = 60
 _LONGEST_SECONDS = 10_000_000
@@ -82,15 +92,18 @@ def _rate_row(rate: Rate) -> dict[str, Any]:
 def _import(context: Context) -> int:
     parsed, bad = parse_rates(_read(context.arguments.file))
     if bad:
-        complain([*bad, f"nothing was imported: correct {len(bad)} row{'s' * (len(bad) > 1)} and import the file again"])
+        complain(
+            [
+                *bad,
+                f"nothing was imported: correct {len(bad)} row{'s' * (len(bad) > 1)} and import the file again",
+            ]
+        )
         return 1
     if not parsed:
         raise BadInput("the file holds no rates: write one per line below the header")
     replace, person = context.arguments.replace, context.person()
     summary = context.database.write(lambda c: rates.import_rates(c, parsed, replace, person))
-    print(
-        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed"
-    )
+    print(f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed")
     if summary.unknown_extensions:
         complain([f"note: no such extension yet: {' '.join(summary.unknown_extensions)}"])
     return 0
@@ -112,18 +125,24 @@ def _quote(context: Context) -> int:
     zone = context.database.write(reads.site).time_zone
     if context.arguments.calls is not None:
         return _quote_file(context, zone)
-    if context.arguments.extension is None or context.arguments.number is None:
+    extension, number = context.arguments.extension, context.arguments.number
+    if extension is None or number is None:
         raise BadInput("quote needs --extension and --number, or --calls FILE")
-    answer = _ask(context, context.arguments.extension, context.arguments.number, _moment(context, zone), _seconds(context.arguments.seconds))
+    answer = _ask(context, extension, number, _moment(context, zone), _seconds(context.arguments.seconds))
     if context.arguments.json:
         print(json.dumps(_quote_row(answer, zone), indent=2, ensure_ascii=False))
-        return 0
-    row = _quote_row(answer, zone)
-    afford = "without limit" if answer.affordable_seconds is None else f"{answer.affordable_seconds} s affordable"
-    print(f"{row['verdict']}{' (' + answer.reason + ')' if answer.reason else ''}: {row['cost']} for {answer.seconds} s, {afford}")
+    else:
+        _print_quote(answer)
+    return 0
+
+
+def _print_quote(answer: Quote) -> None:
+    verdict = "pass" if answer.passes else "refused"
+    reason = f" ({answer.reason})" if answer.reason else ""
+    limit = "without limit" if answer.affordable_seconds is None else f"{answer.affordable_seconds} s affordable"
+    print(f"{verdict}{reason}: {format_amount(answer.cost_micros)} for {answer.seconds} s, {limit}")
     for line in answer.why:
         print(f"  {line}")
-    return 0
 
 
 def _quote_file(context: Context, zone: ZoneInfo) -> int:

@@ -27,7 +27,9 @@ def add_commands(commands: Any) -> None:
     changing.set_defaults(run=_set)
     owners = commands.add_parser("owner", help="the appliance's owner")
     owner_verbs = owners.add_subparsers(metavar="VERB", required=True)
-    password = owner_verbs.add_parser("set-password", help="set the owner's password: asked for, or one line of standard input")
+    password = owner_verbs.add_parser(
+        "set-password", help="set the owner's password: asked for, or one line of standard input"
+    )
     password.set_defaults(run=_set_password)
 
 

@@ -4,6 +4,8 @@ Decides which of them would let a call talk before billing has stamped its
 answer. Which routes hold such options is for `pbx check` to find.
 """
 
+import re
+
 from coovox_billing.errors import BadInput
 
 BYPASSING = {
@@ -14,17 +16,22 @@ BYPASSING = {
     "P": "the privacy questions talk to the answered call before billing has seen the answer",
 }
 _IDLE_WITHOUT_ARGUMENT = frozenset("GMA")
+# Dial takes one backslash away before it reads its options: what one of these leaves can hide a parenthesis.
+_HIDING = re.compile(r'\\["\\()]')
 
 
 def dial_option_letters(options: str) -> list[tuple[str, str | None]]:
     """Each option letter in order, with what its parentheses hold, or None where it has none.
 
-    Parentheses nest. Quotes hide parentheses only where the argument begins with one, a backslash hides the
-    next sign: both as in Asterisk. Blanks between letters mean nothing.
+    Parentheses nest. Quotes hide none of them, because Dial takes quotes away before it reads its options.
+    Blanks between letters mean nothing.
 
     Raises:
-        BadInput: a sign that is no letter, or a parenthesis that is never closed.
+        BadInput: a sign that is no letter, a parenthesis that is never closed, or a backslash that could
+            hide one.
     """
+    if _HIDING.search(options):
+        raise BadInput(f"the Dial options {options!r} hide a sign behind a backslash: write them without")
     letters: list[tuple[str, str | None]] = []
     at = 0
     while at < len(options):
@@ -45,19 +52,11 @@ def dial_option_letters(options: str) -> list[tuple[str, str | None]]:
 
 
 def _closing(options: str, opening: int, letter: str) -> int:
-    depth, quoted, at = 1, False, opening + 1
-    quotes_count = options[at : at + 1] == '"'
-    while at < len(options):
-        sign = options[at]
-        if sign == "\\":
-            at += 1
-        elif sign == '"' and quotes_count:
-            quoted = not quoted
-        elif not quoted:
-            depth += (sign == "(") - (sign == ")")
-            if depth == 0:
-                return at
-        at += 1
+    depth = 0
+    for at in range(opening, len(options)):
+        depth += (options[at] == "(") - (options[at] == ")")
+        if depth == 0:
+            return at
     raise BadInput(f"the Dial option {letter}( in {options!r} is never closed: add the missing parenthesis")
 
 

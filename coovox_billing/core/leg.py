@@ -51,5 +51,14 @@ def parse_leg(record: str) -> Leg:
     if asked_ms is None or ended_ms is None or alone not in ("", EMERGENCY, PASSED_ALONE, REFUSED_ALONE):
         raise BadInput(f"a leg's record lacks its stamps: {record[:200]!r}")
     return Leg(
-        device, number, trunk, asked_ms, alone, parse_stamp_ms(answered), ended_ms, cause[:8], uniqueid[:64], linkedid[:64]
+        device,
+        number,
+        trunk,
+        asked_ms,
+        alone,
+        parse_stamp_ms(answered),
+        ended_ms,
+        cause[:8],
+        uniqueid[:64],
+        linkedid[:64],
     )

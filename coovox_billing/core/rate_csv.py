@@ -26,7 +26,16 @@ _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _PREFIX = re.compile(rf"[0-9*#]{{0,{MAX_DIGITS}}}", re.ASCII)
 _EXTENSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}", re.ASCII)
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-_SWITCH = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
+_SWITCH = {
+    "1": True,
+    "yes": True,
+    "on": True,
+    "true": True,
+    "0": False,
+    "no": False,
+    "off": False,
+    "false": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,9 @@ def _rate(cells: dict[str, str]) -> Rate:
         extensions=_cell(cells, "extensions", _extensions),
     )
     if 0 < rate.number_length < len(rate.prefix):
-        raise BadInput(f"number_length {rate.number_length} is shorter than the prefix {rate.prefix}: no number matches")
+        raise BadInput(
+            f"number_length {rate.number_length} is shorter than the prefix {rate.prefix}: no number matches"
+        )
     return rate
 
 

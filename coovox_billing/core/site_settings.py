@@ -121,7 +121,10 @@ SITE_SETTINGS = (
         _payer_policy,
     ),
     SiteSetting(
-        "longest_call_seconds", "14400", "No billed call is promised more talk than this, whatever the balance.", _seconds
+        "longest_call_seconds",
+        "14400",
+        "No billed call is promised more talk than this, whatever the balance.",
+        _seconds,
     ),
 )
 

@@ -105,7 +105,8 @@ class AgiHandlers:
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()
         done = self._database.submit(
-            lambda connection: _Decided(calls.authorize(connection, question, now_ms), _mirror_marker(connection)), deadline
+            lambda connection: _Decided(calls.authorize(connection, question, now_ms), _mirror_marker(connection)),
+            deadline,
         )
         if not await _is_done_within(done, deadline):
             done.add_done_callback(lambda late: self._withdraw(question.call_id) if late.exception() is None else None)
@@ -135,9 +136,7 @@ class AgiHandlers:
         asked_at = self._asked_at.pop(call_id, None)
         elapsed_seconds = None if asked_at is None or leg.alone else time.monotonic() - asked_at
         now_ms = self._now_ms()
-        return self._database.submit(
-            lambda connection: calls.settle(connection, call_id, leg, elapsed_seconds, now_ms)
-        )
+        return self._database.submit(lambda connection: calls.settle(connection, call_id, leg, elapsed_seconds, now_ms))
 
     async def _send_mirror(self, session: Session, known: str, ours: str) -> None:
         """Bring AstDB up to date. Both markers are `DATABASE-ID:REVISION`; a foreign or missing one means all anew."""
@@ -165,27 +164,26 @@ class AgiHandlers:
             await asyncio.sleep(EMERGENCY_RECORD_PAUSE_SECONDS)
 
     async def _collect(self, session: Session) -> None:
-        """Book what the dialplan left. The flag comes back while anything is left, so that the next session goes on."""
+        """Book what the dialplan left. The flag that tells of it stays up while anything is left."""
+        for key in (await _left_keys(session))[:LEFTOVERS_PER_SESSION]:
+            await self._take_over(session, key)
         await _put(session, dialplan.LEFTOVERS, "")
-        keys = await _left_keys(session)
-        booked = [await self._take_over(session, key) for key in keys[:LEFTOVERS_PER_SESSION]]
-        if not all(booked) or len(keys) > LEFTOVERS_PER_SESSION:
+        if await _left_keys(session):
             await _put(session, dialplan.LEFTOVERS, "1")
 
-    async def _take_over(self, session: Session, key: str) -> bool:
-        """Book one record; it is deleted from AstDB only after the commit. Whether it need not be tried again."""
+    async def _take_over(self, session: Session, key: str) -> None:
+        """Book one record; it is deleted from AstDB only after the commit."""
         name = f"{dialplan.LEFT}/{key}"
         record = (await session.command(f"DATABASE GET {dialplan.FAMILY} {quoted(name)}")).value
         try:
             await self._book(key.partition(".")[0], parse_leg(record))
         except (sqlite3.Error, TooLate, TimeoutError) as error:
             log.error("AstDB %s/%s could not be booked yet: %s", dialplan.FAMILY, name, error)
-            return False
+            return
         except (BadInput, ArithmeticError, ValueError) as error:
             log.error("AstDB %s/%s is no record and goes to %s: %s", dialplan.FAMILY, name, dialplan.STRANGE, error)
             await _put(session, f"{dialplan.STRANGE}/{key}", record)
         await _put(session, name, "")
-        return True
 
     async def _book(self, call_id: str, leg: Leg) -> None:
         if leg.answered_ms is None:
@@ -230,7 +228,11 @@ def _variables_of(answer: Answer | None) -> dict[str, str]:
     if answer is None:
         return {dialplan.VERDICT: dialplan.DOWN, dialplan.REASON: "billing-down", dialplan.LIMIT: "0"}
     verdict = dialplan.PASS if answer.passes else dialplan.REFUSED
-    return {dialplan.VERDICT: verdict, dialplan.REASON: answer.reason, dialplan.LIMIT: str(answer.limit_seconds or 0)}
+    return {
+        dialplan.VERDICT: verdict,
+        dialplan.REASON: answer.reason,
+        dialplan.LIMIT: str(answer.limit_seconds or 0),
+    }
 
 
 async def _is_done_within(done: "Future[T]", deadline: float) -> bool:

@@ -20,7 +20,7 @@ SUBROUTINE = "coovox-billing-dial"
 DIALPLAN_FILE = "extensions_coovox_billing.conf"
 
 # Asterisk skips a line that does not fit its buffer of 8192 bytes.
-_LONGEST_LINE_BYTES = 8189
+_LONGEST_LINE_BYTES = 8190
 _BLANKS = bytes(range(33))
 _DIRECTIVE = re.compile(r"#(include|tryinclude|exec)\s+(.+)", re.IGNORECASE)
 _SECTION = re.compile(r"\[([^\]]*)\]")

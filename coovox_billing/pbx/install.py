@@ -41,7 +41,7 @@ AMI_FILE = "manager_coovox_billing.conf"
 AMI_USER = "coovox-billing"
 REQUIRED_MODULES = (
     "res_agi", "app_dial", "app_stack", "app_exec", "func_strings", "func_cut", "func_db", "func_timeout",
-    "func_channel", "func_logic", "func_math", "func_strftime", "func_rand", "func_dialplan", "func_callerid",
+    "func_channel", "func_logic", "func_rand", "func_dialplan",
 )  # fmt: skip
 
 _TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})

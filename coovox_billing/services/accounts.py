@@ -20,7 +20,11 @@ MAX_NAME_LENGTH = 80
 PAYMENT_TYPES = ("prepaid", "postpaid")
 STATUSES = ("locked", "unlocked")
 
-_POSSIBLE: Mapping[str, tuple[object, ...]] = {"billing": (False, True), "status": STATUSES, "payment_type": PAYMENT_TYPES}
+_POSSIBLE: Mapping[str, tuple[object, ...]] = {
+    "billing": (False, True),
+    "status": STATUSES,
+    "payment_type": PAYMENT_TYPES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +203,11 @@ def _texts(value: object) -> list[str]:
 
 
 def _record(
-    connection: sqlite3.Connection, person: Person, what: str, before: Mapping[str, object], after: Mapping[str, object]
+    connection: sqlite3.Connection,
+    person: Person,
+    what: str,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
 ) -> None:
     writes.record_change(
         connection, person.now_ms, person.name, person.origin, what, json.dumps(before), json.dumps(after)

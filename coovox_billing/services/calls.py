@@ -81,14 +81,22 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     else:
         attempts = known["attempts"] + 1
         writes.move_call(
-            connection, question.call_id, state, following or state, attempts=attempts, ended_at_ms=None, **columns
+            connection,
+            question.call_id,
+            state,
+            following or state,
+            attempts=attempts,
+            ended_at_ms=None,
+            **columns,
         )
     if account is not None and verdict.hold_micros:
         writes.change_hold(connection, account["id"], verdict.hold_micros)
     return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
 
 
-def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_seconds: float | None, now_ms: int) -> None:
+def settle(
+    connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_seconds: float | None, now_ms: int
+) -> None:
     """Charge an answered leg: talk from its stamps, price from the call's own rate.
 
     A call that was thought over, or that the dialplan let pass alone, is
@@ -294,9 +302,7 @@ def _charge(
     return charge, balance
 
 
-def _why_charged(
-    rate: Rate | None, talk_seconds: int, charge: rating.Charge, balance: int | None
-) -> list[str]:
+def _why_charged(rate: Rate | None, talk_seconds: int, charge: rating.Charge, balance: int | None) -> list[str]:
     if rate is None:
         return []
     lines = [decision.explain_cost(rate, talk_seconds)]
@@ -331,9 +337,7 @@ def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended
     _insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
 
 
-def _insert_alone(
-    connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any
-) -> None:
+def _insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> None:
     site = reads.site(connection)
     who = payer.Payer() if ended.device in reads.trunks(connection) else payer.Payer(device=ended.device)
     account = _account_of(connection, who, site, ended.asked_ms)

@@ -21,7 +21,9 @@ class ImportSummary:
     unknown_extensions: tuple[str, ...]
 
 
-def import_rates(connection: sqlite3.Connection, rates: list[Rate], remove_others: bool, person: Person) -> ImportSummary:
+def import_rates(
+    connection: sqlite3.Connection, rates: list[Rate], remove_others: bool, person: Person
+) -> ImportSummary:
     """Bring the list of rates to what a file says.
 
     A rate of the file and one of the list are the same rate if they match the

@@ -49,15 +49,16 @@ _CHECKS = (
            WHERE hold_micros <> 0 AND state NOT IN ('held', 'talking')""",
     ),
     _Check(
-        "extension {extension}: call {found} cost other than its ledger entries and uncollected part, {expected} micros",
-        """SELECT calls.extension, calls.call_id AS found, uncollected_micros - coalesce(sum(amount_micros), 0) AS expected
+        "extension {extension}: call {found} did not cost what its ledger entries and uncollected part are, {expected}",
+        """SELECT calls.extension, calls.call_id AS found,
+                  uncollected_micros - coalesce(sum(amount_micros), 0) AS expected
            FROM calls LEFT JOIN ledger ON ledger.call_id = calls.call_id
            GROUP BY calls.id HAVING cost_micros <> uncollected_micros - coalesce(sum(amount_micros), 0)""",
     ),
     _Check(
         "extension {extension}: the totals of {found} differ from its calls ({expected})",
-        """SELECT accounts.extension, day AS found, sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros'
-               AS expected
+        """SELECT accounts.extension, day AS found,
+                  sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros' AS expected
            FROM (SELECT day, account_id, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_extension_totals
                  UNION ALL
                  SELECT local_day, account_id, -1, -talk_seconds, -cost_micros FROM calls
@@ -67,11 +68,12 @@ _CHECKS = (
     ),
     _Check(
         "trunk {extension}: the totals of {found} differ from its calls ({expected})",
-        """SELECT trunk AS extension, day AS found, sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros'
-               AS expected
+        """SELECT trunk AS extension, day AS found,
+                  sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros' AS expected
            FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_trunk_totals
                  UNION ALL
-                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros FROM calls WHERE state = 'settled') AS both_sides
+                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros FROM calls
+                 WHERE state = 'settled') AS both_sides
            GROUP BY day, trunk HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",
     ),
 )
@@ -79,7 +81,7 @@ _CHECKS = (
 
 def audit(connection: sqlite3.Connection) -> list[Finding]:
     """Everything that is off, the first account first; empty for a sound database."""
-    findings = [Finding(message) for message in _missing_triggers(connection)]
+    findings = [Finding(message) for message in (*_missing_triggers(connection), *_missing_entries(connection))]
     for check in _CHECKS:
         findings += [Finding(check.sentence.format(**dict(row))) for row in connection.execute(check.query)]
     return findings
@@ -93,6 +95,14 @@ def _missing_triggers(connection: sqlite3.Connection) -> list[str]:
         for name, definition in _triggers(_new_database()).items()
         if present.get(name) != definition
     ]
+
+
+def _missing_entries(connection: sqlite3.Connection) -> list[str]:
+    """Ids are given without gaps, so a ledger with fewer entries than ids has lost some."""
+    given, present = connection.execute(
+        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'ledger'), 0), (SELECT count(*) FROM ledger)"
+    ).fetchone()
+    return [] if given == present else [f"{given - present} entries are missing from the ledger"]
 
 
 def _triggers(connection: sqlite3.Connection) -> dict[str, str]:

@@ -162,7 +162,9 @@ def open_database(directory: Path) -> Database:
             _migrate(path)
             return Database(path)
     except OSError as error:
-        raise SetupError(f"cannot use the data directory {directory}: {error.strerror}; give another with --data") from None
+        raise SetupError(
+            f"cannot use the data directory {directory}: {error.strerror}; give another with --data"
+        ) from None
     except sqlite3.Error as error:
         raise SetupError(f"cannot open the database in {directory}: {error}") from None
 

@@ -103,9 +103,8 @@ def count_calls() -> int:
 def _total_recharges() -> dict[int, int]:
     """By account id: what was recharged since the payment type last changed (guide, "Extensions")."""
     marker = LedgerEntry.alias()
-    newest = (
-        marker.select(fn.COALESCE(fn.MAX(marker.id), 0))
-        .where(marker.account == LedgerEntry.account, marker.kind == "payment-type")
+    newest = marker.select(fn.COALESCE(fn.MAX(marker.id), 0)).where(
+        marker.account == LedgerEntry.account, marker.kind == "payment-type"
     )
     rows = (
         LedgerEntry.select(LedgerEntry.account_id, fn.SUM(LedgerEntry.amount_micros))

@@ -119,7 +119,8 @@ def rate_of_snapshot(text: str) -> Rate:
 def mirror_since(connection: sqlite3.Connection, revision: int, limit: int) -> list[sqlite3.Row]:
     """The next rows (revision, key, value) of the dialplan's mirror after a revision."""
     return connection.execute(
-        "SELECT revision, key, value FROM mirror WHERE revision > ? ORDER BY revision LIMIT ?", (revision, limit)
+        "SELECT revision, key, value FROM mirror WHERE revision > ? ORDER BY revision LIMIT ?",
+        (revision, limit),
     ).fetchall()
 
 

@@ -22,9 +22,8 @@ def insert_account(connection: sqlite3.Connection, extension: str, name: str, no
 
 def update_account(connection: sqlite3.Connection, account_id: int, **columns: Any) -> None:
     """Change an account's properties. Money has its own ways in: `post` and `change_hold`."""
-    connection.execute(
-        f"UPDATE accounts SET {_assignments(columns)} WHERE id = ?", (*columns.values(), account_id)  # noqa: S608
-    )
+    values = (*columns.values(), account_id)
+    connection.execute(f"UPDATE accounts SET {_assignments(columns)} WHERE id = ?", values)  # noqa: S608
 
 
 def replace_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> None:
@@ -64,7 +63,17 @@ def post(
     connection.execute(
         "INSERT INTO ledger (account_id, kind, amount_micros, balance_before_micros, balance_after_micros,"
         " call_id, reason, actor, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (account_id, kind, amount_micros, after_micros - amount_micros, after_micros, call_id, reason, actor, now_ms),
+        (
+            account_id,
+            kind,
+            amount_micros,
+            after_micros - amount_micros,
+            after_micros,
+            call_id,
+            reason,
+            actor,
+            now_ms,
+        ),
     )
     return after_micros
 
@@ -92,7 +101,12 @@ def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: St
 
 
 def add_to_totals(
-    connection: sqlite3.Connection, day: str, account_id: int | None, trunk: str, talk_seconds: int, cost_micros: int
+    connection: sqlite3.Connection,
+    day: str,
+    account_id: int | None,
+    trunk: str,
+    talk_seconds: int,
+    cost_micros: int,
 ) -> None:
     """Count an answered call in the totals of its day."""
     _add_total(connection, "daily_extension_totals", "account_id", (day, account_id, talk_seconds, cost_micros))

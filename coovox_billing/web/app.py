@@ -48,7 +48,7 @@ class ExactPaths(Map):
 class Pages(Flask):
     """Flask with exact paths."""
 
-    url_map_class = ExactPaths
+    url_map_class: type[Map] = ExactPaths
 
 
 def create_app(

@@ -7,9 +7,7 @@ from flask import request, session
 from werkzeug.exceptions import BadRequest
 
 FIELD = "csrf"
-TOO_OLD = (
-    "This form is too old, or was not made by this page. Nothing was changed: open the page again and repeat."
-)
+TOO_OLD = "This form is too old, or was not made by this page. Nothing was changed: open the page again and repeat."
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 

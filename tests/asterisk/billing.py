@@ -13,20 +13,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.asterisk.pbx import Pbx
 from tests.asterisk.ports import free_port
-from tests.asterisk.sip import PhoneCall, phone
+from tests.asterisk.sip import PhoneCall, PhoneResult, phone
 from tests.asterisk.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = "extensions_coovox_billing.conf"
+
+HEADER = (
+    "active,remark,prefix,number_length,initial_cost,initial_time,rate,billing_unit,start_time,end_time,days,extensions"
+)
+RATES = f"""{HEADER}
+1,by the second,95,0,0,0,0.01,1,,,,all
+1,failover by the second,85,0,0,0,0.01,1,,,,all
+1,free,97,0,0,0,0,1,,,,all
+"""
+SALES, LOBBY, DESK = "108", "109", "100"
 
 DIALPLAN = """
 [globals]
 COOVOX_AGI=agi://127.0.0.1:{agi_port}
 
 [from-internal]
-; 9 + number: one trunk. 8 + number: a second trunk when nobody answered. 7 + number: an announcement first.
+; 9 + number: one trunk. 8 + number: a second trunk if nobody answers. 7 + number: an announcement first.
 exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${{EXTEN}},PJSIP/${{EXTEN:1}}@trunk,30,T,Trunk 1))
  same => n,Goto(report,s,1)
 exten => _8X.,1,Gosub(coovox-billing-dial,s,1(${{EXTEN}},PJSIP/${{EXTEN:1}}@trunk,30,,Trunk 1))
@@ -37,9 +49,23 @@ exten => _7X.,1,Answer()
  same => n,Wait(3)
  same => n,Gosub(coovox-billing-dial,s,1(9${{EXTEN:1}},PJSIP/${{EXTEN:1}}@trunk,30,g,Trunk 1))
  same => n,Goto(report,s,1)
+; 6 + number: rings for 2 s. 5 + number: two trunks at once. 4 + number: options of the route's own.
+exten => _6X.,1,Gosub(coovox-billing-dial,s,1(9${{EXTEN:1}},PJSIP/${{EXTEN:1}}@trunk,2,,Trunk 1))
+ same => n,Goto(report,s,1)
+exten => _5X.,1,Gosub(coovox-billing-dial,s,1(9${{EXTEN:1}},PJSIP/${{EXTEN:1}}@trunk&PJSIP/${{EXTEN:1}}@trunk2,9,,Both))
+ same => n,Goto(report,s,1)
+exten => _4X.,1,Set(OPTIONS=b(own-before^s^1(x))U(own-answer^a^b)L(3000)g)
+ same => n,Gosub(coovox-billing-dial,s,1(9${{EXTEN:1}},PJSIP/${{EXTEN:1}}@trunk,30,${{OPTIONS}},Trunk 1))
+ same => n,Goto(report,s,1)
 exten => 911,1,Gosub(coovox-billing-dial,s,1(911,PJSIP/91100@trunk,30,,Trunk 1))
  same => n,Goto(report,s,1)
-{more}
+
+[own-before]
+exten => s,1,Set(DB(own/before)=${{ARG1}})
+ same => n,Return()
+[own-answer]
+exten => s,1,Set(DB(own/answer)=${{ARG1}}-${{ARG2}}-${{ARG3}})
+ same => n,Return()
 
 [report]
 exten => s,1,Set(DB(report/result)=${{COOVOX_RESULT}}|${{COOVOX_REASON}}|${{DIALSTATUS}})
@@ -125,9 +151,9 @@ class Billing:
 class BilledPbx:
     """An Asterisk whose outbound routes ask this site's call plane."""
 
-    def __init__(self, version: int, folder: Path, more: str = "") -> None:
+    def __init__(self, version: int, folder: Path) -> None:
         self.billing = Billing(folder)
-        dialplan = DIALPLAN.format(agi_port=self.billing.agi_port, shipped=SHIPPED, more=more)
+        dialplan = DIALPLAN.format(agi_port=self.billing.agi_port, shipped=SHIPPED)
         self.pbx = Pbx(version, dialplan, {SHIPPED: ROOT / "asterisk" / SHIPPED})
 
     def __enter__(self) -> BilledPbx:
@@ -153,3 +179,39 @@ class BilledPbx:
     def forget_report(self) -> None:
         """Make ready for the next call's report."""
         self.pbx.cli("database del report result")
+
+
+def top_up(billing: Billing, extension: str, ledger_steps: int) -> None:
+    """Bring the balance up to so many 1/10,000."""
+    missing = ledger_steps - steps(billing.extension(extension)["balance"])
+    if missing > 0:
+        billing.do("recharge", extension, f"{missing / 10_000:.4f}")
+
+
+def steps(amount: str) -> int:
+    return round(float(amount) * 10_000)
+
+
+def balance(site: BilledPbx, extension: str = SALES) -> int:
+    return steps(site.billing.extension(extension)["balance"])
+
+
+def close(site: BilledPbx) -> dict[str, Any]:
+    """The call's row, once all hangup handlers ran and it is closed."""
+    site.pbx.wait_idle()
+    return site.billing.closed_call()
+
+
+def assert_billed(site: BilledPbx, call: dict[str, Any], leg_seconds: float | None, before: int) -> None:
+    """A cent for each whole second that the trunk's own messages show."""
+    assert leg_seconds is not None
+    assert call["state"] == "settled"
+    assert call["talk_seconds"] == pytest.approx(leg_seconds, abs=1)
+    assert steps(call["cost"]) == call["talk_seconds"] * 100
+    assert balance(site) == before - steps(call["cost"])
+    assert call["uncollected"] == "0.0000"
+
+
+def answered(result: PhoneResult) -> float | None:
+    assert result.answered, result.messages
+    return result.talk_seconds

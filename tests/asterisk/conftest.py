@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from tests.asterisk import fetch
+from tests.asterisk.billing import DESK, LOBBY, RATES, SALES, BilledPbx, Billing, top_up
+from tests.asterisk.waiting import wait_until
 
 VERSIONS = [int(version) for version in os.environ.get("ASTERISK_VERSIONS", "22").split()]
 
@@ -19,3 +22,37 @@ def asterisk_version(request: pytest.FixtureRequest) -> int:
     except fetch.FetchError as error:
         pytest.fail(str(error), pytrace=False)
     return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def site(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BilledPbx]:
+    """108 sales, billed; 109 lobby, billed; 100 desk, not billed; a cent a second."""
+    folder = tmp_path_factory.mktemp("site")
+    rates = folder / "rates.csv"
+    rates.write_text(RATES)
+    with BilledPbx(asterisk_version, folder) as running:
+        billing = running.billing
+        for extension, name in ((SALES, "Sales"), (LOBBY, "Lobby"), (DESK, "Desk")):
+            billing.do("extension", "add", extension, "--name", name)
+        for extension in (SALES, LOBBY):
+            billing.do("extension", "set", extension, "--billing", "on")
+        billing.do("rate", "import", str(rates))
+        yield running
+
+
+@pytest.fixture
+def sound(site: BilledPbx) -> Iterator[None]:
+    """Every scenario starts with 1.00 on sales and no report, and ends with books that agree."""
+    site.forget_report()
+    unlock(site.billing)
+    top_up(site.billing, SALES, 1_0000)
+    yield
+    site.pbx.wait_idle()
+    wait_until(lambda: all(call["state"] not in ("held", "talking") for call in site.billing.calls()), 10)
+    site.billing.assert_sound()
+
+
+def unlock(billing: Billing) -> None:
+    for extension in (SALES, LOBBY):
+        billing.do("extension", "set", extension, "--status", "unlocked", "--credit", "0")
+    billing.do("setting", "set", "when_billing_is_down", "refuse")

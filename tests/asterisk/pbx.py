@@ -168,9 +168,7 @@ class Pbx:
 
     def _console(self, command: str) -> subprocess.CompletedProcess[str]:
         asked = [*self._command, "-rx", command]
-        return subprocess.run(
-            asked, capture_output=True, text=True, errors="replace", timeout=30, check=False
-        )
+        return subprocess.run(asked, capture_output=True, text=True, errors="replace", timeout=30, check=False)
 
     def _end_asterisk(self, patience_seconds: float) -> None:
         if self._asterisk is not None:

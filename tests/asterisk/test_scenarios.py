@@ -5,93 +5,23 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.asterisk.billing import BilledPbx, Billing
-from tests.asterisk.sip import PhoneResult
-from tests.asterisk.waiting import wait_until
-
-HEADER = (
-    "active,remark,prefix,number_length,initial_cost,initial_time,rate,billing_unit,start_time,end_time,days,extensions"
+from tests.asterisk.billing import (
+    DESK,
+    LOBBY,
+    SALES,
+    BilledPbx,
+    answered,
+    assert_billed,
+    balance,
+    close,
+    steps,
+    top_up,
 )
-RATES = f"""{HEADER}
-1,by the second,95,0,0,0,0.01,1,,,,all
-1,failover by the second,85,0,0,0,0.01,1,,,,all
-1,free,97,0,0,0,0,1,,,,all
-"""
-SALES, LOBBY, DESK = "108", "109", "100"
 
-
-@pytest.fixture(scope="module")
-def site(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BilledPbx]:
-    """108 sales, billed; 109 lobby, billed; 100 desk, not billed; a cent a second."""
-    folder = tmp_path_factory.mktemp("site")
-    rates = folder / "rates.csv"
-    rates.write_text(RATES)
-    with BilledPbx(asterisk_version, folder) as running:
-        billing = running.billing
-        for extension, name in ((SALES, "Sales"), (LOBBY, "Lobby"), (DESK, "Desk")):
-            billing.do("extension", "add", extension, "--name", name)
-        for extension in (SALES, LOBBY):
-            billing.do("extension", "set", extension, "--billing", "on")
-        billing.do("rate", "import", str(rates))
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def sound(site: BilledPbx) -> Iterator[None]:
-    """Every scenario starts with 1.00 on sales and no report, and ends with books that agree."""
-    site.forget_report()
-    unlock(site.billing)
-    top_up(site.billing, SALES, 1_0000)
-    yield
-    site.pbx.wait_idle()
-    wait_until(lambda: all(call["state"] not in ("held", "talking") for call in site.billing.calls()), 10)
-    site.billing.assert_sound()
-
-
-def unlock(billing: Billing) -> None:
-    for extension in (SALES, LOBBY):
-        billing.do("extension", "set", extension, "--status", "unlocked", "--credit", "0")
-    billing.do("setting", "set", "when_billing_is_down", "refuse")
-
-
-def top_up(billing: Billing, extension: str, ledger_steps: int) -> None:
-    """Bring the balance up to so many 1/10,000."""
-    missing = ledger_steps - steps(billing.extension(extension)["balance"])
-    if missing > 0:
-        billing.do("recharge", extension, f"{missing / 10_000:.4f}")
-
-
-def steps(amount: str) -> int:
-    return round(float(amount) * 10_000)
-
-
-def balance(site: BilledPbx, extension: str = SALES) -> int:
-    return steps(site.billing.extension(extension)["balance"])
-
-
-def close(site: BilledPbx) -> dict[str, Any]:
-    """The call's row, once all hangup handlers ran and it is closed."""
-    site.pbx.wait_idle()
-    return site.billing.closed_call()
-
-
-def assert_billed(site: BilledPbx, call: dict[str, Any], leg_seconds: float | None, before: int) -> None:
-    """A cent for each whole second that the trunk's own messages show."""
-    assert leg_seconds is not None
-    assert call["state"] == "settled"
-    assert call["talk_seconds"] == pytest.approx(leg_seconds, abs=1)
-    assert steps(call["cost"]) == call["talk_seconds"] * 100
-    assert balance(site) == before - steps(call["cost"])
-    assert call["uncollected"] == "0.0000"
-
-
-def answered(result: PhoneResult) -> float | None:
-    assert result.answered, result.messages
-    return result.talk_seconds
+pytestmark = pytest.mark.usefixtures("sound")
 
 
 def test_it_bills_a_call_that_the_callee_ends(site: BilledPbx) -> None:
@@ -187,7 +117,12 @@ def test_it_lets_an_emergency_call_pass_while_locked_and_broke(site: BilledPbx) 
     answered(site.phone("911", LOBBY).wait())
     site.pbx.wait_idle()
     call = site.billing.closed_call()
-    assert (call["number"], call["reason"], call["cost"], call["limit_seconds"]) == ("911", "emergency", "0.0000", None)
+    assert (call["number"], call["reason"], call["cost"], call["limit_seconds"]) == (
+        "911",
+        "emergency",
+        "0.0000",
+        None,
+    )
     assert (call["state"], call["extension"], call["talk_seconds"]) == ("settled", LOBBY, 2)
     assert balance(site, LOBBY) == before
 
@@ -254,4 +189,3 @@ def test_it_prices_late_what_the_policy_let_pass(site: BilledPbx) -> None:
 def test_it_leaves_nothing_in_asterisks_database(site: BilledPbx) -> None:
     left = [key for key in site.pbx.db_tree("coovox_billing") if "/left" in key]
     assert left == []
-

@@ -109,7 +109,7 @@ def _add_extension(connection: object, extension: str) -> None:
 def _prefixes(count: int, numbers: list[str]) -> list[str]:
     """The empty prefix, prefixes of dialed numbers, then random ones."""
     found = dict.fromkeys(["", *(number[:length] for number in numbers for length in (2, 4, 6))])
-    draw = random.Random(1)  # noqa: S311
+    draw = random.Random(1)
     while len(found) < count:
         found["9" + str(draw.randrange(10**7))] = None
     return list(found)[:count]
@@ -143,10 +143,23 @@ def _wait_for(port: int) -> None:
 def load(folder: Path, server: Server, kind: str, callers: int, count: int) -> None:
     """One turn of a server; its results go to the server."""
     server.first_id += 1
-    command = [folder / "agi_load", server.port, callers, count, kind, server.first_id, EXTENSIONS, folder / "numbers"]
+    command = [
+        folder / "agi_load",
+        server.port,
+        callers,
+        count,
+        kind,
+        server.first_id,
+        EXTENSIONS,
+        folder / "numbers",
+    ]
     before = server.cpu_seconds()
     said = subprocess.run(
-        list(map(str, command)), env=os.environ | {"MIRROR": server.mirror}, capture_output=True, text=True, check=True
+        list(map(str, command)),
+        env=os.environ | {"MIRROR": server.mirror},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     result = json.loads(said.stdout)
     result["cpu_seconds"] = server.cpu_seconds() - before
@@ -164,7 +177,7 @@ def fork_seconds(count: int) -> float:
 
 
 def measure(folder: Path, rounds: int, count: int) -> list[Row]:
-    draw = random.Random(2)  # noqa: S311
+    draw = random.Random(2)
     numbers = ["9" + str(draw.randrange(10**8, 10**9)) for _ in range(NUMBERS)]
     (folder / "numbers").write_text("\n".join(numbers) + "\n")
     build(folder)
@@ -172,8 +185,15 @@ def measure(folder: Path, rounds: int, count: int) -> list[Row]:
     python = [sys.executable, "-m", "coovox_billing", "--data"]
     ports = [free_port() for _ in range(4)]
     with (
-        running("10 rates", ports[0], [*python, folder / f"site{FEW_RATES}", "calls"], mirror=markers[FEW_RATES]) as few,
-        running("100,000 rates", ports[1], [*python, folder / f"site{MANY_RATES}", "calls"], mirror=markers[MANY_RATES]) as many,
+        running(
+            "10 rates", ports[0], [*python, folder / f"site{FEW_RATES}", "calls"], mirror=markers[FEW_RATES]
+        ) as few,
+        running(
+            "100,000 rates",
+            ports[1],
+            [*python, folder / f"site{MANY_RATES}", "calls"],
+            mirror=markers[MANY_RATES],
+        ) as many,
         running("empty", ports[2], [sys.executable, HERE / "empty_server.py", str(ports[2])]) as empty,
         running("C floor", ports[3], [folder / "sqlite_floor", str(ports[3]), folder / "floor.sqlite3"]) as floor,
     ):
@@ -199,7 +219,12 @@ def table(few: Server, many: Server, empty: Server, floor: Server, fork: float) 
         rows += [
             Row(f"authorize p50 / empty server, {callers} callers", "", p50[many.name] / p50[empty.name], 3),
             Row(f"authorize p50 / C floor, {callers} callers", "", p50[many.name] / p50[floor.name], 2),
-            Row(f"authorize p50, 100,000 / 10 rates, {callers} callers", "", p50[many.name] / p50[few.name], 1.3),
+            Row(
+                f"authorize p50, 100,000 / 10 rates, {callers} callers",
+                "",
+                p50[many.name] / p50[few.name],
+                1.3,
+            ),
             Row(f"fork of python3 / authorize p50, {callers} callers", "", fork * 1e6 / p50[many.name]),
         ]
     cpu = statistics.median(r["count"] / max(r["cpu_seconds"], 0.01) for r in many.results["call", 16])

@@ -67,16 +67,11 @@ class Screen:
     def click(self, words: str) -> None:
         """Click the link or button of these words and wait for the page behind it."""
         page = self.find("html")
-        self.chrome.find_element(
-            By.XPATH, f"//*[self::a or self::button][normalize-space()='{words}']"
-        ).click()
+        self.chrome.find_element(By.XPATH, f"//*[self::a or self::button][normalize-space()='{words}']").click()
         WebDriverWait(self.chrome, PATIENCE_SECONDS).until(lambda _: self._is_another(page))
 
     def _is_another(self, page: WebElement) -> bool:
-        return (
-            self.find("html") != page
-            and self.chrome.execute_script("return document.readyState") == "complete"
-        )
+        return self.find("html") != page and self.chrome.execute_script("return document.readyState") == "complete"
 
     def sign_in(self) -> None:
         """Come in as the owner."""
@@ -86,9 +81,7 @@ class Screen:
 
     def scrolls_sideways(self) -> bool:
         """Whether the page is wider than its window."""
-        return bool(
-            self.chrome.execute_script("return document.documentElement.scrollWidth > window.innerWidth")
-        )
+        return bool(self.chrome.execute_script("return document.documentElement.scrollWidth > window.innerWidth"))
 
     def complaints(self) -> list[str]:
         """What the browser's console holds: blocked styles, missing files."""

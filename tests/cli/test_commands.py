@@ -76,13 +76,23 @@ def test_it_restarts_total_recharges_with_the_payment_type(reception: Terminal) 
 def test_it_refuses_bad_input_in_a_line_and_changes_nothing(
     reception: Terminal, arguments: tuple[str, ...], word: str
 ) -> None:
-    before = reception.read("extension", "list"), reception.read("setting", "list"), reception.read("rate", "list")
+    before = (
+        reception.read("extension", "list"),
+        reception.read("setting", "list"),
+        reception.read("rate", "list"),
+    )
     assert word in reception.refused(*arguments)
-    after = reception.read("extension", "list"), reception.read("setting", "list"), reception.read("rate", "list")
+    after = (
+        reception.read("extension", "list"),
+        reception.read("setting", "list"),
+        reception.read("rate", "list"),
+    )
     assert after == before
 
 
-@pytest.mark.parametrize("arguments", [(), ("dance",), ("recharge", "100"), ("extension", "set", "100", "--billing", "maybe")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("dance",), ("recharge", "100"), ("extension", "set", "100", "--billing", "maybe")]
+)
 def test_it_ends_with_2_on_wrong_usage(terminal: Terminal, arguments: tuple[str, ...]) -> None:
     assert terminal.run(*arguments).status == 2
 
@@ -114,7 +124,12 @@ def test_it_quotes_at_site_time(reception: Terminal) -> None:
 )
 def test_it_quotes_without_a_rate(reception: Terminal, number: str, verdict: str, reason: str) -> None:
     answer = reception.read("quote", "--extension", "100", "--number", number)
-    assert (answer["rate"], answer["cost"], answer["verdict"], answer["reason"]) == (None, "0.0000", verdict, reason)
+    assert (answer["rate"], answer["cost"], answer["verdict"], answer["reason"]) == (
+        None,
+        "0.0000",
+        verdict,
+        reason,
+    )
 
 
 def test_it_quotes_a_file_of_calls(reception: Terminal) -> None:
@@ -127,7 +142,11 @@ def test_it_names_every_bad_row_of_a_file_of_calls(reception: Terminal) -> None:
     calls = "extension,number,at,seconds\n999,9,2026-03-01T10:00:00,39\n100,9,never,60\n100,9,2026-03-01T10:00:00,60\n"
     said = reception.run("quote", "--calls", reception.file("calls.csv", calls))
     assert said.status == 1
-    assert [line.partition(":")[0] for line in said.err.splitlines()] == ["line 2", "line 3", "nothing was quoted"]
+    assert [line.partition(":")[0] for line in said.err.splitlines()] == [
+        "line 2",
+        "line 3",
+        "nothing was quoted",
+    ]
 
 
 def test_it_imports_all_rates_or_none(reception: Terminal) -> None:
@@ -169,7 +188,9 @@ def test_it_never_exports_a_formula(reception: Terminal) -> None:
     reception.do("rate", "import", reception.file("f.csv", f"{HEADER}\n1,=1+1,7,0,0,0,1,60,,,,all\n"))
     exported = reception.do("rate", "export", "-")
     assert "1,'=1+1,7" in exported
-    assert reception.do("rate", "import", reception.file("f2.csv", exported)).startswith("0 added, 0 changed, 2 unchanged")
+    assert reception.do("rate", "import", reception.file("f2.csv", exported)).startswith(
+        "0 added, 0 changed, 2 unchanged"
+    )
 
 
 def test_it_tells_of_extensions_that_nobody_has(reception: Terminal) -> None:
@@ -203,7 +224,12 @@ def test_it_says_what_to_do_about_a_data_directory_that_cannot_be(terminal: Term
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("nonsense = 'x'", "no setting"), ("agi_listen = 'here'", "HOST:PORT"), ("data = 5", "quotes"), ("= =", "TOML")],
+    [
+        ("nonsense = 'x'", "no setting"),
+        ("agi_listen = 'here'", "HOST:PORT"),
+        ("data = 5", "quotes"),
+        ("= =", "TOML"),
+    ],
 )
 def test_it_names_what_is_wrong_in_the_settings_file(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, text: str, word: str
@@ -220,5 +246,9 @@ def test_it_takes_the_environment_over_the_file_and_data_over_both(
     path = terminal.file("coovox.toml", "data = '/file'\nagi_listen = '127.0.0.1:1111'\nweb_prefix = 'billing/'")
     environment = {"COOVOX_CONFIG": path, "COOVOX_AGI_LISTEN": "[::1]:2222"}
     config = load(None, environment)
-    assert (str(config.data), str(config.agi_listen), config.web_prefix) == ("/file", "[::1]:2222", "/billing")
+    assert (str(config.data), str(config.agi_listen), config.web_prefix) == (
+        "/file",
+        "[::1]:2222",
+        "/billing",
+    )
     assert str(load("/option", environment).data) == "/option"

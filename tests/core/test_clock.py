@@ -20,9 +20,7 @@ from coovox_billing.core.clock import (
 from coovox_billing.errors import BadInput
 
 MADRID = ZoneInfo("Europe/Madrid")
-ZONES = [
-    ZoneInfo(name) for name in ("UTC", "Europe/Madrid", "Asia/Kolkata", "Pacific/Apia", "America/St_Johns")
-]
+ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Madrid", "Asia/Kolkata", "Pacific/Apia", "America/St_Johns")]
 
 
 def _ms(utc: str) -> int:
@@ -57,9 +55,7 @@ stamps = st.integers(0, 10**10)
 
 
 @given(stamps, stamps, st.floats(0, 10**7))
-def test_it_is_never_below_zero_nor_above_the_own_clock(
-    answered_ms: int, ended_ms: int, elapsed: float
-) -> None:
+def test_it_is_never_below_zero_nor_above_the_own_clock(answered_ms: int, ended_ms: int, elapsed: float) -> None:
     assert 0 <= talk_time(answered_ms, ended_ms, elapsed).seconds <= elapsed
 
 
@@ -155,9 +151,7 @@ def test_it_takes_a_time_without_a_zone_as_site_time() -> None:
     assert parse_moment("2026-03-01T21:59:50Z", MADRID).isoformat() == "2026-03-01T21:59:50+00:00"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-02-30", "2026-03-01T25:00:00", "10:00", "1772442000"]
-)
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "2026-03-01T25:00:00", "10:00", "1772442000"])
 def test_it_refuses_what_is_no_time(text: str) -> None:
     with pytest.raises(BadInput, match="is not a time"):
         parse_moment(text, MADRID)

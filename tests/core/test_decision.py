@@ -82,9 +82,7 @@ DECISIONS = [
     [row[1:] for row in DECISIONS],
     ids=[row[0] for row in DECISIONS],
 )
-def test_it_decides(
-    account: AccountView, number: str, passes: bool, reason: str, limit: int | None, hold: str
-) -> None:
+def test_it_decides(account: AccountView, number: str, passes: bool, reason: str, limit: int | None, hold: str) -> None:
     verdict = _decide(account, number)
     assert (verdict.passes, verdict.reason) == (passes, reason)
     assert (verdict.limit_seconds, verdict.hold_micros) == (limit, parse_amount(hold))
@@ -121,9 +119,7 @@ def test_it_caps_the_limit_at_the_sites_longest_call() -> None:
     assert (verdict.limit_seconds, verdict.hold_micros) == (90, parse_amount("2"))
 
 
-@given(
-    st.integers(-(10**8), 10**8).map(lambda steps: steps * 100), st.sampled_from([CITY_NUMBER, ABROAD, FREE])
-)
+@given(st.integers(-(10**8), 10**8).map(lambda steps: steps * 100), st.sampled_from([CITY_NUMBER, ABROAD, FREE]))
 def test_it_never_holds_more_than_is_available(available: int, number: str) -> None:
     verdict = _decide(replace(RECEPTION, available_micros=available), number)
     assert verdict.rate is not None
@@ -141,9 +137,7 @@ def test_it_never_holds_more_than_is_available(available: int, number: str) -> N
         ("refuse", "112", True, "emergency"),
     ],
 )
-def test_it_follows_the_policy_for_calls_that_nobody_pays(
-    policy: str, number: str, passes: bool, reason: str
-) -> None:
+def test_it_follows_the_policy_for_calls_that_nobody_pays(policy: str, number: str, passes: bool, reason: str) -> None:
     verdict = decide_without_account(number, replace(SITE, calls_without_payer=policy))
     assert (verdict.passes, verdict.reason, verdict.hold_micros) == (passes, reason, 0)
 
@@ -172,7 +166,5 @@ def test_it_explains_the_arithmetic_of_a_cost(talk: int, sentence: str) -> None:
 
 
 def test_it_names_a_rate_without_remark_by_its_number() -> None:
-    choice = decide(
-        RECEPTION, "55", MONDAY_MORNING, [a_rate(id=7, prefix="", number_length=0, remark="")], SITE
-    ).choice
+    choice = decide(RECEPTION, "55", MONDAY_MORNING, [a_rate(id=7, prefix="", number_length=0, remark="")], SITE).choice
     assert explain_choice(choice) == ["rate 7 wins: prefix (none), any length, all extensions"]

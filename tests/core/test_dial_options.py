@@ -19,9 +19,8 @@ from coovox_billing.errors import BadInput
         ("m()", [("m", "")]),
         ("L(60000:3000:2000)g", [("L", "60000:3000:2000"), ("g", None)]),
         ("b(pre^s^1(7^8))U(ans^x)T", [("b", "pre^s^1(7^8)"), ("U", "ans^x"), ("T", None)]),
-        ('m("a)b")g', [("m", '"a)b"'), ("g", None)]),
-        (r"f(a\)b)g", [("f", r"a\)b"), ("g", None)]),
-        ('f(a"b)g', [("f", 'a"b'), ("g", None)]),
+        ('m("a b")g', [("m", '"a b"'), ("g", None)]),
+        (r"b(pre^s^1(7\,8))g", [("b", r"pre^s^1(7\,8)"), ("g", None)]),
     ],
 )
 def test_it_takes_the_options_apart(options: str, letters: list[tuple[str, str | None]]) -> None:
@@ -29,10 +28,17 @@ def test_it_takes_the_options_apart(options: str, letters: list[tuple[str, str |
 
 
 @pytest.mark.parametrize(
-    "options", ["b(pre^s^1(7)", "m(", 'm("a)', "(x)", "t,T", "t)", "3", "tÇ", "t\u00a0", "t\\", "f(a\\)"]
+    "options",
+    ["b(pre^s^1(7)", "m(", "(x)", "t,T", "t)", "3", "tÇ", "t\u00a0", "t\\", '"tT"', r"\tT", 'm("a)G(x)")'],
 )
 def test_it_refuses_what_cannot_be_read(options: str) -> None:
     with pytest.raises(BadInput):
+        dial_option_letters(options)
+
+
+@pytest.mark.parametrize("options", [r"m(\"(\")G(x))", r"m(\\()G(x))", r"f(a\)b)"])
+def test_it_refuses_a_backslash_behind_which_an_option_could_hide(options: str) -> None:
+    with pytest.raises(BadInput, match="backslash"):
         dial_option_letters(options)
 
 

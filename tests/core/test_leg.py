@@ -33,10 +33,7 @@ def test_it_reads_back_every_record(leg: Leg) -> None:
 
 
 def test_it_reads_a_record_of_the_dialplan() -> None:
-    record = (
-        "PJSIP/100|988360046|carrier|1795226166.100||1795226171.484|1795226231.500|"
-        "16|1795226166.2|1795226166.1"
-    )
+    record = "PJSIP/100|988360046|carrier|1795226166.100||1795226171.484|1795226231.500|16|1795226166.2|1795226166.1"
     assert parse_leg(record) == Leg(
         device="PJSIP/100",
         number="988360046",

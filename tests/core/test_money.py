@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from coovox_billing.core.money import (
     LEDGER_STEP_MICROS,
     MAX_MICROS,
+    MAX_PRICE_MICROS,
     format_amount,
     format_price,
     parse_amount,
@@ -18,7 +19,7 @@ from coovox_billing.core.money import (
 from coovox_billing.errors import BadInput
 
 AMOUNTS = st.integers(-MAX_MICROS // 100, MAX_MICROS // 100).map(lambda steps: steps * LEDGER_STEP_MICROS)
-PRICES = st.integers(0, MAX_MICROS)
+PRICES = st.integers(0, MAX_PRICE_MICROS)
 
 NOT_PLAIN_DECIMALS = (
     "", " ", ".", "-", "+", "--1", "1-", "1e3", "1E3", "inf", "nan", "NaN", "1,5", "1,000.00", "1_000",
@@ -86,12 +87,17 @@ def test_it_refuses_a_negative_price(text: str) -> None:
         parse_price(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["1000000000.0001", "-1000000000.0001", "999999999999", "1" * 13, "9" * 5_000]
-)
+@pytest.mark.parametrize("text", ["1000000000.0001", "-1000000000.0001", "999999999999", "1" * 13, "9" * 5_000])
 def test_it_refuses_more_than_a_billion(text: str) -> None:
     with pytest.raises(BadInput):
         parse_amount(text)
+
+
+@pytest.mark.parametrize("text", ["1000000.000001", "1000001", "1000000000"])
+def test_it_refuses_a_price_over_a_million(text: str) -> None:
+    assert parse_price("1000000") == MAX_PRICE_MICROS
+    with pytest.raises(BadInput, match="too large"):
+        parse_price(text)
 
 
 @given(st.text())

@@ -37,9 +37,7 @@ WHO_PAYS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("origin", "device"), [case[1:] for case in WHO_PAYS], ids=[case[0] for case in WHO_PAYS]
-)
+@pytest.mark.parametrize(("origin", "device"), [case[1:] for case in WHO_PAYS], ids=[case[0] for case in WHO_PAYS])
 def test_it_bills_the_device_that_caused_the_leg(origin: Origin, device: str) -> None:
     assert find_payer(origin, TRUNKS) == Payer(device=device)
 

@@ -74,9 +74,7 @@ def test_it_counts_units_only_after_the_initial_time(talk: int, cost: str) -> No
     assert cost_micros(a_shape("0", 60, "55", 55), talk) == parse_amount(cost)
 
 
-@pytest.mark.parametrize(
-    ("talk", "billed_seconds"), [(1, 60), (60, 60), (61, 115), (115, 115), (116, 170), (170, 170)]
-)
+@pytest.mark.parametrize(("talk", "billed_seconds"), [(1, 60), (60, 60), (61, 115), (115, 115), (116, 170), (170, 170)])
 def test_it_bills_the_initial_time_and_whole_units(talk: int, billed_seconds: int) -> None:
     rate = a_shape("60", 60, "55", 55)
     assert cost_micros(rate, talk) == parse_amount(str(billed_seconds))

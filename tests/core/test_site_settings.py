@@ -105,9 +105,7 @@ def test_it_parses_the_defaults_of_the_contract() -> None:
 
 
 def test_it_parses_what_is_stored() -> None:
-    site = parse_site(
-        {"time_zone": "Asia/Kolkata", "emergency_numbers": "112 100", "longest_call_seconds": "60"}
-    )
+    site = parse_site({"time_zone": "Asia/Kolkata", "emergency_numbers": "112 100", "longest_call_seconds": "60"})
     assert site.time_zone.key == "Asia/Kolkata"
     assert site.emergency_numbers == {"112", "100"}
     assert site.longest_call_seconds == 60

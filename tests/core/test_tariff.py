@@ -18,9 +18,7 @@ NIGHT = {"start_time": time(22, 0), "end_time": time(6, 0)}
 NINE_TO_FIVE = {"start_time": time(9, 0), "end_time": time(17, 0)}
 
 
-def _choose(
-    *rates: Rate, extension: str = "100", number: str = CITY_NUMBER, at: datetime = MONDAY_MORNING
-) -> Choice:
+def _choose(*rates: Rate, extension: str = "100", number: str = CITY_NUMBER, at: datetime = MONDAY_MORNING) -> Choice:
     return choose(rates, extension, number, at)
 
 
@@ -217,9 +215,7 @@ def test_it_follows_the_wall_clock_when_daylight_saving_changes(
         (time(12, 0, 1), time(12), frozenset({1}), 86_400),
     ],
 )
-def test_it_knows_its_open_seconds_per_week(
-    start: time, end: time, days: frozenset[int], seconds: int
-) -> None:
+def test_it_knows_its_open_seconds_per_week(start: time, end: time, days: frozenset[int], seconds: int) -> None:
     assert a_rate(start_time=start, end_time=end, days=days).open_seconds_per_week == seconds
 
 

@@ -50,8 +50,7 @@ def test_it_keeps_the_arrows_between_layers() -> None:
         for path in MODULES
         if room(path) in MAY_IMPORT
         for name in imports(path)
-        if name.startswith("coovox_billing.")
-        and name.split(".")[1] not in MAY_IMPORT[room(path)] | EVERYWHERE
+        if name.startswith("coovox_billing.") and name.split(".")[1] not in MAY_IMPORT[room(path)] | EVERYWHERE
     ]
     assert wrong == []
 
@@ -106,7 +105,9 @@ def test_it_finds_sql_where_there_is_some() -> None:
     assert SQL.search((PACKAGE / "store/writes.py").read_text())
 
 
-def commands(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+def commands(
+    parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
     yield path, options
@@ -138,7 +139,9 @@ def test_it_documents_the_dialplan_variable(name: str) -> None:
 
 
 def test_it_names_each_variable_of_the_call_plane_in_the_dialplan() -> None:
-    shared = [value for value in vars(dialplan_variables).values() if isinstance(value, str) and value.startswith("COOVOX_")]
+    shared = [
+        value for value in vars(dialplan_variables).values() if isinstance(value, str) and value.startswith("COOVOX_")
+    ]
     assert [name for name in shared if name not in DIALPLAN] == []
     for path, arguments in (
         ("authorize", dialplan_variables.AUTHORIZE_ARGUMENTS),

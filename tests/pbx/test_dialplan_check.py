@@ -44,7 +44,8 @@ def problems(etc: Path) -> list[RouteProblem]:
         (b"a --; b\nc\n;-- d\ne\n", ["a --; b", "e"]),
         (b"a\r\nb\r\n", ["a", "b"]),
         (b"a\0b\nc", ["a", "c"]),
-        (b"a" * 9000 + b"\nb\n", ["b"]),
+        (b"a" * 8190 + b"\nb\n", ["a" * 8190, "b"]),
+        (b"a" * 8191 + b"\nb\n", ["b"]),
         (b"caf\xe9\n", ["caf\\xe9"]),
     ],
 )
@@ -78,9 +79,7 @@ def test_it_follows_an_include(tmp_path: Path, include: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "include", [";#include more.conf", ";-- x\n#include more.conf\n--;", "#includemore.conf"]
-)
+@pytest.mark.parametrize("include", [";#include more.conf", ";-- x\n#include more.conf\n--;", "#includemore.conf"])
 def test_it_does_not_follow_an_include_that_does_not_count(tmp_path: Path, include: str) -> None:
     dialplan(tmp_path, include)
     dialplan(tmp_path, BILLED % "", name="more.conf")
@@ -119,9 +118,7 @@ def test_it_reads_a_file_once_that_is_included_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("include", "count"), [("#include gone.conf", 1), ("#include gone*", 1), ("#tryinclude gone.conf", 0)]
 )
-def test_it_names_an_include_that_finds_nothing_unless_it_may(
-    tmp_path: Path, include: str, count: int
-) -> None:
+def test_it_names_an_include_that_finds_nothing_unless_it_may(tmp_path: Path, include: str, count: int) -> None:
     config = read_config(dialplan(tmp_path, include), "extensions.conf")
     assert len(include_problems(config)) == count
 
@@ -144,9 +141,7 @@ def test_it_names_a_billed_route_whose_options_escape_billing(tmp_path: Path, op
     assert "extensions.conf line 2: the Dial option" in found[0].message
 
 
-@pytest.mark.parametrize(
-    "options", ["", "tTg", "U(mine^a,b)L(60000)", "b(pre^s^1(${X}))", "${OPTIONS}", "${A}${B}g"]
-)
+@pytest.mark.parametrize("options", ["", "tTg", "U(mine^a,b)L(60000)", "b(pre^s^1(${X}))", "${OPTIONS}", "${A}${B}g"])
 def test_it_lets_a_billed_route_pass_whose_options_do_not(tmp_path: Path, options: str) -> None:
     assert problems(dialplan(tmp_path, BILLED % options)) == []
 
@@ -256,9 +251,7 @@ def test_it_survives_globals_that_name_each_other(tmp_path: Path) -> None:
 
 
 @given(arguments=st.text(alphabet='a1(){}[]$&/@,"\\^ '), more=st.text(alphabet="gG()$ "))
-def test_it_survives_any_arguments(
-    tmp_path_factory: pytest.TempPathFactory, arguments: str, more: str
-) -> None:
+def test_it_survives_any_arguments(tmp_path_factory: pytest.TempPathFactory, arguments: str, more: str) -> None:
     etc = tmp_path_factory.mktemp("etc")
     called = f"exten => 1,1,Gosub(coovox-billing-dial,s,1({arguments},PJSIP/{arguments},{arguments},{more}))"
     dialplan(etc, called, f"exten => 2,1,Dial({arguments}{more})")

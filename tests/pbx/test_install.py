@@ -127,9 +127,7 @@ def test_it_brings_an_older_dialplan_of_ours_up_to_date(etc: Path) -> None:
 
 
 def test_it_keeps_the_secret_when_it_brings_the_ami_user_up_to_date(etc: Path) -> None:
-    (etc / AMI_FILE).write_bytes(
-        b"; CooVox Billing manager user\n[coovox-billing]\nsecret = kept\nread = all\n"
-    )
+    (etc / AMI_FILE).write_bytes(b"; CooVox Billing manager user\n[coovox-billing]\nsecret = kept\nread = all\n")
     install(etc)
     settings = [text for _, text in active_lines((etc / AMI_FILE).read_bytes())]
     assert "secret = kept" in settings
@@ -281,9 +279,7 @@ def test_it_says_to_use_sudo_where_it_may_not_write(etc: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("steps", range(4))
-def test_it_undoes_an_installation_that_fails_half_way(
-    etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
+def test_it_undoes_an_installation_that_fails_half_way(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     before = contents(etc)
     fail_after(monkeypatch, steps, OSError(28, "No space left on device"))
     with pytest.raises(SetupError, match="No space left on device"):
@@ -292,9 +288,7 @@ def test_it_undoes_an_installation_that_fails_half_way(
 
 
 @pytest.mark.parametrize("steps", range(4))
-def test_it_undoes_an_installation_that_is_interrupted(
-    etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
+def test_it_undoes_an_installation_that_is_interrupted(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     before = contents(etc)
     fail_after(monkeypatch, steps, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -308,9 +302,7 @@ def test_it_names_what_it_could_not_put_back(etc: Path, monkeypatch: pytest.Monk
         install(etc)
 
 
-def fail_after(
-    monkeypatch: pytest.MonkeyPatch, steps: int, error: BaseException, for_good: bool = False
-) -> None:
+def fail_after(monkeypatch: pytest.MonkeyPatch, steps: int, error: BaseException, for_good: bool = False) -> None:
     """Let one change of a file, or every one from it on, fail."""
     change = installer._put
     left = [steps]
@@ -337,13 +329,9 @@ def test_it_gives_back_what_was_there_before(etc: Path) -> None:
 ODD = (
     st.binary(max_size=40)
     | st.lists(
-        st.sampled_from(
-            [b"[a]", b"x=1", b"", b";", b";--", b"--;", b"\r", b"\n", b"\r\n", b"\xff\xfe", b"\0"]
-        )
+        st.sampled_from([b"[a]", b"x=1", b"", b";", b";--", b"--;", b"\r", b"\n", b"\r\n", b"\xff\xfe", b"\0"])
     ).map(b"".join)
-    | st.lists(st.sampled_from([b"\n", b"\r\n", LINE, b";" + LINE, b" " + LINE, LINE[:-1] + b"x\n"])).map(
-        b"".join
-    )
+    | st.lists(st.sampled_from([b"\n", b"\r\n", LINE, b";" + LINE, b" " + LINE, LINE[:-1] + b"x\n"])).map(b"".join)
 )
 
 
@@ -371,9 +359,7 @@ def test_it_gives_back_every_byte_of_odd_files(
 
 
 @given(extensions=ODD)
-def test_it_includes_us_exactly_once_in_odd_files(
-    tmp_path_factory: pytest.TempPathFactory, extensions: bytes
-) -> None:
+def test_it_includes_us_exactly_once_in_odd_files(tmp_path_factory: pytest.TempPathFactory, extensions: bytes) -> None:
     etc = an_etc(tmp_path_factory.mktemp("odd") / "asterisk", extensions)
     before = [text for _, text in active_lines(extensions)]
     try:
@@ -470,9 +456,7 @@ def test_it_names_the_routes_that_still_call_the_subroutine(etc: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", range(4))
-def test_it_undoes_a_removal_that_fails_half_way(
-    etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
+def test_it_undoes_a_removal_that_fails_half_way(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     install(etc)
     before = contents(etc)
     fail_after(monkeypatch, steps, OSError(30, "Read-only file system"))
@@ -516,9 +500,7 @@ def test_it_notices_a_secret_that_everybody_can_read(etc: Path) -> None:
     assert "AMI user file" in bad(check(etc, running))
 
 
-@pytest.mark.parametrize(
-    "enabled", [b"enabled = yes", b"Enabled=1", b"enabled => on", b"enabled=no\nenabled=yes"]
-)
+@pytest.mark.parametrize("enabled", [b"enabled = yes", b"Enabled=1", b"enabled => on", b"enabled=no\nenabled=yes"])
 def test_it_sees_ami_enabled(etc: Path, enabled: bytes) -> None:
     (etc / "manager.conf").write_bytes(b"[general]\n" + enabled + b"\n")
     assert "AMI enabled" not in bad(check(etc, running))
@@ -626,18 +608,14 @@ def an_asterisk(monkeypatch: pytest.MonkeyPatch, directory: Path, script: str) -
     monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
 
 
-def test_it_asks_the_asterisk_command_in_one_argument(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_it_asks_the_asterisk_command_in_one_argument(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     an_asterisk(monkeypatch, tmp_path, 'echo "$#" "$1" "$2"')
     cli = find_asterisk_cli()
     assert cli is not None
     assert cli("module show; id") == "2 -rx module show; id\n"
 
 
-def test_it_gives_the_answer_of_a_command_that_failed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_it_gives_the_answer_of_a_command_that_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     an_asterisk(monkeypatch, tmp_path, "echo There is no existence; exit 1")
     cli = find_asterisk_cli()
     assert cli is not None

@@ -62,9 +62,7 @@ def test_it_takes_extensions_that_can_be_dialed_or_listed(exchange: Exchange, ex
     assert _account(exchange, extension)["extension"] == extension
 
 
-@pytest.mark.parametrize(
-    "extension", ["", " ", "10 4", "-1", "1/2", "104\n", "１０４", "1" * 41, "=1+1", "<b>", "1;2"]
-)
+@pytest.mark.parametrize("extension", ["", " ", "10 4", "-1", "1/2", "104\n", "１０４", "1" * 41, "=1+1", "<b>", "1;2"])
 def test_it_refuses_what_is_no_extension(exchange: Exchange, extension: str) -> None:
     with pytest.raises(BadInput, match="not an extension"):
         _add(exchange, extension)
@@ -167,9 +165,7 @@ def test_it_writes_down_who_changed_what_from_where(exchange: Exchange) -> None:
 
 def test_it_writes_nothing_down_where_nothing_changed(exchange: Exchange) -> None:
     before = _count(exchange, "changes")
-    exchange.change(
-        "100", name="Reception", billing=True, status="unlocked", payment_type="prepaid", credit="0"
-    )
+    exchange.change("100", name="Reception", billing=True, status="unlocked", payment_type="prepaid", credit="0")
     assert _count(exchange, "changes") == before
 
 
@@ -177,8 +173,7 @@ def test_it_marks_a_payment_type_in_the_ledger_without_moving_money(exchange: Ex
     exchange.change("100", payment_type="postpaid")
     entry = look_up(
         exchange.database.path,
-        "SELECT kind, amount_micros, balance_before_micros, reason, actor"
-        " FROM ledger ORDER BY id DESC LIMIT 1",
+        "SELECT kind, amount_micros, balance_before_micros, reason, actor FROM ledger ORDER BY id DESC LIMIT 1",
     )
     assert entry == [("payment-type", 0, 10_000_000, "prepaid to postpaid", "bill-ann")]
 

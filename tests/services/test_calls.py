@@ -49,18 +49,14 @@ LIVES = {
     "a leg that nobody answered": Life("ask, settle none", "held", held=HELD),
     "one of two legs was answered": Life("ask, settle none, settle 39", "settled", "0.1000", "9.9000"),
     "the caller's end after the leg's": Life("ask, settle 39, give up", "settled", "0.1000", "9.9000"),
-    "the leg's end after the caller's": Life(
-        "ask, give up, settle 39", "settled", "0.1000", "9.9000", late=True
-    ),
+    "the leg's end after the caller's": Life("ask, give up, settle 39", "settled", "0.1000", "9.9000", late=True),
     "failover": Life("ask, give up, ask, settle 39", "settled", "0.1000", "9.9000"),
     "failover, both silent": Life("ask, give up, ask, give up", "released"),
     "failover, the first end was lost": Life("ask, ask, settle 39", "settled", "0.1000", "9.9000"),
     "asked again after its end": Life("ask, settle 39, ask", "settled", "0.1000", "9.9000"),
     "withdrawn": Life("ask, withdraw", "released"),
     "withdrawn twice": Life("ask, withdraw, withdraw, give up", "released"),
-    "withdrawn, and yet it talked": Life(
-        "ask, withdraw, settle 39", "settled", "0.1000", "9.9000", late=True
-    ),
+    "withdrawn, and yet it talked": Life("ask, withdraw, settle 39", "settled", "0.1000", "9.9000", late=True),
     "withdrawn after its end": Life("ask, settle 39, withdraw", "settled", "0.1000", "9.9000"),
     "never asked": Life("settle 116", "settled", "0.1400", "9.8600", late=True),
     "never asked, told twice": Life("settle 116, settle 116", "settled", "0.1400", "9.8600", late=True),
@@ -292,9 +288,7 @@ def test_it_charges_a_call_whose_rate_was_deleted(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"billing": False}, {"status": "locked"}, {"payment_type": "postpaid"}])
-def test_it_charges_a_call_as_the_account_was_when_it_began(
-    exchange: Exchange, changes: dict[str, object]
-) -> None:
+def test_it_charges_a_call_as_the_account_was_when_it_began(exchange: Exchange, changes: dict[str, object]) -> None:
     exchange.ask("1")
     exchange.change("100", **changes)
     exchange.settle("1", 116)
@@ -390,9 +384,7 @@ def test_it_rates_a_late_settle_as_of_its_dialing(exchange: Exchange) -> None:
 
 def test_it_makes_a_new_unbilled_extension_of_an_unknown_device(exchange: Exchange) -> None:
     assert exchange.ask("1", "205") == Answer(True, "not-billed", None)
-    rows = look_up(
-        exchange.database.path, "SELECT billing, balance_micros FROM accounts WHERE extension = '205'"
-    )
+    rows = look_up(exchange.database.path, "SELECT billing, balance_micros FROM accounts WHERE extension = '205'")
     assert rows == [(0, 0)]
     assert exchange.call("1")["extension"] == "205"
 

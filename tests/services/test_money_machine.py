@@ -79,9 +79,7 @@ class Money(RuleBasedStateMachine):
         unit=st.sampled_from([1, 55]),
         active=st.booleans(),
     )
-    def edit_rate(
-        self, rate_id: int, initial: int, seconds: int, price: int, unit: int, active: bool
-    ) -> None:
+    def edit_rate(self, rate_id: int, initial: int, seconds: int, price: int, unit: int, active: bool) -> None:
         rate = a_rate(
             initial_cost_micros=initial,
             initial_seconds=seconds,
@@ -99,9 +97,7 @@ class Money(RuleBasedStateMachine):
         assert self._unchanged(lambda: self.here.ask(call_id, extension, number)) == answer
 
     @rule(call_id=call_ids, talk=talks, elapsed=elapsed, alone=alone, extension=extensions, number=numbers)
-    def settle(
-        self, call_id: str, talk: int, elapsed: float | None, alone: str, extension: str, number: str
-    ) -> None:
+    def settle(self, call_id: str, talk: int, elapsed: float | None, alone: str, extension: str, number: str) -> None:
         extension, number = self.callers.setdefault(call_id, (extension, number))
         before = self._accounts()
         held = self._held_by(call_id)
@@ -171,9 +167,7 @@ class Money(RuleBasedStateMachine):
         return self._rows(f"SELECT * FROM {table} ORDER BY 1, 2")
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self.here.database.write(
-            lambda connection: [tuple(row) for row in connection.execute(query, values)]
-        )
+        return self.here.database.write(lambda connection: [tuple(row) for row in connection.execute(query, values)])
 
 
 TestMoney = Money.TestCase

@@ -41,17 +41,13 @@ def test_it_knows_the_password_that_was_set(database: Database, tmp_path: Path) 
     assert owner.verify(database, tmp_path, PASSWORD)
 
 
-@pytest.mark.parametrize(
-    "wrong", ["", "correct horse batterz", "Correct horse battery", PASSWORD + " ", "x" * 100_000]
-)
+@pytest.mark.parametrize("wrong", ["", "correct horse batterz", "Correct horse battery", PASSWORD + " ", "x" * 100_000])
 def test_it_knows_no_other_password(database: Database, tmp_path: Path, wrong: str) -> None:
     set_password(database, PASSWORD)
     assert not owner.verify(database, tmp_path, wrong)
 
 
-def test_it_takes_the_same_letters_however_a_keyboard_composes_them(
-    database: Database, tmp_path: Path
-) -> None:
+def test_it_takes_the_same_letters_however_a_keyboard_composes_them(database: Database, tmp_path: Path) -> None:
     set_password(database, "contraseña larga")
     assert owner.verify(database, tmp_path, "contrasen\u0303a larga")
 
@@ -62,9 +58,7 @@ def test_it_says_what_to_do_where_no_password_was_ever_set(database: Database, t
 
 
 @pytest.mark.parametrize("bad", ["", "too short", "a" * 10, "x1" * 200])
-def test_it_refuses_a_poor_password_and_keeps_the_old_one(
-    database: Database, tmp_path: Path, bad: str
-) -> None:
+def test_it_refuses_a_poor_password_and_keeps_the_old_one(database: Database, tmp_path: Path, bad: str) -> None:
     set_password(database, PASSWORD)
     with pytest.raises(BadInput):
         set_password(database, bad)
@@ -136,17 +130,13 @@ def test_it_makes_another_first_password_in_another_database(tmp_path: Path) -> 
     assert len(made) == 2
 
 
-def test_it_replaces_a_first_password_file_that_a_power_cut_left_alone(
-    database: Database, tmp_path: Path
-) -> None:
+def test_it_replaces_a_first_password_file_that_a_power_cut_left_alone(database: Database, tmp_path: Path) -> None:
     (tmp_path / "first-password").write_text("abcd-abcd-abcd-abcd\n")
     password = owner.ensure_first_password(database, tmp_path, cast.NOW_MS)
     assert (tmp_path / "first-password").read_text() == f"{password}\n"
 
 
-def test_it_deletes_the_first_password_file_at_the_first_right_try_only(
-    database: Database, tmp_path: Path
-) -> None:
+def test_it_deletes_the_first_password_file_at_the_first_right_try_only(database: Database, tmp_path: Path) -> None:
     password = owner.ensure_first_password(database, tmp_path, cast.NOW_MS)
     assert password is not None
     owner.verify(database, tmp_path, "wrong password")

@@ -210,9 +210,7 @@ def test_it_loses_nothing_of_two_processes_that_write_at_once(tmp_path: Path) ->
         others = [_recharging(tmp_path, 100, "100") for _ in range(2)]
         for _ in range(100):
             database.write(lambda connection: accounts.recharge(connection, "100", 10_000, MANAGER))
-        assert [(other.communicate(timeout=30)[0].count("\n"), other.returncode) for other in others] == [
-            (100, 0)
-        ] * 2
+        assert [(other.communicate(timeout=30)[0].count("\n"), other.returncode) for other in others] == [(100, 0)] * 2
         assert _balance(database.path, "100") == before + 300 * 10_000
         assert audited(database.path) == []
 

@@ -44,13 +44,9 @@ def test_it_refuses_a_database_of_a_newer_version(tmp_path: Path) -> None:
         open_database(tmp_path)
 
 
-def test_it_leaves_nothing_half_done_when_a_migration_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_leaves_nothing_half_done_when_a_migration_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "0001_broken.sql"
-    broken.write_text(
-        "CREATE TABLE first (id INTEGER);\nCREATE TABLE first (id INTEGER);\n", encoding="utf-8"
-    )
+    broken.write_text("CREATE TABLE first (id INTEGER);\nCREATE TABLE first (id INTEGER);\n", encoding="utf-8")
     with monkeypatch.context() as patched, pytest.raises(SetupError, match="cannot open"):
         patched.setattr("coovox_billing.store.database.migrations", lambda: [broken])
         open_database(tmp_path / "data")
@@ -73,9 +69,7 @@ def test_it_refuses_a_directory_that_is_a_file(tmp_path: Path) -> None:
 def test_it_is_as_durable_as_promised(tmp_path: Path) -> None:
     with open_database(tmp_path) as database:
         pragmas = {
-            name: database.write(
-                lambda connection, name=name: connection.execute(f"PRAGMA {name}").fetchone()[0]
-            )
+            name: database.write(lambda connection, name=name: connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -98,9 +92,7 @@ def test_it_is_as_durable_as_promised(tmp_path: Path) -> None:
 def test_it_refuses_what_no_account_or_call_can_be(tmp_path: Path, statement: str) -> None:
     with open_database(tmp_path) as database:
         database.write(
-            lambda connection: connection.execute(
-                "INSERT INTO accounts (extension, opened_at_ms) VALUES ('100', 0)"
-            )
+            lambda connection: connection.execute("INSERT INTO accounts (extension, opened_at_ms) VALUES ('100', 0)")
         )
         with pytest.raises(sqlite3.IntegrityError):
             database.write(lambda connection: connection.execute(statement))

@@ -80,9 +80,7 @@ def test_it_restarts_total_recharges_when_the_payment_type_changes_and_nothing_e
 
 
 @pytest.mark.parametrize("same", [{"payment_type": "prepaid"}, {"name": "Front desk"}, {"status": "locked"}])
-def test_it_does_not_restart_total_recharges_for_any_other_change(
-    database: Database, same: dict[str, str]
-) -> None:
+def test_it_does_not_restart_total_recharges_for_any_other_change(database: Database, same: dict[str, str]) -> None:
     database.write(_change(**same))
     assert _extension("100").total_recharges_micros == parse_amount("10")
 

@@ -77,9 +77,7 @@ class Desk:
         """Send a form of a page."""
         return self.browser.post(path, data={"csrf": self.form_token(page)} | form)
 
-    def change_password(
-        self, current: str = PASSWORD, new: str = NEW_PASSWORD, again: str | None = None
-    ) -> Any:
+    def change_password(self, current: str = PASSWORD, new: str = NEW_PASSWORD, again: str | None = None) -> Any:
         """Fill in the password page's form and send it."""
         form = {"current": current, "new": new, "again": new if again is None else again}
         return self.post("/password", form, "/password")

@@ -39,9 +39,7 @@ def reasons(page: str) -> list[str]:
 
 
 def set_currency(desk: Desk, currency: str) -> None:
-    desk.database.write(
-        lambda connection: site.change_setting(connection, "currency", currency, cast.MANAGER)
-    )
+    desk.database.write(lambda connection: site.change_setting(connection, "currency", currency, cast.MANAGER))
 
 
 def test_it_has_the_guides_columns_of_extensions(owner_desk: Desk) -> None:
@@ -72,9 +70,7 @@ def test_it_shows_what_calls_cost_and_hold(owner_desk: Desk) -> None:
     assert float(shown["101"][8]) > 0
 
 
-@pytest.mark.parametrize(
-    ("currency", "sign"), [("USD", "$"), ("CNY", "¥"), ("EUR", "€"), ("GBP", "£"), ("Other", "¤")]
-)
+@pytest.mark.parametrize(("currency", "sign"), [("USD", "$"), ("CNY", "¥"), ("EUR", "€"), ("GBP", "£"), ("Other", "¤")])
 def test_it_writes_the_sites_currency(owner_desk: Desk, currency: str, sign: str) -> None:
     set_currency(owner_desk, currency)
     assert f"Balance({sign})" in header(owner_desk.page("/extensions"))
@@ -186,9 +182,7 @@ def test_it_reads_a_page_number_and_nothing_else(text: str, number: int) -> None
 
 def test_it_reads_the_database_anew_for_each_page(owner_desk: Desk) -> None:
     before = owner_desk.page("/extensions")
-    owner_desk.database.write(
-        lambda connection: accounts.recharge(connection, "100", 5_000_000, cast.MANAGER)
-    )
+    owner_desk.database.write(lambda connection: accounts.recharge(connection, "100", 5_000_000, cast.MANAGER))
     assert "15.0000" not in before
     assert "15.0000" in owner_desk.page("/extensions")
 

@@ -150,9 +150,7 @@ def test_it_builds_nothing_out_of_the_host_header(owner_desk: Desk, path: str) -
         ("/static/no-such-file", "GET", 404, "There is no such page"),
     ],
 )
-def test_it_shows_errors_as_pages_of_the_house(
-    owner_desk: Desk, path: str, method: str, code: int, words: str
-) -> None:
+def test_it_shows_errors_as_pages_of_the_house(owner_desk: Desk, path: str, method: str, code: int, words: str) -> None:
     response = owner_desk.browser.open(path, method=method)
     assert response.status_code == code
     assert words in response.text
@@ -179,9 +177,7 @@ def test_it_keeps_what_broke_to_the_log(
     assert "the secret inside" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(NotFound("there is no 7"), 404), (BadInput("that is no 7"), 400)]
-)
+@pytest.mark.parametrize(("error", "code"), [(NotFound("there is no 7"), 404), (BadInput("that is no 7"), 400)])
 def test_it_shows_the_text_of_our_own_errors(
     owner_desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
 ) -> None:
@@ -203,9 +199,7 @@ def test_it_marks_the_cookie_secure_where_a_trusted_proxy_says_https(
 
 
 @pytest.mark.parametrize("trusted", [(), ("192.0.2.1",)])
-def test_it_believes_nobody_else_about_https(
-    closed_desk: Callable[..., Desk], trusted: tuple[str, ...]
-) -> None:
+def test_it_believes_nobody_else_about_https(closed_desk: Callable[..., Desk], trusted: tuple[str, ...]) -> None:
     desk = closed_desk(trusted_proxies=trusted)
     cookie = desk.browser.get("/sign-in", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
     assert "; Secure" not in cookie
@@ -231,9 +225,7 @@ def test_it_takes_the_nearest_client_that_is_no_proxy(
 
 
 @pytest.mark.parametrize("prefix", ["/billing", "billing/", "/addons/billing"])
-def test_it_keeps_its_prefix_whether_or_not_the_proxy_strips_it(
-    closed_desk: Callable[..., Desk], prefix: str
-) -> None:
+def test_it_keeps_its_prefix_whether_or_not_the_proxy_strips_it(closed_desk: Callable[..., Desk], prefix: str) -> None:
     desk = closed_desk(web_prefix=prefix)
     whole = "/" + prefix.strip("/")
     for path in ("/sign-in", f"{whole}/sign-in"):
@@ -246,9 +238,7 @@ def test_it_keeps_its_prefix_whether_or_not_the_proxy_strips_it(
 @pytest.mark.parametrize(
     "options", [{"web_prefix": "/a b"}, {"web_prefix": "/x;y"}, {"trusted_proxies": {"proxy.local"}}]
 )
-def test_it_refuses_a_setup_that_cannot_be(
-    database: Database, tmp_path: Path, options: dict[str, str]
-) -> None:
+def test_it_refuses_a_setup_that_cannot_be(database: Database, tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(SetupError):
         create_app(tmp_path, database, call_plane_is_up=lambda: True, **options)  # type: ignore[arg-type]
 

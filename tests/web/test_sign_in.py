@@ -213,9 +213,7 @@ def test_it_ends_every_session_when_the_password_is_set_at_the_terminal(owner_de
         ({"new": PASSWORD}, "already"),
     ],
 )
-def test_it_refuses_a_bad_change_and_keeps_the_password(
-    owner_desk: Desk, form: dict[str, str], words: str
-) -> None:
+def test_it_refuses_a_bad_change_and_keeps_the_password(owner_desk: Desk, form: dict[str, str], words: str) -> None:
     response = owner_desk.change_password(**form)
     assert response.status_code == 422
     assert words in response.text
