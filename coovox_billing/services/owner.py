@@ -12,7 +12,7 @@ from pathlib import Path
 
 from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services.accounts import Person
-from coovox_billing.store import queries, writes
+from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
 PASSWORD = "owner_password"  # noqa: S105  the name it is stored under
@@ -36,7 +36,7 @@ def set_password(connection: sqlite3.Connection, password: str, person: Person) 
         BadInput: too short, too long, one sign repeated, or the one that is set already.
     """
     _check_new(password)
-    stored = queries.stored_site_value(connection, PASSWORD)
+    stored = reads.site_value(connection, PASSWORD)
     if stored is not None and _matches(password, stored):
         raise BadInput("this is the password already: choose another one")
     _store(connection, _hash(password), person)
@@ -56,7 +56,7 @@ def ensure_first_password(database: Database, directory: Path, now_ms: int) -> s
     person = Person("coovox-billing", "first start", now_ms)
 
     def claim(connection: sqlite3.Connection) -> bool:
-        if queries.stored_site_value(connection, PASSWORD) is not None:
+        if reads.site_value(connection, PASSWORD) is not None:
             return False
         _write_private(directory / FIRST_PASSWORD_FILE, f"{password}\n".encode())
         _store(connection, hashed, person)
@@ -80,9 +80,9 @@ def verify(database: Database, directory: Path, password: str) -> bool:
     return True
 
 
-def generation() -> str:
-    """A name for the password that is set now, so that a session ends when another one is set."""
-    return hashlib.sha256((queries.site_value(PASSWORD) or "").encode()).hexdigest()[:16]
+def generation(stored: str | None) -> str:
+    """A name for the password that is stored under PASSWORD now, so that a session ends when another one is set."""
+    return hashlib.sha256((stored or "").encode()).hexdigest()[:16]
 
 
 def session_key(directory: Path) -> bytes:
@@ -111,7 +111,7 @@ def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
 
 
 def _stored(database: Database) -> str | None:
-    return database.write(lambda connection: queries.stored_site_value(connection, PASSWORD))
+    return database.write(lambda connection: reads.site_value(connection, PASSWORD))
 
 
 def _hash(password: str) -> str:

@@ -151,9 +151,3 @@ def _logged_call(row: Any) -> LoggedCall:
         rate=json.loads(row.rate) if row.rate else None,
         why=tuple(json.loads(row.why)),
     )
-
-
-def stored_site_value(connection: Any, name: str) -> str | None:
-    """Like `site_value`, inside a write: on the writer's connection, with what it has not committed yet."""
-    row = connection.execute("SELECT value FROM site WHERE name = ?", (name,)).fetchone()
-    return None if row is None else str(row["value"])

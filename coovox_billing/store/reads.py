@@ -129,10 +129,15 @@ def mirror_revision(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(revision), 0) FROM mirror").fetchone()[0])
 
 
+def site_value(connection: sqlite3.Connection, name: str) -> str | None:
+    """Something the site has one of, None where it is not there."""
+    row = connection.execute("SELECT value FROM site WHERE name = ?", (name,)).fetchone()
+    return row["value"] if row else None
+
+
 def database_id(connection: sqlite3.Connection) -> str:
     """The random name that this database got when it was prepared, empty before."""
-    row = connection.execute("SELECT value FROM site WHERE name = 'database_id'").fetchone()
-    return row["value"] if row else ""
+    return site_value(connection, "database_id") or ""
 
 
 def newest_record_ms(connection: sqlite3.Connection) -> int:

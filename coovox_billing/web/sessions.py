@@ -11,6 +11,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.services import owner
+from coovox_billing.store import queries
 from coovox_billing.web.parts import parts
 
 IDLE_SECONDS = 30 * 60
@@ -33,7 +34,7 @@ def begin() -> None:
     """Sign the owner in, with nothing of the session before: neither its id nor its form token."""
     now = _now_seconds()
     session.clear()
-    session.update(id=secrets.token_urlsafe(16), generation=owner.generation(), since=now, seen=now)
+    session.update(id=secrets.token_urlsafe(16), generation=_generation(), since=now, seen=now)
 
 
 def end() -> None:
@@ -65,8 +66,12 @@ def _is_alive() -> bool:
     idle_seconds = _now_seconds() - session["seen"]
     age_seconds = _now_seconds() - session["since"]
     is_young = -CLOCK_TOLERANCE_SECONDS <= idle_seconds <= IDLE_SECONDS and age_seconds <= LONGEST_SECONDS
-    return is_young and bool(session["generation"] == owner.generation())
+    return is_young and bool(session["generation"] == _generation())
 
 
 def _now_seconds() -> int:
     return parts().now_ms() // 1000
+
+
+def _generation() -> str:
+    return owner.generation(queries.site_value(owner.PASSWORD))

@@ -3,6 +3,8 @@
 import argparse
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +67,12 @@ def test_it_keeps_the_call_plane_light(heavy: str) -> None:
         names = [n for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for n in _named(node)]
         assert heavy not in {name.split(".")[0] for name in names}, path
         waiting |= {found for name in names for found in _files(name)} - reached
+
+
+def test_it_loads_no_page_library_to_run_a_command() -> None:
+    script = "import sys, coovox_billing.cli.main; print(sorted({'flask', 'peewee', 'waitress'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
 
 
 def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
