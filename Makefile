@@ -3,6 +3,7 @@
 PYTHON ?= python3
 DEBIAN_PYTHON ?= /usr/bin/python3
 DATA ?= run/data
+FUZZ ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
@@ -11,7 +12,7 @@ FAST := tests/core tests/store tests/services tests/pbx tests/cli tests/web test
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
 	python3-pytest python3-hypothesis
 
-.PHONY: run deps test test-fast test-debian test-asterisk test-browser lint bump clean
+.PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench lint bump clean
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -46,6 +47,24 @@ test-asterisk: deps $(VENV)/test.stamp
 test-browser: deps $(VENV)/test.stamp
 	$(PYTEST) tests/browser
 
+## fuzz: garbage for every reader, FUZZ= seconds each; a failure leaves its input in run/fuzz
+fuzz: $(VENV)-fuzz/stamp
+	@for target in agi record rates settings; do \
+		mkdir -p run/fuzz/$$target && \
+		PYTHONPATH=. $(VENV)-fuzz/bin/python tests/fuzz/fuzz.py $$target -max_total_time=$(FUZZ) -print_final_stats=1 \
+			-artifact_prefix=run/fuzz/$$target- run/fuzz/$$target tests/fuzz/seeds/$$target > run/fuzz/$$target.log 2>&1; \
+		status=$$?; grep -h "number_of_executed_units" run/fuzz/$$target.log | sed "s/^stat::/$$target: /"; \
+		if [ $$status -ne 0 ]; then tail -40 run/fuzz/$$target.log; exit 1; fi; \
+	done
+
+## bench: what a call costs, beside the floors measured in the same run
+bench: $(VENV)/test.stamp
+	PYTHONPATH=. $(BIN)/python tests/bench/bench.py $(BENCH)
+
+## demo: the product with extensions, rates and calls arriving, in the browser
+demo: $(VENV)/test.stamp
+	PYTHONPATH=. $(BIN)/python tests/demo/demo.py
+
 ## lint: ruff, and the type checker
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -62,10 +81,14 @@ bump:
 	$(VENV)-bump/bin/pip install -q -r locks/test.in
 	$(VENV)-bump/bin/pip freeze > locks/test.txt
 	rm -rf $(VENV)-bump
+	$(PYTHON) -m venv $(VENV)-bump
+	$(VENV)-bump/bin/pip install -q atheris
+	$(VENV)-bump/bin/pip freeze > locks/fuzz.txt
+	rm -rf $(VENV)-bump
 
 ## clean: remove what the targets made, but not the data
 clean:
-	rm -rf $(VENV) $(VENV)-bump build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bump $(VENV)-fuzz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/run.stamp: pyproject.toml locks/run.txt
@@ -76,4 +99,9 @@ $(VENV)/run.stamp: pyproject.toml locks/run.txt
 
 $(VENV)/test.stamp: locks/test.txt $(VENV)/run.stamp
 	$(BIN)/pip install -q -r locks/test.txt
+	touch $@
+
+$(VENV)-fuzz/stamp: locks/fuzz.txt
+	$(PYTHON) -m venv $(VENV)-fuzz
+	$(VENV)-fuzz/bin/pip install -q -r locks/fuzz.txt
 	touch $@

@@ -63,9 +63,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The file settings, parsed."""
+    """The file settings, parsed. `data_was_named` tells whether the data directory is other than by default."""
 
     data: Path
+    data_was_named: bool
     web_listen: Address
     agi_listen: Address
     ami: str
@@ -85,6 +86,7 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     prefix = "/" + text["web_prefix"].strip("/") if text["web_prefix"].strip("/") else ""
     return Config(
         data=Path(data_option or text["data"]).expanduser().absolute(),
+        data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
         web_listen=_address("web_listen", text["web_listen"]),
         agi_listen=_address("agi_listen", text["agi_listen"]),
         ami=text["ami"],

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from coovox_billing.services import site
-from coovox_billing.store.database import Database, open_database
+from coovox_billing.store.database import FILE_NAME, Database, open_database
+
+
+def is_site(directory: Path) -> bool:
+    """Whether a data directory holds a site already."""
+    return (directory / FILE_NAME).exists()
 
 
 def open_site(directory: Path) -> Database:

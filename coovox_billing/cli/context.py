@@ -12,7 +12,8 @@ from typing import Any
 from coovox_billing import config
 from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.config import Config
-from coovox_billing.opening import open_site
+from coovox_billing.errors import SetupError
+from coovox_billing.opening import is_site, open_site
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import Database
 
@@ -30,8 +31,23 @@ class Context:
 
     @cached_property
     def database(self) -> Database:
-        """The site's write door."""
+        """The site's write door. A new site is made only where the data directory was named, and never silently.
+
+        Raises:
+            SetupError: there is no site at the default place, or the directory cannot be used.
+        """
+        if not is_site(self.config.data):
+            self._announce_new_site()
         return open_site(self.config.data)
+
+    def make_site(self) -> None:
+        """Open the site, new or not: that is what starting the product means."""
+        self.database = open_site(self.config.data)
+
+    def _announce_new_site(self) -> None:
+        if not self.config.data_was_named:
+            raise SetupError(f"there is no site in {self.config.data}: name its directory with --data or COOVOX_DATA")
+        complain([f"note: a new site is made in {self.config.data}"])
 
     def person(self) -> Person:
         """Who sits at this terminal."""

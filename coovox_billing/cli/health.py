@@ -10,6 +10,7 @@ from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError
+from coovox_billing.pbx.install import DEFAULT_ETC
 from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
 
@@ -100,7 +101,10 @@ def _check_first_password(context: Context) -> list[Diagnosis]:
 
 
 def _check_pbx(context: Context) -> list[Diagnosis]:
-    return [Diagnosis(f"pbx: {i.name}", i.message, "" if i.ok else i.what_to_do) for i in pbx_items()]
+    items = pbx_items()
+    if not items:
+        return [Diagnosis("pbx", f"no {DEFAULT_ETC} here; elsewhere: `coovox-billing pbx check --etc DIR`")]
+    return [Diagnosis(f"pbx: {i.name}", i.message, "" if i.ok else i.what_to_do) for i in items]
 
 
 CHECKS: tuple[Callable[[Context], list[Diagnosis]], ...] = (

@@ -21,6 +21,7 @@ def _serve(context: Context) -> int:
     from coovox_billing.serve import Parent
 
     _log_to_terminal()
+    context.make_site()
     _greet(context)
     context.close()
     return Parent(["--data", str(context.config.data)]).run()

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -106,6 +106,8 @@ def _import(context: Context) -> int:
     print(f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed")
     if summary.unknown_extensions:
         complain([f"note: no such extension yet: {' '.join(summary.unknown_extensions)}"])
+    if summary.shadowed:
+        complain([f"note: {summary.shadowed} of the file's rates match the same calls as one above them and never win"])
     return 0
 
 
@@ -170,7 +172,8 @@ def _quote_cells(context: Context, row: list[str], zone: ZoneInfo) -> Quote:
     if len(row) != len(_CALL_COLUMNS):
         raise BadInput(f"it has {len(row)} columns instead of {len(_CALL_COLUMNS)}")
     extension, number, at, seconds = (cell.strip() for cell in row)
-    return _ask(context, extension, number, parse_moment(at, zone), _seconds(seconds))
+    moment = parse_moment(at, zone) if at else _now(context, zone)
+    return _ask(context, extension, number, moment, _seconds(seconds or str(_DEFAULT_SECONDS)))
 
 
 def _ask(context: Context, extension: str, number: str, at: datetime, seconds: int) -> Quote:
@@ -197,7 +200,11 @@ def _quote_row(answer: Quote, zone: ZoneInfo) -> dict[str, Any]:
 def _moment(context: Context, zone: ZoneInfo) -> datetime:
     if context.arguments.at is not None:
         return parse_moment(context.arguments.at, zone)
-    return local_moment(context.person().now_ms, zone).astimezone(UTC)
+    return _now(context, zone)
+
+
+def _now(context: Context, zone: ZoneInfo) -> datetime:
+    return local_moment(context.person().now_ms, zone)
 
 
 def _seconds(text: str) -> int:

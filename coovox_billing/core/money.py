@@ -13,7 +13,7 @@ LEDGER_STEP_MICROS = 100
 MAX_MICROS = 1_000_000_000 * MICROS_PER_UNIT
 MAX_PRICE_MICROS = 1_000_000 * MICROS_PER_UNIT  # a month of one-second units still fits 64 bits
 
-_DECIMAL = re.compile(r"([+-]?)([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
+_DECIMAL = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{1,40}))?", re.ASCII)
 
 
 def parse_price(text: str) -> int:
@@ -47,6 +47,8 @@ def _parse_micros(text: str) -> int:
     if match is None:
         raise BadInput(f"{text.strip()!r} is not an amount: write digits and a point, like 12.50")
     sign, whole, fraction = match.groups()
+    if len(fraction or "") > 6:
+        raise BadInput(f"{text.strip()!r} has more than six decimals: prices go down to 0.000001")
     micros = int(whole) * MICROS_PER_UNIT + int((fraction or "").ljust(6, "0"))
     if micros > MAX_MICROS:
         raise BadInput(f"{text.strip()!r} is too large: the most is 1000000000")

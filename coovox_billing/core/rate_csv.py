@@ -23,6 +23,7 @@ MAX_REMARK_LENGTH = 80
 ALL_EXTENSIONS = "all"
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_DAY_START, _DAY_END = time(0, 0, 0), time(23, 59, 59)
 _PREFIX = re.compile(rf"[0-9*#]{{0,{MAX_DIGITS}}}", re.ASCII)
 _EXTENSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}", re.ASCII)
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -111,8 +112,8 @@ def _rate(cells: dict[str, str]) -> Rate:
         initial_seconds=_cell(cells, "initial_time", _whole(0, 86_400)),
         rate_micros=_cell(cells, "rate", parse_price),
         unit_seconds=_cell(cells, "billing_unit", _whole(1, 86_400)),
-        start_time=_cell(cells, "start_time", _time(time(0, 0, 0))),
-        end_time=_cell(cells, "end_time", _time(time(23, 59, 59))),
+        start_time=_cell(cells, "start_time", _time(_DAY_START)),
+        end_time=_cell(cells, "end_time", _time(_DAY_END)),
         days=_cell(cells, "days", _days),
         extensions=_cell(cells, "extensions", _extensions),
     )
@@ -160,13 +161,15 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def _time(default: time) -> Callable[[str], time]:
+    """Reads a time of day; one without seconds is its minute's first second for a start, its last for an end."""
+
     def parse(text: str) -> time:
         if not text:
             return default
         match = _TIME.fullmatch(text)
         if match is None:
-            raise BadInput(f"{text!r} is not a time of day: write it like 08:30:00")
-        return time(int(match[1]), int(match[2]), int(match[3] or 0))
+            raise BadInput(f"{text!r} is not a time of day: write it like 08:30:00; a day ends at 23:59:59")
+        return time(int(match[1]), int(match[2]), int(match[3] or default.second))
 
     return parse
 

@@ -73,7 +73,9 @@ def verify(database: Database, directory: Path, password: str) -> bool:
     """
     stored = _stored(database)
     if stored is None:
-        raise Refused("the owner has no password yet: run `coovox-billing owner set-password` on the machine")
+        raise Refused(
+            "the owner has no password yet: run `coovox-billing --data DIR owner set-password` on the machine"
+        )
     if not _matches(password, stored):
         return False
     (directory / FIRST_PASSWORD_FILE).unlink(missing_ok=True)

@@ -12,13 +12,17 @@ from coovox_billing.store import reads, writes
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """How many rates an import touched, and listed extensions that nobody has."""
+    """How many rates an import touched, listed extensions that nobody has, and rates of the file that never win.
+
+    `shadowed` counts those that match the same calls as an earlier, active one of the file: the older wins.
+    """
 
     added: int
     changed: int
     unchanged: int
     removed: int
     unknown_extensions: tuple[str, ...]
+    shadowed: int
 
 
 def import_rates(
@@ -49,7 +53,8 @@ def import_rates(
             changed += 1
     others = [rate.id for group in present.values() for rate in group] if remove_others else []
     writes.delete_rates(connection, others)
-    summary = ImportSummary(added, changed, unchanged, len(others), _unknown_extensions(connection, rates))
+    unknown = _unknown_extensions(connection, rates)
+    summary = ImportSummary(added, changed, unchanged, len(others), unknown, _shadowed(rates))
     after = f"{added} added, {changed} changed, {unchanged} unchanged, {len(others)} removed"
     writes.record_change(connection, person.now_ms, person.name, person.origin, "rates imported", "", after)
     return summary
@@ -57,6 +62,11 @@ def import_rates(
 
 def _scope(rate: Rate) -> Hashable:
     return (rate.prefix, rate.number_length, rate.start_time, rate.end_time, rate.days, rate.extensions)
+
+
+def _shadowed(rates: list[Rate]) -> int:
+    active = [_scope(rate) for rate in rates if rate.active]
+    return len(active) - len(set(active))
 
 
 def _unknown_extensions(connection: sqlite3.Connection, rates: list[Rate]) -> tuple[str, ...]:

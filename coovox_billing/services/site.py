@@ -4,7 +4,7 @@ import sqlite3
 from secrets import token_hex
 
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, site_setting
-from coovox_billing.services.accounts import Person
+from coovox_billing.services.accounts import Person, find
 from coovox_billing.store import reads, writes
 
 
@@ -27,11 +27,13 @@ def change_setting(connection: sqlite3.Connection, name: str, text: str, person:
     """Store a setting; returns it as stored.
 
     Raises:
-        NotFound: no such setting.
+        NotFound: no such setting, or no such extension that could pay.
         BadInput: a value it cannot have.
     """
     setting = site_setting(name)
     value = setting.check(text.strip())
+    if name == "calls_without_payer" and value not in ("pass", "refuse"):
+        find(connection, value)
     before = reads.setting(connection, name) or setting.default
     writes.set_setting(connection, name, value)
     if name == "when_billing_is_down":

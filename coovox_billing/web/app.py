@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, g, request
 from jinja2 import StrictUndefined
 from werkzeug.routing import Map
 
@@ -24,6 +24,7 @@ from coovox_billing.web import (
     headers,
     health,
     password,
+    refreshing,
     sessions,
     sign_in,
     trouble,
@@ -115,8 +116,8 @@ def _add_hooks(app: Flask, reading: Any) -> None:
     app.register_error_handler(Exception, trouble.handle)
 
     @app.context_processor
-    def who() -> dict[str, bool]:
-        return {"signed_in": g.get("signed_in", False)}
+    def who() -> dict[str, bool | int]:
+        return {"signed_in": g.get("signed_in", False), "refresh_seconds": refreshing.refresh_seconds(request.args)}
 
     @app.teardown_request
     def let_go(_: BaseException | None) -> None:

@@ -20,9 +20,9 @@ TITLES = {
 }
 ADVICE = {
     400: "The request could not be understood. Open the page again and repeat.",
-    403: "This page is not yours to open. Go back to the extensions.",
-    404: "The address is wrong, or the page has moved. Go back to the extensions.",
-    405: "This address does not take that kind of request. Go back to the extensions.",
+    403: "This page is not yours to open.",
+    404: "The address is wrong, or the page has moved.",
+    405: "This address does not take that kind of request.",
     413: "The form was larger than any form of ours. Open the page again and repeat.",
     429: "Too many tries. Wait a moment, then try again.",
     500: "Calls go on being billed. Try again; if it stays, look into the log of the web service.",

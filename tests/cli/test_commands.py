@@ -51,6 +51,7 @@ def test_it_restarts_total_recharges_with_the_payment_type(reception: Terminal) 
         (("recharge", "100", "-5"), "above 0"),
         (("recharge", "100", "1.00001"), "four decimals"),
         (("recharge", "100", "9999999999"), "too large"),
+        (("recharge", "100", "1.1234567"), "six decimals"),
         (("recharge", "999", "1"), "extension list"),
         (("extension", "add", "100"), "there already"),
         (("extension", "add", "1 0"), "not an extension"),
@@ -64,6 +65,7 @@ def test_it_restarts_total_recharges_with_the_payment_type(reception: Terminal) 
         (("setting", "set", "time_zone", "Mars/Base"), "Europe/Madrid"),
         (("setting", "set", "emergency_numbers", " "), "cannot be empty"),
         (("setting", "get", "nonsense"), "setting list"),
+        (("setting", "set", "calls_without_payer", "12345"), "no extension"),
         (("rate", "import", "/nowhere.csv"), "cannot read"),
         (("quote", "--extension", "100"), "--number"),
         (("quote", "--extension", "999", "--number", "9"), "no extension"),
@@ -252,3 +254,44 @@ def test_it_takes_the_environment_over_the_file_and_data_over_both(
         "/billing",
     )
     assert str(load("/option", environment).data) == "/option"
+
+
+def test_it_says_that_it_makes_a_new_site(terminal: Terminal) -> None:
+    said = terminal.run("--data", str(terminal.folder / "new"), "extension", "list")
+    assert (said.status, "a new site is made" in said.err) == (0, True)
+    again = terminal.run("--data", str(terminal.folder / "new"), "extension", "list")
+    assert again.err == ""
+
+
+def test_it_makes_no_site_at_the_default_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from coovox_billing import config
+    from coovox_billing.cli.main import main
+
+    monkeypatch.delenv("COOVOX_DATA", raising=False)
+    setting = config.FILE_SETTINGS[0]
+    nowhere = config.FileSetting(setting.name, setting.variable, "/nonexistent/coovox", setting.why)
+    monkeypatch.setattr(config, "FILE_SETTINGS", (nowhere, *config.FILE_SETTINGS[1:]))
+    assert main(["extension", "list"]) == 1
+    assert "--data" in capsys.readouterr().err
+
+
+def test_it_takes_an_end_without_seconds_to_the_end_of_its_minute(reception: Terminal) -> None:
+    row = "1,Day,7,0,0,0,1,60,08:00,17:59,,all"
+    reception.do("rate", "import", reception.file("day.csv", f"{HEADER}\n{row}\n"))
+    rate = reception.read("rate", "list")[-1]
+    assert (rate["start_time"], rate["end_time"]) == ("08:00:00", "17:59:59")
+
+
+def test_it_tells_of_rates_that_never_win(reception: Terminal) -> None:
+    rows = "1,First,7,0,0,0,1,60,,,,all\n1,Second,7,0,0,0,2,60,,,,all\n0,Off,7,0,0,0,2,60,,,,all"
+    said = reception.run("rate", "import", reception.file("twice.csv", f"{HEADER}\n{rows}\n"))
+    assert (said.status, "note: 1 of" in said.err) == (0, True)
+
+
+def test_it_quotes_now_and_a_minute_where_a_file_leaves_them_out(reception: Terminal) -> None:
+    (row,) = reception.read(
+        "quote", "--calls", reception.file("c.csv", "extension,number,at,seconds\n100,988360046,,\n")
+    )
+    assert (row["seconds"], row["cost"]) == (60, "0.1000")

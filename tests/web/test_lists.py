@@ -229,3 +229,13 @@ def test_it_says_in_words_what_became_of_a_call(state: str, reason: str, text: s
 )
 def test_it_names_the_caller_as_the_guide_does(name: str, extension: str, text: str) -> None:
     assert formats.caller(a_call(name=name, extension=extension)) == text
+
+
+@pytest.mark.parametrize("path", ["/extensions", "/call-log"])
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("5", 5), ("2", 2), ("60", 60), ("1", 0), ("61", 0), ("5;url=//evil", 0), ("٥", 0), ("", 0)]
+)
+def test_it_loads_itself_again_when_it_is_asked_to(owner_desk: Desk, path: str, asked: str, seconds: int) -> None:
+    page = owner_desk.page(f"{path}?refresh={asked}")
+    assert re.findall(r'http-equiv="refresh" content="(.*?)"', page) == ([str(seconds)] if seconds else [])
+    assert ("stop" in page) == bool(seconds)

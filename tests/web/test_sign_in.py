@@ -46,7 +46,7 @@ def test_it_says_what_to_do_where_no_password_is_set(desk: Desk) -> None:
     desk.database.write(lambda connection: writes.set_site_value(connection, owner.PASSWORD, None))
     response = desk.sign_in()
     assert response.status_code == 422
-    assert "coovox-billing owner set-password" in response.text
+    assert "coovox-billing --data DIR owner set-password" in response.text
 
 
 def test_it_deletes_the_first_password_file_once_it_was_used(desk: Desk) -> None:

@@ -1,0 +1,82 @@
+"""`make fuzz`: coverage-guided garbage for what reads from outside. `fuzz.py TARGET [libFuzzer options]`
+
+A target may raise nothing: what a peer or a person can send is either
+understood or refused by the one error that the reader promises. A failure that
+is found becomes a row in the reader's own test.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["coovox_billing"]):
+    from coovox_billing.config import CONFIG_VARIABLE, load
+    from coovox_billing.core.leg import parse_leg
+    from coovox_billing.core.rate_csv import parse_rates, render_rates
+    from coovox_billing.errors import BadInput, SetupError
+    from coovox_billing.pbx.agi_protocol import MAX_LINE_BYTES, LineReader, Malformed, ReplyParser, RequestParser
+
+SETTINGS_FILE = Path(tempfile.mkdtemp(prefix="coovox-fuzz-")) / "coovox.toml"
+
+
+def agi(data: bytes) -> None:
+    """A peer's bytes, cut at any place, as a request and then as replies."""
+    cut = data[0] if data else 0
+    lines = LineReader(MAX_LINE_BYTES)
+    request, replies = RequestParser(), ReplyParser()
+    asked = False
+    try:
+        for chunk in (data[1:cut], data[cut:]):
+            for line in lines.feed(chunk):
+                if asked:
+                    replies.feed(line)
+                else:
+                    asked = request.feed(line) is not None
+    except Malformed:
+        return
+
+
+def record(data: bytes) -> None:
+    """What AstDB holds may be anything."""
+    try:
+        parse_leg(data.decode("utf-8", "replace"))
+    except BadInput:
+        return
+
+
+def rates(data: bytes) -> None:
+    """A CSV file is refused, or its good rows survive being written and read again."""
+    try:
+        good, _ = parse_rates(data.decode("utf-8", "replace"))
+    except BadInput:
+        return
+    again, bad = parse_rates(render_rates(good))
+    if (again, bad) != (good, []):
+        raise AssertionError("rates changed by being written and read")
+
+
+def settings(data: bytes) -> None:
+    """A settings file is understood or named as wrong."""
+    SETTINGS_FILE.write_bytes(data)
+    try:
+        load(None, {CONFIG_VARIABLE: str(SETTINGS_FILE)})
+    except SetupError:
+        return
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"agi": agi, "record": record, "rates": rates, "settings": settings}
+
+
+def main() -> None:
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
