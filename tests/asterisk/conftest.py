@@ -1,4 +1,4 @@
-"""Decides which Asterisk the tests run on: 22, or what ASTERISK_VERSIONS lists (`16 22`)."""
+"""Decides which Asterisk the tests run on: 16 and 22, or what ASTERISK_VERSIONS lists (`22`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.asterisk import fetch
 from tests.asterisk.billing import DESK, LOBBY, RATES, SALES, BilledPbx, Billing, top_up
 from tests.asterisk.waiting import wait_until
 
-VERSIONS = [int(version) for version in os.environ.get("ASTERISK_VERSIONS", "22").split()]
+VERSIONS = [int(version) for version in os.environ.get("ASTERISK_VERSIONS", "16 22").split()]
 
 
 @pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"asterisk{version}")
