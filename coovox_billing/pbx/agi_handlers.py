@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -237,12 +238,27 @@ def _variables_of(answer: Answer | None) -> dict[str, str]:
 
 async def _is_done_within(done: "Future[T]", deadline: float) -> bool:
     """Whether a write was committed in time. One that failed raises; one still under way goes on."""
-    waiting = asyncio.wrap_future(done)
-    waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
-    finished, _ = await asyncio.wait({waiting}, timeout=max(0.0, deadline - time.monotonic()))
-    if finished:
-        waiting.result()
-    return bool(finished)
+    loop = asyncio.get_running_loop()
+    decided: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(max(0.0, deadline - time.monotonic()), _resolve, decided)
+    done.add_done_callback(lambda _: _resolve_in(loop, decided))
+    await decided
+    timer.cancel()
+    if not done.done():
+        return False
+    done.result()
+    return True
+
+
+def _resolve(decided: "asyncio.Future[None]") -> None:
+    if not decided.done():
+        decided.set_result(None)
+
+
+def _resolve_in(loop: asyncio.AbstractEventLoop, decided: "asyncio.Future[None]") -> None:
+    """From the writer's thread; a call plane that has ended waits for nothing."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_resolve, decided)
 
 
 def _mirror_marker(connection: sqlite3.Connection) -> str:

@@ -61,34 +61,16 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     if known is not None and known["state"] != State.RELEASED:
         return _answer_again(connection, known, question.trunk)
     site = reads.site(connection)
-    _learn_trunks(connection, question)
-    account, verdict, number = _decide(connection, question, site, now_ms)
-    state = State.ASKED if known is None else State.RELEASED
-    following = next_state(state, Event.HOLD if verdict.passes else Event.REFUSE)
+    who = payer.find_payer(question.origin, _trunks(connection, question))
+    account = _account_of(connection, who, site, now_ms)
+    asked_ms = now_ms if known is None else known["asked_at_ms"]
+    verdict, number = _decide(connection, question, account, site, asked_ms)
     columns = _asked_columns(question, account, verdict)
     if known is None:
-        own_day = clock.local_day(now_ms, site.time_zone).isoformat()
-        writes.insert_call(
-            connection,
-            call_id=question.call_id,
-            state=following,
-            number_dialed=question.number_dialed,
-            number=number,
-            asked_at_ms=now_ms,
-            local_day=own_day,
-            **columns,
-        )
+        day = clock.local_day(asked_ms, site.time_zone).isoformat()
+        _insert_asked(connection, question, verdict, number=number, asked_at_ms=asked_ms, local_day=day, **columns)
     else:
-        attempts = known["attempts"] + 1
-        writes.move_call(
-            connection,
-            question.call_id,
-            state,
-            following or state,
-            attempts=attempts,
-            ended_at_ms=None,
-            **columns,
-        )
+        _ask_again(connection, known, verdict, columns)
     if account is not None and verdict.hold_micros:
         writes.change_hold(connection, account["id"], verdict.hold_micros)
     return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
@@ -178,11 +160,35 @@ def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str)
     return Answer(False, call["reason"] if state is State.REFUSED else "call-over", None)
 
 
-def _learn_trunks(connection: sqlite3.Connection, question: Question) -> None:
+def _insert_asked(connection: sqlite3.Connection, question: Question, verdict: Verdict, **columns: Any) -> None:
+    state = next_state(State.ASKED, _event(verdict))
+    writes.insert_call(
+        connection, call_id=question.call_id, state=state, number_dialed=question.number_dialed, **columns
+    )
+
+
+def _ask_again(connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdict, columns: dict[str, Any]) -> None:
+    """A further attempt, on the row of the first."""
+    following = next_state(State.RELEASED, _event(verdict))
+    assert following is not None  # noqa: S101  the table holds both
+    attempts = call["attempts"] + 1
+    writes.move_call(
+        connection, call["call_id"], State.RELEASED, following, attempts=attempts, ended_at_ms=None, **columns
+    )
+
+
+def _event(verdict: Verdict) -> Event:
+    return Event.HOLD if verdict.passes else Event.REFUSE
+
+
+def _trunks(connection: sqlite3.Connection, question: Question) -> frozenset[str]:
+    """The known trunks, and from now on those that this call dials."""
     known = reads.trunks(connection)
-    for device in payer.trunks_of(question.dial_string):
-        if device not in known and not _is_somebodys(connection, device):
-            writes.insert_trunk(connection, device, question.trunk)
+    dialed = set(payer.trunks_of(question.dial_string)) - known
+    new = {device for device in dialed if not _is_somebodys(connection, device)}
+    for device in new:
+        writes.insert_trunk(connection, device, question.trunk)
+    return known | new
 
 
 def _is_somebodys(connection: sqlite3.Connection, device: str) -> bool:
@@ -194,18 +200,16 @@ def _is_somebodys(connection: sqlite3.Connection, device: str) -> bool:
 
 
 def _decide(
-    connection: sqlite3.Connection, question: Question, site: Site, now_ms: int
-) -> tuple[sqlite3.Row | None, Verdict, str]:
-    who = payer.find_payer(question.origin, reads.trunks(connection))
-    account = _account_of(connection, who, site, now_ms)
+    connection: sqlite3.Connection, question: Question, account: sqlite3.Row | None, site: Site, asked_ms: int
+) -> tuple[Verdict, str]:
     try:
         number = dialed_number.normalize(question.number_dialed, site.plus_prefix)
     except BadInput:
-        return account, Verdict(passes=False, reason="bad-number"), ""
-    verdict = _decide_number(connection, account, number, site, now_ms)
+        return Verdict(passes=False, reason="bad-number"), ""
+    verdict = _decide_number(connection, account, number, site, asked_ms)
     if verdict.rate is not None and _bypasses_billing(question.dial_options):
-        return account, Verdict(passes=False, reason="dial-options", choice=verdict.choice), number
-    return account, verdict, number
+        verdict = Verdict(passes=False, reason="dial-options", choice=verdict.choice)
+    return verdict, number
 
 
 def _bypasses_billing(dial_options: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import time
+from functools import lru_cache
 from typing import Any
 
 from coovox_billing.core.site_settings import Site, parse_site
@@ -12,7 +13,12 @@ from coovox_billing.core.tariff import Rate
 
 def site(connection: sqlite3.Connection) -> Site:
     """The site's settings, parsed."""
-    return parse_site(dict(connection.execute("SELECT name, value FROM settings").fetchall()))
+    return _site(tuple(map(tuple, connection.execute("SELECT name, value FROM settings"))))
+
+
+@lru_cache(maxsize=2)
+def _site(rows: tuple[tuple[str, str], ...]) -> Site:
+    return parse_site(dict(rows))
 
 
 def setting(connection: sqlite3.Connection, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""`pbx install` on a plain Asterisk, as the README has it: the route it names is billed, and `pbx check` finds no fault."""
+"""`pbx install` on a plain Asterisk: the README's own route is billed, and `pbx check` finds no fault."""
 
 from __future__ import annotations
 

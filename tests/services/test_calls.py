@@ -433,7 +433,7 @@ WITHOUT_PAYER = [
     ("refuse", "112", True, "emergency", ""),
     ("100", CITY_NUMBER, True, "", "100"),
     ("102", CITY_NUMBER, False, "locked", "102"),
-    ("900", CITY_NUMBER, True, "not-billed", "900"),
+    ("103", CITY_NUMBER, True, "not-billed", "103"),
 ]
 
 

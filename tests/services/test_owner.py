@@ -53,7 +53,7 @@ def test_it_takes_the_same_letters_however_a_keyboard_composes_them(database: Da
 
 
 def test_it_says_what_to_do_where_no_password_was_ever_set(database: Database, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="coovox-billing owner set-password"):
+    with pytest.raises(Refused, match="coovox-billing --data DIR owner set-password"):
         owner.verify(database, tmp_path, PASSWORD)
 
 
