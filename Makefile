@@ -12,7 +12,7 @@ FAST := tests/core tests/store tests/services tests/pbx tests/cli tests/web test
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
 	python3-pytest python3-hypothesis
 
-.PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench lint bump clean
+.PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench screenshot lint bump clean
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -64,6 +64,10 @@ bench: $(VENV)/test.stamp
 ## demo: the product with extensions, rates and calls arriving, in the browser
 demo: $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python tests/demo/demo.py
+
+## screenshot: make the README's pictures anew
+screenshot: deps $(VENV)/test.stamp
+	PICTURES=docs $(PYTEST) tests/browser/test_demo.py -k real
 
 ## lint: ruff, and the type checker
 lint: $(VENV)/test.stamp

@@ -1,5 +1,6 @@
 """Chromium before the pages, served by waitress. A missing browser fails; nothing is skipped."""
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,10 +74,10 @@ class Screen:
     def _is_another(self, page: WebElement) -> bool:
         return self.find("html") != page and self.chrome.execute_script("return document.readyState") == "complete"
 
-    def sign_in(self) -> None:
+    def sign_in(self, password: str = PASSWORD) -> None:
         """Come in as the owner."""
         self.open("/sign-in")
-        self.find("#password").send_keys(PASSWORD)
+        self.find("#password").send_keys(password)
         self.click("Sign in")
 
     def scrolls_sideways(self) -> bool:
@@ -114,7 +115,7 @@ def address(database: Database) -> Iterator[str]:
 
 @pytest.fixture
 def screen(address: str, tmp_path: Path) -> Iterator[Screen]:
-    """A fresh browser at the pages; its pictures are kept in the test's directory."""
+    """A fresh browser at the pages; its pictures are kept in the test's directory, or where PICTURES says."""
     for program in (CHROMIUM, CHROMEDRIVER):
         if not program.exists():
             pytest.fail(
@@ -129,6 +130,6 @@ def screen(address: str, tmp_path: Path) -> Iterator[Screen]:
     chrome = Chrome(options=options, service=Service(str(CHROMEDRIVER)))
     chrome.set_page_load_timeout(PATIENCE_SECONDS)
     try:
-        yield Screen(chrome, address, tmp_path)
+        yield Screen(chrome, address, Path(os.environ.get("PICTURES", tmp_path)))
     finally:
         chrome.quit()

@@ -127,8 +127,8 @@ class FakeAsterisk:
                 self.astdb[f"{family}/{key}"] = value
                 return "200 result=1"
             case ["DATABASE", "GET", family, key]:
-                value = self.astdb.get(f"{family}/{key}")
-                return "200 result=0" if value is None else f"200 result=1 ({value})"
+                found = self.astdb.get(f"{family}/{key}")
+                return "200 result=0" if found is None else f"200 result=1 ({found})"
             case ["DATABASE", "DEL", family, key]:
                 return f"200 result={int(self.astdb.pop(f'{family}/{key}', None) is not None)}"
             case ["DATABASE", "DELTREE", family, tree]:

@@ -177,6 +177,11 @@ def test_it_finds_a_removed_ledger_entry(database: Database) -> None:
     assert "extension 100: its balance is 9860000 micros, its ledger sums to 10000000" in found
 
 
+@pytest.mark.parametrize("entry", ["1", "2", "(SELECT max(id) FROM ledger)"])
+def test_it_finds_that_entries_are_missing_even_such_as_moved_no_money(database: Database, entry: str) -> None:
+    assert _corrupt(database, f"DELETE FROM ledger WHERE id = {entry}")
+
+
 def test_it_finds_nothing_after_nothing_was_done(database: Database) -> None:
     assert _corrupt(database) == []
 
