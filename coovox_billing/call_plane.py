@@ -26,7 +26,7 @@ def run(config: Config) -> None:
     """
     with open_site(config.data) as database:
         handlers = AgiHandlers(database, wall_clock_ms)
-        asyncio.run(_serve(AgiServer(handlers.by_path()), config))
+        asyncio.run(_serve(AgiServer(handlers.by_path(), config.agi_allow), config))
 
 
 def wall_clock_ms() -> int:

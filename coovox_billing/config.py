@@ -7,9 +7,11 @@ the site decides (currency, policies) is `core.site_settings`.
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
-from coovox_billing.errors import SetupError
+from coovox_billing.core.whole_number import parse_whole
+from coovox_billing.errors import BadInput, SetupError
 
 CONFIG_VARIABLE = "COOVOX_CONFIG"
 DEFAULT_CONFIG_FILE = Path("/etc/coovox-billing.toml")
@@ -35,6 +37,12 @@ FILE_SETTINGS = (
     FileSetting("web_listen", "COOVOX_WEB_LISTEN", "127.0.0.1:8080", "Where the pages are served, HOST:PORT."),
     FileSetting("agi_listen", "COOVOX_AGI_LISTEN", "127.0.0.1:4573", "Where Asterisk asks about calls, HOST:PORT."),
     FileSetting(
+        "agi_allow",
+        "COOVOX_AGI_ALLOW",
+        "",
+        "Addresses beside this machine that may ask, separated by spaces; needed where agi_listen is not on loopback.",
+    ),
+    FileSetting(
         "ami",
         "COOVOX_AMI",
         "",
@@ -57,6 +65,14 @@ class Address:
     host: str
     port: int
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -69,6 +85,7 @@ class Config:
     data_was_named: bool
     web_listen: Address
     agi_listen: Address
+    agi_allow: frozenset[str]
     ami: str
     web_prefix: str
     trusted_proxies: frozenset[str]
@@ -84,11 +101,16 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     text |= _read_file(environment.get(CONFIG_VARIABLE))
     text |= {s.name: environment[s.variable] for s in FILE_SETTINGS if environment.get(s.variable)}
     prefix = "/" + text["web_prefix"].strip("/") if text["web_prefix"].strip("/") else ""
+    agi_listen = _address("agi_listen", text["agi_listen"])
+    agi_allow = frozenset(text["agi_allow"].split())
+    if not agi_listen.is_loopback and not agi_allow:
+        raise SetupError(f"agi_listen is {agi_listen}, not on loopback: name who may ask in agi_allow")
     return Config(
         data=Path(data_option or text["data"]).expanduser().absolute(),
         data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
         web_listen=_address("web_listen", text["web_listen"]),
-        agi_listen=_address("agi_listen", text["agi_listen"]),
+        agi_listen=agi_listen,
+        agi_allow=agi_allow,
         ami=text["ami"],
         web_prefix=prefix,
         trusted_proxies=frozenset(text["trusted_proxies"].split()),
@@ -118,6 +140,10 @@ def _read_file(named: str | None) -> dict[str, str]:
 
 def _address(name: str, text: str) -> Address:
     host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise SetupError(f"{name} is {text!r}: write HOST:PORT, like 127.0.0.1:8080")
-    return Address(host.strip("[]"), int(port))
+    try:
+        number = parse_whole(port, 1, 65_535)
+    except BadInput:
+        number = 0
+    if not host or not number:
+        raise SetupError(f"{name} is {text[:80]!r}: write HOST:PORT, like 127.0.0.1:8080")
+    return Address(host.strip("[]"), number)

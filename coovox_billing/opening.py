@@ -18,7 +18,7 @@ def open_site(directory: Path) -> Database:
         SetupError: the directory or the file in it cannot be used.
     """
     database = open_database(directory)
-    if database.write(site.is_new):
+    if database.read(site.is_new):
         database.write(lambda connection: site.prepare(connection, _machine_time_zone()))
     return database
 

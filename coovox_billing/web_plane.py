@@ -52,9 +52,10 @@ def run(config: Config) -> None:
                 max_request_body_size=MAX_REQUEST_BYTES,
                 clear_untrusted_proxy_headers=False,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no such address"
             raise SetupError(
-                f"cannot serve pages on {config.web_listen}: {error.strerror}; "
+                f"cannot serve pages on {config.web_listen}: {reason}; "
                 "stop what uses the port, or set COOVOX_WEB_LISTEN"
             ) from None
         signal.signal(signal.SIGTERM, _stop)

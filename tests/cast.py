@@ -100,6 +100,7 @@ def a_question(call_id: str, extension: str = "100", number: str = CITY_NUMBER, 
     """What the dialplan asks when an extension's own phone dials."""
     question = Question(
         call_id=call_id,
+        stamp_ms=NOW_MS,
         number_dialed=number,
         trunk="carrier",
         dial_string=f"PJSIP/{number}@carrier",

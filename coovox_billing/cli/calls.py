@@ -4,13 +4,14 @@ from typing import Any
 
 from coovox_billing.cli.context import Context, complain, listable
 from coovox_billing.core.clock import iso
-from coovox_billing.core.money import format_amount
+from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.site_settings import Site
-from coovox_billing.errors import BadInput
+from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.store.audit import audit
 
 _COLUMNS = ("asked_at", "extension", "number", "trunk", "talk_seconds", "cost", "state", "reason")
 _DEFAULT_LIMIT = 50
+_MOST_CALLS = 1_000_000
 
 
 def add_commands(commands: Any) -> None:
@@ -30,12 +31,10 @@ def add_commands(commands: Any) -> None:
 def _list(context: Context) -> None:
     from coovox_billing.store import queries
 
-    limit = context.arguments.limit
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 1_000_000:
-        raise BadInput(f"--limit {limit!r} is not a number from 1 to 1000000")
+    limit = parse_whole(context.arguments.limit, 1, _MOST_CALLS)
     context.open_reading()
     site = queries.site()
-    rows = [_row(call, site) for call in queries.calls(int(limit))]
+    rows = [_row(call, site) for call in queries.calls(limit)]
     context.show(rows, _COLUMNS, "no calls yet: they appear when Asterisk asks about one")
 
 
@@ -59,13 +58,26 @@ def _row(call: Any, site: Site) -> dict[str, Any]:
         "reason": call.reason,
         "settled_late": call.settled_late,
         "flags": list(call.flags),
-        "rate": call.rate,
+        "rate": _rate(call.rate) if call.rate else None,
         "why": list(call.why),
     }
 
 
+def _rate(snapshot: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": snapshot["id"],
+        "remark": snapshot["remark"],
+        "prefix": snapshot["prefix"],
+        "number_length": snapshot["number_length"],
+        "initial_cost": format_price(snapshot["initial_cost_micros"]),
+        "initial_time": snapshot["initial_seconds"],
+        "rate": format_price(snapshot["rate_micros"]),
+        "billing_unit": snapshot["unit_seconds"],
+    }
+
+
 def _audit(context: Context) -> int:
-    findings = context.database.write(audit)
+    findings = context.database.read(audit)
     if findings:
         complain(
             [

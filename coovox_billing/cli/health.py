@@ -1,6 +1,7 @@
 """`doctor`: what is wrong with this installation, and what to do. A check is a small function below `CHECKS`."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _doctor(context: Context) -> int:
-    diagnoses = [diagnosis for check in CHECKS for diagnosis in check(context)]
+    diagnoses = [diagnosis for check in CHECKS for diagnosis in _examine(check, context)]
     rows = [
         {"ok": not d.what_to_do, "name": d.name, "finding": d.finding, "what_to_do": d.what_to_do} for d in diagnoses
     ]
@@ -48,11 +49,16 @@ def _doctor(context: Context) -> int:
     return 0 if all(row["ok"] for row in rows) else 1
 
 
-def _check_database(context: Context) -> list[Diagnosis]:
+def _examine(check: Callable[[Context], list[Diagnosis]], context: Context) -> list[Diagnosis]:
     try:
-        findings = context.database.write(audit)
-    except BillingError as error:
-        return [Diagnosis("database", str(error), "Give the right directory with --data, or correct its permissions.")]
+        return check(context)
+    except (BillingError, sqlite3.Error) as error:
+        name = check.__name__.removeprefix("_check_").replace("_", " ")
+        return [Diagnosis(name, str(error), "Correct that, or run the command as a user who may.")]
+
+
+def _check_database(context: Context) -> list[Diagnosis]:
+    findings = context.database.read(audit)
     if findings:
         return [
             Diagnosis("database", finding.message, "Restore a backup, or ask for help with this line.")
@@ -68,7 +74,7 @@ def _check_disk(context: Context) -> list[Diagnosis]:
 
 
 def _check_clock(context: Context) -> list[Diagnosis]:
-    newest_ms = max(RELEASED_MS, context.database.write(reads.newest_record_ms))
+    newest_ms = max(RELEASED_MS, context.database.read(reads.newest_record_ms))
     if wall_clock_ms() < newest_ms:
         return [
             Diagnosis(
@@ -83,7 +89,7 @@ def _check_clock(context: Context) -> list[Diagnosis]:
 def _check_planes(context: Context) -> list[Diagnosis]:
     from coovox_billing.web_plane import is_listening
 
-    advice = "Start it: `coovox-billing serve`."
+    advice = "Start it: `coovox-billing serve`; if it runs elsewhere, name that address in the settings."
     planes = (("call plane", context.config.agi_listen), ("pages", context.config.web_listen))
     return [
         Diagnosis(name, f"answers on {address}")
@@ -101,7 +107,7 @@ def _check_first_password(context: Context) -> list[Diagnosis]:
 
 
 def _check_pbx(context: Context) -> list[Diagnosis]:
-    items = pbx_items()
+    items = pbx_items(context)
     if not items:
         return [Diagnosis("pbx", f"no {DEFAULT_ETC} here; elsewhere: `coovox-billing pbx check --etc DIR`")]
     return [Diagnosis(f"pbx: {i.name}", i.message, "" if i.ok else i.what_to_do) for i in items]

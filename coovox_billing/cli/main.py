@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 done, 1 refused; wrong usage ends with 2."""
     context = Context(build_parser().parse_args(arguments))
     try:
-        return context.arguments.run(context) or 0
+        status = context.arguments.run(context) or 0
+        sys.stdout.flush()
+        return status
     except BillingError as error:
         print(f"coovox-billing: {error}", file=sys.stderr)
     except sqlite3.Error as error:
@@ -39,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  the reader of our output is gone
+    except UnicodeEncodeError:
+        print("coovox-billing: a word of this command is not UTF-8 text: write it again", file=sys.stderr)
+    except OSError as error:
+        print(f"coovox-billing: {error.strerror or error}", file=sys.stderr)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  what could not be written is not tried again
     except KeyboardInterrupt:
         print("coovox-billing: interrupted", file=sys.stderr)
     finally:

@@ -26,30 +26,34 @@ def add_commands(commands: Any) -> None:
         verb.add_argument("--reload", action="store_true", help="make the running Asterisk read it")
 
 
-def pbx_items() -> list[Item]:
+def pbx_items(context: Context) -> list[Item]:
     """What `pbx check` finds on this machine; nothing where no Asterisk is configured."""
-    return install.check(DEFAULT_ETC, install.find_asterisk_cli()) if DEFAULT_ETC.is_dir() else []
+    return _items(context, DEFAULT_ETC) if DEFAULT_ETC.is_dir() else []
 
 
-def _install(context: Context) -> int:
-    return _finish(context, install.install(context.arguments.etc))
+def _items(context: Context, etc: Path) -> list[Item]:
+    return install.check(etc, install.find_asterisk_cli(), f"agi://{context.config.agi_listen}")
 
 
-def _remove(context: Context) -> int:
-    return _finish(context, install.remove(context.arguments.etc))
+def _install(context: Context) -> None:
+    _finish(context, install.install(context.arguments.etc))
+
+
+def _remove(context: Context) -> None:
+    _finish(context, install.remove(context.arguments.etc))
 
 
 def _check(context: Context) -> int:
-    return _show(context, install.check(context.arguments.etc, install.find_asterisk_cli()))
+    return _show(context, _items(context, context.arguments.etc))
 
 
-def _finish(context: Context, items: list[Item]) -> int:
-    status = _show(context, items)
+def _finish(context: Context, items: list[Item]) -> None:
+    """Show what was done, and what a person has still to do."""
+    _show(context, items)
     if context.arguments.reload:
         _reload()
     elif not context.arguments.json:
         print('Then: asterisk -rx "dialplan reload" and asterisk -rx "manager reload", or use --reload.')
-    return status
 
 
 def _reload() -> None:

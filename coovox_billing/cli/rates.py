@@ -13,6 +13,7 @@ from coovox_billing.core.clock import local_moment, parse_moment
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
+from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import quotes, rates
 from coovox_billing.services.quotes import Quote
@@ -67,7 +68,7 @@ def _add_quote(commands: Any) -> None:
 
 
 def _list(context: Context) -> None:
-    rows = [_rate_row(rate) for rate in context.database.write(reads.all_rates)]
+    rows = [_rate_row(rate) for rate in context.database.read(reads.all_rates)]
     context.show(rows, _COLUMNS, "no rates yet: `coovox-billing rate import FILE` adds them")
 
 
@@ -112,7 +113,7 @@ def _import(context: Context) -> int:
 
 
 def _export(context: Context) -> None:
-    text = render_rates(context.database.write(reads.all_rates))
+    text = render_rates(context.database.read(reads.all_rates))
     if context.arguments.file == "-":
         sys.stdout.write(text)
         return
@@ -124,13 +125,15 @@ def _export(context: Context) -> None:
 
 
 def _quote(context: Context) -> int:
-    zone = context.database.write(reads.site).time_zone
+    zone = context.database.read(reads.site).time_zone
     if context.arguments.calls is not None:
         return _quote_file(context, zone)
     extension, number = context.arguments.extension, context.arguments.number
     if extension is None or number is None:
         raise BadInput("quote needs --extension and --number, or --calls FILE")
-    answer = _ask(context, extension, number, _moment(context, zone), _seconds(context.arguments.seconds))
+    answer = _ask(
+        context, extension, number, _moment(context, zone), parse_whole(context.arguments.seconds, 0, _LONGEST_SECONDS)
+    )
     if context.arguments.json:
         print(json.dumps(_quote_row(answer, zone), indent=2, ensure_ascii=False))
     else:
@@ -141,14 +144,14 @@ def _quote(context: Context) -> int:
 def _print_quote(answer: Quote) -> None:
     verdict = "pass" if answer.passes else "refused"
     reason = f" ({answer.reason})" if answer.reason else ""
-    limit = "without limit" if answer.affordable_seconds is None else f"{answer.affordable_seconds} s affordable"
+    limit = "without limit" if answer.affordable_seconds is None else f"up to {answer.affordable_seconds} s affordable"
     print(f"{verdict}{reason}: {format_amount(answer.cost_micros)} for {answer.seconds} s, {limit}")
     for line in answer.why:
         print(f"  {line}")
 
 
 def _quote_file(context: Context, zone: ZoneInfo) -> int:
-    rows = list(csv.reader(_read(context.arguments.calls).removeprefix("\ufeff").splitlines()))
+    rows = _rows(_read(context.arguments.calls))
     if not rows or [cell.strip() for cell in rows[0]] != _CALL_COLUMNS:
         raise BadInput(f"the first line must be {','.join(_CALL_COLUMNS)}")
     answers: list[dict[str, Any]] = []
@@ -168,16 +171,23 @@ def _quote_file(context: Context, zone: ZoneInfo) -> int:
     return 0
 
 
+def _rows(text: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(text.removeprefix("\ufeff").splitlines(), strict=True))
+    except csv.Error as error:
+        raise BadInput(f"the file is not CSV: {error}") from None
+
+
 def _quote_cells(context: Context, row: list[str], zone: ZoneInfo) -> Quote:
     if len(row) != len(_CALL_COLUMNS):
         raise BadInput(f"it has {len(row)} columns instead of {len(_CALL_COLUMNS)}")
     extension, number, at, seconds = (cell.strip() for cell in row)
     moment = parse_moment(at, zone) if at else _now(context, zone)
-    return _ask(context, extension, number, moment, _seconds(seconds or str(_DEFAULT_SECONDS)))
+    return _ask(context, extension, number, moment, parse_whole(seconds or str(_DEFAULT_SECONDS), 0, _LONGEST_SECONDS))
 
 
 def _ask(context: Context, extension: str, number: str, at: datetime, seconds: int) -> Quote:
-    return context.database.write(lambda c: quotes.quote(c, extension, number, at, seconds))
+    return context.database.read(lambda c: quotes.quote(c, extension, number, at, seconds))
 
 
 def _quote_row(answer: Quote, zone: ZoneInfo) -> dict[str, Any]:
@@ -205,12 +215,6 @@ def _moment(context: Context, zone: ZoneInfo) -> datetime:
 
 def _now(context: Context, zone: ZoneInfo) -> datetime:
     return local_moment(context.person().now_ms, zone)
-
-
-def _seconds(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _LONGEST_SECONDS:
-        raise BadInput(f"{text!r} is not a number of seconds: write digits, like 90")
-    return int(text)
 
 
 def _read(name: str) -> str:

@@ -51,7 +51,7 @@ def _set(context: Context) -> None:
 
 def _value(context: Context, name: str) -> str:
     setting = site_setting(name)
-    stored = context.database.write(lambda c: reads.setting(c, name))
+    stored = context.database.read(lambda c: reads.setting(c, name))
     return setting.default if stored is None else stored
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from coovox_billing.errors import BadInput
 
 CLOCK_TOLERANCE_SECONDS = 2
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 _STAMP = re.compile(r"([0-9]{1,10})\.([0-9]{3})", re.ASCII)
 
@@ -23,17 +24,21 @@ class Talk:
     clock_was_off: bool
 
 
-def talk_time(answered_ms: int, ended_ms: int, elapsed_seconds: float | None) -> Talk:
+def talk_time(answered_ms: int, ended_ms: int, elapsed_seconds: float | None, limit_seconds: int | None = None) -> Talk:
     """Talk between two wall-clock stamps, truncated as Asterisk's own `billsec`.
 
     `elapsed_seconds` is the call plane's own monotonic time since the call was
     authorized (None if it does not know it): talk is never below 0 nor above
     it, and the flag is raised where they differ by more than 2 s (DESIGN §5).
+    Where the call plane does not know its own time (it was restarted), talk
+    beyond the limit that Asterisk enforced is taken for a clock step.
     """
     stamped_seconds = (ended_ms - answered_ms) // 1000
     seconds = max(0, stamped_seconds)
     if elapsed_seconds is not None:
         seconds = min(seconds, int(elapsed_seconds))
+    elif limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
+        seconds = limit_seconds
     return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)
 
 
@@ -61,12 +66,14 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     """An aware datetime from ISO 8601; without a zone it is site time (DESIGN §6).
 
     Raises:
-        BadInput: not a date and time.
+        BadInput: not a date and time, or out of any year that a call could have.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(f"{text!r} is not a time: write it like 2026-03-01T21:59:50") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise BadInput(f"{text!r} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 

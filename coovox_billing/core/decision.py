@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.rating import affordable_seconds, cost_micros, units
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.tariff import Choice, Rate, choose
@@ -85,12 +86,24 @@ def explain_choice(choice: Choice) -> list[str]:
 
 
 def explain_cost(rate: Rate, talk_seconds: int) -> str:
-    """One sentence of arithmetic: units started, and what they come to."""
+    """One sentence with which a person can compute the cost again."""
     started = units(rate, talk_seconds)
+    price, total = format_price(rate.rate_micros), format_amount(cost_micros(rate, talk_seconds))
     return (
-        f"{talk_seconds} s of talk: initial {rate.initial_seconds} s, then {started} started "
-        f"unit{'' if started == 1 else 's'} of {rate.unit_seconds} s; rounded half up to 0.0001"
+        f"{talk_seconds} s of talk: {_initial(rate)}, then {started} started unit{_plural(started)} of "
+        f"{rate.unit_seconds} s at {price}, is {total}"
     )
+
+
+def explain_shortage(rate: Rate, available_micros: int) -> str:
+    """One sentence that says how much is missing for a first second."""
+    return (
+        f"{format_amount(available_micros)} is available, the first second costs {format_amount(cost_micros(rate, 1))}"
+    )
+
+
+def _initial(rate: Rate) -> str:
+    return f"{format_price(rate.initial_cost_micros)} for the first {rate.initial_seconds} s"
 
 
 def _title(rate: Rate) -> str:
@@ -101,3 +114,7 @@ def _claim(rate: Rate) -> str:
     length = f"exactly {rate.number_length} digits" if rate.number_length else "any length"
     reach = "all extensions" if rate.extensions is None else "its list of extensions"
     return f"prefix {rate.prefix or '(none)'}, {length}, {reach}"
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import time
+from functools import partial
 from typing import TypeVar
 
 from coovox_billing.core.dialed_number import MAX_DIGITS
 from coovox_billing.core.money import format_price, parse_price
 from coovox_billing.core.tariff import ALL_DAYS, Rate
+from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput
 
 Value = TypeVar("Value")
@@ -87,7 +89,7 @@ def render_rates(rates: Iterable[Rate]) -> str:
 def _check_header(header: list[str]) -> None:
     found = tuple(cell.strip().lower() for cell in header)
     if found != COLUMNS:
-        raise BadInput(f"the first line must be {','.join(COLUMNS)}")
+        raise BadInput(f"the first line must be {','.join(COLUMNS)}, but is {','.join(header)[:200]}")
 
 
 def _add(row: list[str], line: int, rates: list[Rate], bad: list[BadRow]) -> None:
@@ -107,11 +109,11 @@ def _rate(cells: dict[str, str]) -> Rate:
         active=_cell(cells, "active", _switch),
         remark=_cell(cells, "remark", _remark),
         prefix=_cell(cells, "prefix", _prefix),
-        number_length=_cell(cells, "number_length", _whole(0, MAX_DIGITS)),
+        number_length=_cell(cells, "number_length", partial(parse_whole, least=0, most=MAX_DIGITS)),
         initial_cost_micros=_cell(cells, "initial_cost", parse_price),
-        initial_seconds=_cell(cells, "initial_time", _whole(0, 86_400)),
+        initial_seconds=_cell(cells, "initial_time", partial(parse_whole, least=0, most=86_400)),
         rate_micros=_cell(cells, "rate", parse_price),
-        unit_seconds=_cell(cells, "billing_unit", _whole(1, 86_400)),
+        unit_seconds=_cell(cells, "billing_unit", partial(parse_whole, least=1, most=86_400)),
         start_time=_cell(cells, "start_time", _time(_DAY_START)),
         end_time=_cell(cells, "end_time", _time(_DAY_END)),
         days=_cell(cells, "days", _days),
@@ -149,15 +151,6 @@ def _prefix(text: str) -> str:
     if not _PREFIX.fullmatch(text):
         raise BadInput(f"{text!r} is not a prefix: write digits, or nothing for every number")
     return text
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
-            raise BadInput(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
 
 
 def _time(default: time) -> Callable[[str], time]:

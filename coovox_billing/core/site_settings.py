@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, NotFound
 
 DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
@@ -47,9 +48,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _seconds(text: str) -> str:
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= 86_400:
-        raise BadInput(f"{text!r} is not a number of seconds from 1 to 86400")
-    return str(int(text))
+    return str(parse_whole(text, 1, 86_400))
 
 
 def _zone(text: str) -> str:

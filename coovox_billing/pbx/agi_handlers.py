@@ -176,6 +176,8 @@ class AgiHandlers:
         """Book one record; it is deleted from AstDB only after the commit."""
         name = f"{dialplan.LEFT}/{key}"
         record = (await session.command(f"DATABASE GET {dialplan.FAMILY} {quoted(name)}")).value
+        if not record:
+            return  # another session took it meanwhile
         try:
             await self._book(key.partition(".")[0], parse_leg(record))
         except (sqlite3.Error, TooLate, TimeoutError) as error:
@@ -208,6 +210,7 @@ def _question(arguments: Mapping[str, str]) -> Question:
     )
     return Question(
         call_id=_call_id(arguments),
+        stamp_ms=parse_stamp_ms(arguments["asked"]) or 0,
         number_dialed=arguments["number"],
         trunk=arguments["trunk"],
         dial_string=arguments["dial"],

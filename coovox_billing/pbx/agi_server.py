@@ -7,7 +7,8 @@ is closed and holds up nobody else. What a path does is `agi_handlers`'.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from ipaddress import ip_address
 
 from coovox_billing.errors import BillingError, SetupError
 from coovox_billing.pbx.agi_protocol import (
@@ -76,9 +77,24 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """End the session at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has not asked anything yet."""
+        return self._task is None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
+        peer = transport.get_extra_info("peername")[0]
+        if not self._server.may_ask(peer):
+            log.warning("%s may not ask: it is not in agi_allow", peer)
+            transport.close()
+            return
         if not self._server.admit(self):
             log.warning("more than %d AGI sessions at once: one is turned away", MAX_SESSIONS)
             transport.close()
@@ -136,16 +152,19 @@ class Session(asyncio.Protocol):
 
     def _give_up(self) -> None:
         log.warning("an AGI session was too slow and is closed")
-        if self._transport is not None:
-            self._transport.abort()
+        self.abort()
 
 
 class AgiServer:
-    """Listens for Asterisk's questions and hands each to the handler of its path."""
+    """Listens for Asterisk's questions and hands each to the handler of its path.
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    `allowed` are the addresses that may ask beside this machine's own.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], allowed: Collection[str] = ()) -> None:
         self._handlers = handlers
-        self._sessions: set[Session] = set()
+        self._allowed = allowed
+        self._sessions: dict[Session, None] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -157,9 +176,10 @@ class AgiServer:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: Session(self), host, port, backlog=LISTEN_BACKLOG)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no such address"
             raise SetupError(
-                f"cannot listen for Asterisk on {host}:{port}: {error.strerror}; "
+                f"cannot listen for Asterisk on {host}:{port}: {reason}; "
                 "stop what uses the port, or set COOVOX_AGI_LISTEN"
             ) from None
 
@@ -187,12 +207,20 @@ class AgiServer:
         return self._handlers[path]
 
     def admit(self, session: Session) -> bool:
-        """Whether there is room for one more session; counts it."""
+        """Whether there is room for one more session; counts it. One that has asked nothing yet makes room."""
         if len(self._sessions) >= MAX_SESSIONS:
-            return False
-        self._sessions.add(session)
+            silent = next((other for other in self._sessions if other.is_silent), None)
+            if silent is None:
+                return False
+            silent.abort()
+            self.dismiss(silent)
+        self._sessions[session] = None
         return True
+
+    def may_ask(self, address: str) -> bool:
+        """Whether a peer of that address is heard."""
+        return ip_address(address).is_loopback or address in self._allowed
 
     def dismiss(self, session: Session) -> None:
         """The session is over."""
-        self._sessions.discard(session)
+        self._sessions.pop(session, None)

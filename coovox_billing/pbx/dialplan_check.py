@@ -17,6 +17,15 @@ from coovox_billing.core.dial_options import BYPASSING, bypassing_options
 from coovox_billing.errors import BadInput, SetupError
 
 SUBROUTINE = "coovox-billing-dial"
+CONTEXTS = frozenset(
+    {
+        SUBROUTINE,
+        "coovox-billing-answered",
+        "coovox-billing-settle",
+        "coovox-billing-end",
+        "coovox-billing-emergency",
+    }
+)
 DIALPLAN_FILE = "extensions_coovox_billing.conf"
 
 # Asterisk skips a line that does not fit its buffer of 8192 bytes.
@@ -26,6 +35,7 @@ _DIRECTIVE = re.compile(r"#(include|tryinclude|exec)\s+(.+)", re.IGNORECASE)
 _SECTION = re.compile(r"\[([^\]]*)\]")
 _EXTENSION = re.compile(r"(?:exten|same)\s*=>?\s*(.*)", re.IGNORECASE)
 _BILLED = re.compile(rf"(?<![\w-]){SUBROUTINE}\s*,\s*s\s*,\s*1\s*\(")
+_OURS = re.compile(r"(?<![\w-])coovox-bil[\w-]*")
 _DIAL = re.compile(r"(?<![\w-])(Dial|RetryDial)\s*\(", re.IGNORECASE)
 _DEVICE_ARGUMENT = {"dial": 0, "retrydial": 3}
 _GLOBAL = re.compile(r"\$\{(?:GLOBAL\((\w+)\)|(\w+))\}")
@@ -265,6 +275,17 @@ def _option_problems(route: BilledRoute) -> Iterator[RouteProblem]:
     for letter in letters:
         message = f"{where}: the Dial option {letter} escapes billing: {BYPASSING[letter]}"
         yield RouteProblem(route.line, message, f"take it out of the 4th argument of {SUBROUTINE}")
+
+
+def misspelled_calls(config: Config) -> list[RouteProblem]:
+    """The places that call something of ours that does not exist: Asterisk would end such a call."""
+    cure = f"write {SUBROUTINE}, or what of {DIALPLAN_FILE} was meant"
+    return [
+        RouteProblem(line, f"{line.where} calls {name}, which is no subroutine of billing", cure)
+        for line, text in _applications(config)
+        for name in _OURS.findall(text)
+        if name not in CONTEXTS
+    ]
 
 
 def direct_dials(config: Config, routes: list[BilledRoute]) -> list[RouteProblem]:

@@ -29,6 +29,7 @@ from coovox_billing.pbx.dialplan_check import (
     direct_dials,
     include_problems,
     is_there,
+    misspelled_calls,
     read_bytes,
     read_config,
 )
@@ -37,6 +38,7 @@ from coovox_billing.shipped import shipped
 AsteriskCli = Callable[[str], str]
 
 DEFAULT_ETC = Path("/etc/asterisk")
+DEFAULT_AGI = "agi://127.0.0.1:4573"
 AMI_FILE = "manager_coovox_billing.conf"
 AMI_USER = "coovox-billing"
 REQUIRED_MODULES = (
@@ -150,8 +152,10 @@ def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
     return [*done, *left, *_orphans(etc)]
 
 
-def check(etc: Path, asterisk: AsteriskCli | None) -> list[Item]:
+def check(etc: Path, asterisk: AsteriskCli | None, agi_address: str = DEFAULT_AGI) -> list[Item]:
     """What is in place and what is missing, item by item, down to the routes that escape billing.
+
+    `agi_address` is where the call plane answers; the dialplan must ask there.
 
     Raises:
         SetupError: a file cannot be read.
@@ -162,6 +166,7 @@ def check(etc: Path, asterisk: AsteriskCli | None) -> list[Item]:
     return [
         _dialplan_file_item(etc),
         _include_item(etc, _DIALPLAN, dialplan),
+        _agi_address_item(dialplan, agi_address),
         _ami_file_item(etc),
         _include_item(etc, _AMI, manager),
         _ami_enabled_item(manager),
@@ -499,6 +504,14 @@ def _include_item(etc: Path, part: _Part, config: Config) -> Item:
     return Item(part.include_name, True, f"{include.line.where} includes {part.file}")
 
 
+def _agi_address_item(dialplan: Config, agi_address: str) -> Item:
+    asked = dialplan.globals().get("COOVOX_AGI", DEFAULT_AGI)
+    if asked == agi_address:
+        return Item("AGI address", True, f"the dialplan asks {asked}")
+    cure = f"put COOVOX_AGI={agi_address} under [globals] in {_DIALPLAN.host}, or change the setting agi_listen"
+    return Item("AGI address", False, f"the dialplan asks {asked}, the call plane answers on {agi_address}", cure)
+
+
 def _ami_file_item(etc: Path) -> Item:
     name, path = _AMI.file_name, etc / AMI_FILE
     if not is_there(path) or _secret(read_bytes(path)) is None:
@@ -565,10 +578,14 @@ def _route_items(dialplan: Config) -> Iterator[Item]:
     for line in dialplan.programs:
         yield Item("route", True, f"{line.where} is made by a program, so its routes were not looked at")
     routes = billed_routes(dialplan)
-    problems = [*bypass_problems(routes), *direct_dials(dialplan, routes)]
+    problems = [*bypass_problems(routes), *misspelled_calls(dialplan), *direct_dials(dialplan, routes)]
     yield from _problem_items("route", problems)
     if not routes:
         cure = f"in outbound routes, put Gosub({SUBROUTINE},s,1(NUMBER,DIAL-STRING,...)) in place of Dial"
         yield Item("routes", False, f"no route calls {SUBROUTINE}: nothing is billed", cure)
     elif not problems:
-        yield Item("routes", True, f"{len(routes)} places dial through billing, and none escapes it")
+        yield Item(
+            "routes",
+            True,
+            f"routes that dial through billing: {len(routes)}; none of their trunks is dialed without it",
+        )

@@ -115,7 +115,7 @@ def find(connection: sqlite3.Connection, extension: str) -> sqlite3.Row:
     Raises:
         NotFound: there is none.
     """
-    account = reads.account_by_extension(connection, extension)
+    account = reads.account_by_extension(connection, extension) if _EXTENSION.fullmatch(extension) else None
     if account is None:
         raise NotFound(f"there is no extension {extension!r}: `extension list` shows them, `extension add` makes one")
     return account

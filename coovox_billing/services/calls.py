@@ -21,6 +21,7 @@ from coovox_billing.core.site_settings import Site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts
+from coovox_billing.services.site import learn_trunks
 from coovox_billing.store import reads, writes
 
 ACTOR = "call"
@@ -30,9 +31,10 @@ AccountRow = Mapping[str, Any] | sqlite3.Row
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the dialplan asks before an outbound call."""
+    """What the dialplan asks before an outbound call. `stamp_ms` is its own, and names the attempt."""
 
     call_id: str
+    stamp_ms: int
     number_dialed: str
     trunk: str
     dial_string: str
@@ -59,9 +61,11 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     """
     known = reads.call(connection, question.call_id)
     if known is not None and known["state"] != State.RELEASED:
-        return _answer_again(connection, known, question.trunk)
+        return _answer_again(connection, known, question)
     site = reads.site(connection)
-    who = payer.find_payer(question.origin, _trunks(connection, question))
+    trunks = reads.trunks(connection)
+    dialed = _dialed_trunks(connection, question, trunks)
+    who = payer.find_payer(question.origin, trunks | dialed)
     account = _account_of(connection, who, site, now_ms)
     asked_ms = now_ms if known is None else known["asked_at_ms"]
     verdict, number = _decide(connection, question, account, site, asked_ms)
@@ -73,6 +77,8 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
         _ask_again(connection, known, verdict, columns)
     if account is not None and verdict.hold_micros:
         writes.change_hold(connection, account["id"], verdict.hold_micros)
+    if verdict.passes:
+        learn_trunks(connection, dialed, question.trunk, site)
     return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
 
 
@@ -91,7 +97,7 @@ def settle(
     following = next_state(state, Event.SETTLE)
     if following is None:
         return
-    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, elapsed_seconds)
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, elapsed_seconds, call["limit_seconds"])
     price = _price(connection, call)
     cost = 0 if price.rate is None else rating.cost_micros(price.rate, talk.seconds)
     charge, balance = _charge(connection, call, cost, now_ms)
@@ -123,12 +129,15 @@ def settle(
 def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     """The caller's side ended without an answer: what was held is free again.
 
-    A call that the dialplan decided alone gets its row here.
+    The end of an earlier attempt, heard late, changes nothing. A call that
+    the dialplan decided alone gets its row here.
     """
     call = reads.call(connection, call_id)
     if call is None:
         if ended.alone:
             _insert_alone_unanswered(connection, call_id, ended)
+        return
+    if ended.asked_ms != call["attempt_stamp_ms"]:
         return
     reason = "billing-down" if ended.alone else call["reason"]
     _release(connection, call, reason, ended_at_ms=ended.ended_ms, hangup_cause=ended.cause)
@@ -151,11 +160,12 @@ def _release(connection: sqlite3.Connection, call: sqlite3.Row, reason: str, **c
         writes.change_hold(connection, call["account_id"], -call["hold_micros"])
 
 
-def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str) -> Answer:
+def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, question: Question) -> Answer:
     """The end of an earlier attempt may have been lost, so a held call may be dialed over another trunk."""
     state = State(call["state"])
     if state is State.HELD:
-        writes.move_call(connection, call["call_id"], state, state, trunk=trunk)
+        columns = {"trunk": question.trunk, "attempt_stamp_ms": question.stamp_ms}
+        writes.move_call(connection, call["call_id"], state, state, **columns)
         return Answer(True, call["reason"], call["limit_seconds"])
     return Answer(False, call["reason"] if state is State.REFUSED else "call-over", None)
 
@@ -181,14 +191,10 @@ def _event(verdict: Verdict) -> Event:
     return Event.HOLD if verdict.passes else Event.REFUSE
 
 
-def _trunks(connection: sqlite3.Connection, question: Question) -> frozenset[str]:
-    """The known trunks, and from now on those that this call dials."""
-    known = reads.trunks(connection)
+def _dialed_trunks(connection: sqlite3.Connection, question: Question, known: frozenset[str]) -> frozenset[str]:
+    """What this call dials and was not known as a trunk yet. It is learned only from a call that passes."""
     dialed = set(payer.trunks_of(question.dial_string)) - known
-    new = {device for device in dialed if not _is_somebodys(connection, device)}
-    for device in new:
-        writes.insert_trunk(connection, device, question.trunk)
-    return known | new
+    return frozenset(device for device in dialed if not _is_somebodys(connection, device))
 
 
 def _is_somebodys(connection: sqlite3.Connection, device: str) -> bool:
@@ -249,17 +255,14 @@ def account_view(account: AccountRow) -> AccountView:
 def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Verdict) -> dict[str, Any]:
     why = decision.explain_choice(verdict.choice) if verdict.rate or verdict.reason == "no-rate" else []
     if account is not None and verdict.rate is not None:
-        why.append(
-            f"balance {format_amount(account['balance_micros'])}, credit {format_amount(account['credit_micros'])}, "
-            f"held by other calls {format_amount(account['held_micros'])}: "
-            f"{format_amount(verdict.hold_micros)} held for {verdict.limit_seconds or 0} s"
-        )
+        why.append(_why_held(account, verdict, verdict.rate))
     return {
         "reason": verdict.reason,
         "account_id": account["id"] if account else None,
         "extension": account["extension"] if account else "",
         "device": payer.device_of(question.origin.channel),
         "trunk": question.trunk,
+        "attempt_stamp_ms": question.stamp_ms,
         "hold_micros": verdict.hold_micros,
         "limit_seconds": verdict.limit_seconds,
         "rate": reads.rate_snapshot(verdict.rate) if verdict.rate else None,
@@ -267,6 +270,16 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
         "caller_uniqueid": question.uniqueid,
         "linkedid": question.linkedid,
     }
+
+
+def _why_held(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
+    funds = (
+        f"balance {format_amount(account['balance_micros'])}, credit {format_amount(account['credit_micros'])}, "
+        f"held by other calls {format_amount(account['held_micros'])}"
+    )
+    if not verdict.passes:
+        return f"{funds}: {decision.explain_shortage(rate, account_view(account).available_micros)}"
+    return f"{funds}: {format_amount(verdict.hold_micros)} held for {verdict.limit_seconds} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,14 +291,17 @@ class _Price:
 
 def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
     """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
-    if call["state"] not in (State.ASKED, State.REFUSED):
-        rate = reads.rate_of_snapshot(call["rate"]) if call["rate"] else None
-        return _Price(rate, call["reason"], json.loads(call["why"]))
+    if call["rate"] and call["state"] != State.REFUSED:
+        return _Price(reads.rate_of_snapshot(call["rate"]), call["reason"], json.loads(call["why"]))
+    if call["state"] not in (State.ASKED, State.REFUSED) and call["reason"] != "billing-down":
+        return _Price(None, call["reason"], json.loads(call["why"]))
     if call["reason"] == leg.EMERGENCY or call["account_id"] is None:
         return _Price(None, call["reason"], [])
     account = dict(reads.account(connection, call["account_id"]), status="unlocked")
     verdict = _decide_number(connection, account, call["number"], reads.site(connection), call["asked_at_ms"])
-    return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice) if account["billing"] else [])
+    if not account["billing"]:
+        return _Price(None, verdict.reason, [])
+    return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice))
 
 
 def _charge(

@@ -1,4 +1,4 @@
-"""The owner's way in: the password, the first one of a new database, and the key that signs sessions."""
+"""The owner's way in: the password, and the first one of a new database."""
 
 import hashlib
 import hmac
@@ -17,8 +17,6 @@ from coovox_billing.store.database import Database
 
 PASSWORD = "owner_password"  # noqa: S105  the name it is stored under
 FIRST_PASSWORD_FILE = "first-password"  # noqa: S105
-SESSION_KEY_FILE = "session-key"
-SESSION_KEY_BYTES = 32
 
 MIN_LENGTH = 10
 MAX_LENGTH = 200
@@ -87,16 +85,6 @@ def generation(stored: str | None) -> str:
     return hashlib.sha256((stored or "").encode()).hexdigest()[:16]
 
 
-def session_key(directory: Path) -> bytes:
-    """The key that signs sessions, made at the first start; replacing a damaged one ends every session."""
-    path = directory / SESSION_KEY_FILE
-    key = path.read_bytes() if path.exists() else b""
-    if len(key) != SESSION_KEY_BYTES:
-        key = secrets.token_bytes(SESSION_KEY_BYTES)
-        _write_private(path, key)
-    return key
-
-
 def _check_new(password: str) -> None:
     if len(password) < MIN_LENGTH:
         raise BadInput(f"the password is too short: use {MIN_LENGTH} characters or more")
@@ -113,7 +101,7 @@ def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
 
 
 def _stored(database: Database) -> str | None:
-    return database.write(lambda connection: reads.site_value(connection, PASSWORD))
+    return database.read(lambda connection: reads.site_value(connection, PASSWORD))
 
 
 def _hash(password: str) -> str:

@@ -47,6 +47,8 @@ def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at
     verdict = decision.decide(account, number, at.astimezone(site.time_zone), rates, site)
     explained = verdict.rate is not None or verdict.reason == "no-rate"
     why = decision.explain_choice(verdict.choice) if explained else [_WHY_WITHOUT_RATE[verdict.reason]]
+    if verdict.rate is not None and verdict.reason == "no-money":
+        why.append(decision.explain_shortage(verdict.rate, account.available_micros))
     return _quote(extension, number, at, seconds, verdict, why)
 
 

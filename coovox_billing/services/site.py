@@ -1,9 +1,10 @@
 """The site's own: its first settings, changing one, and what the dialplan must know of them."""
 
 import sqlite3
+from collections.abc import Iterable
 from secrets import token_hex
 
-from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, site_setting
+from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, Site, site_setting
 from coovox_billing.services.accounts import Person, find
 from coovox_billing.store import reads, writes
 
@@ -40,8 +41,23 @@ def change_setting(connection: sqlite3.Connection, name: str, text: str, person:
         writes.mirror(connection, "policy", value)
     if name == "emergency_numbers":
         _mirror_emergency(connection, before, value)
+    if name == "calls_without_payer":
+        for device in reads.trunks(connection):
+            _mirror_trunk(connection, device, value)
     writes.record_change(connection, person.now_ms, person.name, person.origin, f"setting {name}", before, value)
     return value
+
+
+def learn_trunks(connection: sqlite3.Connection, devices: Iterable[str], name: str, site: Site) -> None:
+    """Remember what an outbound route dials: it never pays."""
+    for device in devices:
+        writes.insert_trunk(connection, device, name)
+        _mirror_trunk(connection, device, site.calls_without_payer)
+
+
+def _mirror_trunk(connection: sqlite3.Connection, device: str, policy: str) -> None:
+    """A trunk's call out has no payer: while billing is down it passes where it always does, else as a billed one."""
+    writes.mirror(connection, f"payer/{device}", "free" if policy == "pass" else "billed")
 
 
 def _mirror_emergency(connection: sqlite3.Connection, before: str, after: str) -> None:

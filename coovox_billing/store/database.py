@@ -69,6 +69,16 @@ class Database:
         """
         return self.submit(job).result()
 
+    def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a job that only reads, on a snapshot of its own: no write waits for it, however long it takes."""
+        connection = connect(self.path)
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            return job(connection)
+        finally:
+            connection.close()
+
     def submit(self, job: Callable[[sqlite3.Connection], T], deadline: float | None = None) -> "Future[T]":
         """Like `write`, without waiting.
 
@@ -161,6 +171,8 @@ def open_database(directory: Path) -> Database:
         with _alone(directory):
             _migrate(path)
             return Database(path)
+    except (FileExistsError, NotADirectoryError):
+        raise SetupError(f"{directory} is no directory: name the data directory with --data") from None
     except OSError as error:
         raise SetupError(
             f"cannot use the data directory {directory}: {error.strerror}; give another with --data"

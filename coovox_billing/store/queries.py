@@ -48,6 +48,7 @@ class LoggedCall:
     limit_seconds: int | None
     settled_late: bool
     flags: tuple[str, ...]
+    hangup_cause: str
     rate: dict[str, Any] | None
     why: tuple[str, ...]
 
@@ -148,6 +149,7 @@ def _logged_call(row: Any) -> LoggedCall:
         limit_seconds=row.limit_seconds,
         settled_late=row.settled_late,
         flags=tuple(row.flags.split()),
+        hangup_cause=row.hangup_cause,
         rate=json.loads(row.rate) if row.rate else None,
         why=tuple(json.loads(row.why)),
     )

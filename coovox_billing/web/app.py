@@ -1,5 +1,6 @@
 """The application: what every page has in common is set up here, and nowhere else."""
 
+import secrets
 import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -12,7 +13,6 @@ from werkzeug.routing import Map
 
 from coovox_billing import __version__
 from coovox_billing.core.money import format_amount
-from coovox_billing.services import owner
 from coovox_billing.shipped import shipped
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
@@ -35,6 +35,7 @@ from coovox_billing.web.parts import Parts, wall_clock_ms
 
 MAX_BODY_BYTES = 16 * 1024
 STATIC_SECONDS = 3600
+SESSION_KEY_BYTES = 32
 
 BLUEPRINTS = (sign_in.page, extensions.page, call_log.page, password.page, health.page)
 
@@ -69,7 +70,8 @@ def create_app(
     """
     web = shipped("web")
     app = Pages("coovox_billing", template_folder=str(web / "templates"), static_folder=str(web / "static"))
-    app.secret_key = owner.session_key(directory)
+    # Of this process alone: a restart ends every session, those that were signed out among them.
+    app.secret_key = secrets.token_bytes(SESSION_KEY_BYTES)
     app.session_interface = sessions.CookieSessions()
     app.config.update(_settings(tidy_prefix(web_prefix)))
     _add_words(app)

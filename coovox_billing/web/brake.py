@@ -1,10 +1,10 @@
 """How long a sign-in has to wait after wrong passwords (DESIGN §8).
 
 Each place (an IPv4 address, an IPv6 /64 network) has a few tries free, then
-waits twice as long after each. All places together have tries of their own, so
-that many addresses do not help either. Nobody waits longer than a minute, and
-a place that the owner has signed in from is spared the common wait: hammering
-at the door slows the owner down, it never shuts him out.
+waits twice as long after each, up to a minute. All places together have tries
+of their own, so that many addresses do not keep the processor busy; that wait
+is short, because a long one would be a door that hammering keeps shut, and a
+place that the owner has signed in from is spared it.
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ class Patience:
 
 
 PER_PLACE = Patience(free=4, longest_seconds=60.0)
-ALL_PLACES = Patience(free=20, longest_seconds=5.0)
+ALL_PLACES = Patience(free=20, longest_seconds=0.2)
 
 
 @dataclass(slots=True)

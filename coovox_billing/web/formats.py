@@ -8,6 +8,8 @@ from coovox_billing.store.queries import LoggedCall
 
 CURRENCY_SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£", "Other": "¤"}
 
+BUSY_CAUSE = "17"  # Q.850, as Asterisk's HANGUPCAUSE
+
 REASONS = {
     "bad-number": "not a number",
     "billing-down": "billing was down",
@@ -54,6 +56,8 @@ def is_open(call: LoggedCall) -> bool:
 def status(call: LoggedCall) -> str:
     """What became of a call, in words: `Refused: no money`, `In progress`."""
     words = _STATES[State(call.state)]
+    if call.state == State.RELEASED and call.hangup_cause == BUSY_CAUSE:
+        words = "Busy"
     return f"{words}: {REASONS.get(call.reason, call.reason)}" if call.reason else words
 
 

@@ -20,6 +20,7 @@ from tests.asterisk.billing import (
     assert_billed,
     balance,
     close,
+    nudge,
     steps,
     top_up,
 )
@@ -40,12 +41,6 @@ def locked_database(billing: Billing) -> Iterator[None]:
     finally:
         connection.execute("ROLLBACK")
         connection.close()
-
-
-def nudge(site: BilledPbx) -> None:
-    """One more call, with which the call plane hears of what the dialplan left."""
-    site.phone("95550001").wait()
-    close(site)
 
 
 @pytest.mark.parametrize(

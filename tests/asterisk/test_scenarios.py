@@ -17,6 +17,7 @@ from tests.asterisk.billing import (
     assert_billed,
     balance,
     close,
+    nudge,
     steps,
     top_up,
 )
@@ -189,3 +190,83 @@ def test_it_prices_late_what_the_policy_let_pass(site: BilledPbx) -> None:
 def test_it_leaves_nothing_in_asterisks_database(site: BilledPbx) -> None:
     left = [key for key in site.pbx.db_tree("coovox_billing") if "/left" in key]
     assert left == []
+
+
+@pytest.mark.parametrize(
+    "dialed",
+    [
+        "911,PJSIP/5550077%40trunk,60,r",
+        "97555,PJSIP/5550077%40trunk,60,r,x",
+        "95550000%26PJSIP/5550077%40trunk",
+        "3911,PJSIP/5550077%40trunk",
+    ],
+    ids=["emergency", "free number", "ampersand", "a route with fewer arguments"],
+)
+@pytest.mark.parametrize("is_up", [True, False], ids=["up", "down"])
+def test_it_never_takes_an_argument_from_what_was_dialed(site: BilledPbx, dialed: str, is_up: bool) -> None:
+    site.billing.do("setting", "set", "when_billing_is_down", "allow")
+    nudge(site)
+    site.forget_report()
+    if not is_up:
+        site.billing.stop()
+    before, legs = balance(site, LOBBY), len(site.pbx.trunk_calls("trunk"))
+    site.phone(dialed, LOBBY).wait()
+    assert site.report() == ("refused", "bad-number", "BUSY")
+    assert (balance(site, LOBBY), len(site.pbx.trunk_calls("trunk"))) == (before, legs)
+    if not is_up:
+        site.billing.start()
+        nudge(site)
+
+
+@pytest.mark.parametrize(("policy", "result"), [("refuse", "refused"), ("allow", None)])
+def test_it_knows_who_is_behind_a_local_channel_when_billing_is_down(
+    site: BilledPbx, policy: str, result: str | None
+) -> None:
+    site.billing.do("setting", "set", "when_billing_is_down", policy)
+    nudge(site)
+    site.forget_report()
+    before = balance(site)
+    site.billing.stop()
+    site.phone("25550041").wait()
+    site.pbx.wait_idle()
+    site.billing.start()
+    if result:
+        assert site.report()[:2] == (result, "billing-down")
+    nudge(site)
+    call = next(call for call in site.billing.calls() if call["number"] == "95550041")
+    assert (call["extension"], balance(site)) == (SALES, before - steps(call["cost"]))
+    assert (steps(call["cost"]) > 0) == (policy == "allow")
+
+
+def test_it_charges_whom_trusted_dialplan_named_also_when_billing_was_down(site: BilledPbx) -> None:
+    site.billing.do("setting", "set", "when_billing_is_down", "allow")
+    nudge(site)
+    top_up(site.billing, LOBBY, 5_000)
+    before, others = balance(site, LOBBY), balance(site)
+    site.billing.stop()
+    site.phone("15550042").wait()
+    site.pbx.wait_idle()
+    site.billing.start()
+    nudge(site)
+    call = next(call for call in site.billing.calls() if call["number"] == "95550042")
+    assert (call["extension"], balance(site), steps(call["cost"]) > 0) == (LOBBY, others, True)
+    assert balance(site, LOBBY) == before - steps(call["cost"])
+
+
+def test_it_prices_a_second_trunk_that_answered_while_billing_was_down(site: BilledPbx) -> None:
+    site.billing.do("setting", "set", "when_billing_is_down", "allow")
+    nudge(site)
+    before = balance(site)
+    site.billing.stop()
+    answered(site.phone("85550001").wait())
+    site.pbx.wait_idle()
+    site.billing.start()
+    nudge(site)
+    call = next(call for call in site.billing.calls() if call["number"] == "85550001")
+    assert (call["state"], call["talk_seconds"], steps(call["cost"])) == ("settled", 2, 200)
+    assert balance(site) == before - 200
+
+
+def test_it_takes_a_route_with_fewer_arguments(site: BilledPbx) -> None:
+    site.phone("395550043", hang_up_after_ms=1_500).wait()
+    assert close(site)["number"] == "95550043"

@@ -14,7 +14,7 @@ import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.asterisk.ports import free_port
-from tests.browser.conftest import Screen
+from tests.browser.conftest import WIDE, Screen
 from tests.demo.demo import OFFICE, PASSWORD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,7 @@ def answered_calls(screen: Screen) -> int:
 
 @pytest.mark.parametrize("address", [[], ["--fake"]], ids=["real Asterisk", "fake Asterisk"], indirect=True)
 def test_it_shows_balances_fall(screen: Screen) -> None:
+    screen.resize(WIDE)
     screen.sign_in(PASSWORD)
     screen.open("/extensions?refresh=2")
     at_first = balances(screen)

@@ -70,8 +70,11 @@ def test_it_restarts_total_recharges_with_the_payment_type(reception: Terminal) 
         (("quote", "--extension", "100"), "--number"),
         (("quote", "--extension", "999", "--number", "9"), "no extension"),
         (("quote", "--extension", "100", "--number", "9", "--at", "noon"), "2026-03-01T21:59:50"),
-        (("quote", "--extension", "100", "--number", "9", "--seconds", "-1"), "digits"),
-        (("call", "list", "--limit", "many"), "--limit"),
+        (("quote", "--extension", "100", "--number", "9", "--seconds", "-1"), "whole number"),
+        (("call", "list", "--limit", "many"), "whole number"),
+        (("call", "list", "--limit", "9" * 5000), "whole number"),
+        (("quote", "--extension", "100", "--number", "9", "--at", "0001-01-01T00:00:00+14:00"), "years"),
+        (("recharge", "\udcff", "1"), "no extension"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
 )

@@ -139,7 +139,7 @@ def test_it_finds_the_instant_of_a_local_moment_again(instant_ms: int, zone: Zon
     assert milliseconds(local_moment(instant_ms, zone)) == instant_ms // 1000 * 1000
 
 
-@given(st.integers(0, 4 * 10**12), st.sampled_from(ZONES))
+@given(st.integers(86_400_000, 4 * 10**12), st.sampled_from(ZONES))
 def test_it_reads_back_the_times_it_shows(instant_ms: int, zone: ZoneInfo) -> None:
     shown = iso(instant_ms, zone)
     assert shown is not None
@@ -155,3 +155,15 @@ def test_it_takes_a_time_without_a_zone_as_site_time() -> None:
 def test_it_refuses_what_is_no_time(text: str) -> None:
     with pytest.raises(BadInput, match="is not a time"):
         parse_moment(text, MADRID)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "limit", "seconds", "off"),
+    [(None, 60, 60, True), (None, 3_599, 3_600, False), (None, None, 3_600, False), (3_601, 60, 3_600, False)],
+    ids=["a clock step", "a second over", "no limit", "a real overrun"],
+)
+def test_it_takes_talk_beyond_the_limit_for_a_clock_step_unless_it_knows_better(
+    elapsed: float | None, limit: int | None, seconds: int, off: bool
+) -> None:
+    talk = talk_time(1_000_000, 4_600_000, elapsed, limit)
+    assert (talk.seconds, talk.clock_was_off) == (seconds, off)

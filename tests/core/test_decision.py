@@ -156,9 +156,9 @@ def test_it_says_that_no_rate_matches() -> None:
 @pytest.mark.parametrize(
     ("talk", "sentence"),
     [
-        (60, "60 s of talk: initial 60 s, then 0 started units of 55 s; rounded half up to 0.0001"),
-        (61, "61 s of talk: initial 60 s, then 1 started unit of 55 s; rounded half up to 0.0001"),
-        (116, "116 s of talk: initial 60 s, then 2 started units of 55 s; rounded half up to 0.0001"),
+        (60, "60 s of talk: 0.1000 for the first 60 s, then 0 started units of 55 s at 0.0200, is 0.1000"),
+        (61, "61 s of talk: 0.1000 for the first 60 s, then 1 started unit of 55 s at 0.0200, is 0.1200"),
+        (116, "116 s of talk: 0.1000 for the first 60 s, then 2 started units of 55 s at 0.0200, is 0.1400"),
     ],
 )
 def test_it_explains_the_arithmetic_of_a_cost(talk: int, sentence: str) -> None:

@@ -455,7 +455,13 @@ def test_it_waits_a_moment_for_the_record_of_an_emergency_call(box: Box) -> None
 
 
 def _expected_astdb() -> dict[str, str]:
-    people = {"payer/100": "billed", "payer/101": "billed", "payer/102": "locked", "payer/103": "free"}
+    people = {
+        "payer/100": "billed",
+        "payer/101": "billed",
+        "payer/102": "locked",
+        "payer/103": "free",
+        "payer/PJSIP/carrier": "free",
+    }
     emergency = {f"emergency/{number}": "1" for number in DEFAULT_EMERGENCY_NUMBERS.split()}
     return {"policy": "refuse", "complete": "1", **people, **emergency}
 
@@ -541,7 +547,10 @@ def test_it_begins_anew_after_a_restored_backup(box: Box, tmp_path: Path) -> Non
         with _plane(restored) as port:
             box.asterisk.port = port
             box.asterisk.authorize("1", "300")
-    assert [key for key in _astdb(box) if key.startswith("payer/")] == ["payer/300"]
+    assert [key for key in _astdb(box) if key.startswith("payer/")] == [
+        "payer/300",
+        "payer/PJSIP/carrier",
+    ]
 
 
 # the shipped dialplan

@@ -118,12 +118,33 @@ def test_it_hands_a_handler_the_reply(port: int) -> None:
 def test_it_turns_away_more_sessions_than_it_can_hold(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agi_server, "MAX_SESSIONS", 2)
     monkeypatch.setattr(agi_server, "REQUEST_SECONDS", 5)
-    with connected(port), connected(port) as second:
-        time.sleep(0.05)
+    with connected(port) as first, connected(port) as second:
+        for peer in (first, second):
+            peer.sendall(environment("ask", {}))
+            peer.recv(100)
         with connected(port) as third:
             assert is_closed(third, 2)
         second.close()
         assert _wait_for(lambda: _try(port))
+
+
+def test_it_makes_room_by_closing_a_session_that_has_asked_nothing(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agi_server, "MAX_SESSIONS", 2)
+    monkeypatch.setattr(agi_server, "REQUEST_SECONDS", 5)
+    with connected(port) as first, connected(port):
+        time.sleep(0.05)
+        assert _try(port)
+        assert is_closed(first, 2)
+
+
+def test_it_hears_only_who_may_ask() -> None:
+    server = AgiServer({}, allowed={"192.0.2.7"})
+    assert [server.may_ask(peer) for peer in ("127.0.0.1", "::1", "192.0.2.7", "192.0.2.8")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def _try(port: int) -> bool:

@@ -13,6 +13,7 @@ from coovox_billing.pbx.dialplan_check import (
     bypass_problems,
     direct_dials,
     include_problems,
+    misspelled_calls,
     read_config,
 )
 
@@ -256,3 +257,13 @@ def test_it_survives_any_arguments(tmp_path_factory: pytest.TempPathFactory, arg
     called = f"exten => 1,1,Gosub(coovox-billing-dial,s,1({arguments},PJSIP/{arguments},{arguments},{more}))"
     dialplan(etc, called, f"exten => 2,1,Dial({arguments}{more})")
     assert all(problem.line.number in (2, 3) for problem in problems(etc))
+
+
+@pytest.mark.parametrize(
+    ("called", "count"),
+    [("coovox-billing-dail", 1), ("coovox-billing", 1), ("coovox-billing-dial", 0), ("my-coovox-billing-x", 0)],
+)
+def test_it_names_a_subroutine_that_does_not_exist(tmp_path: Path, called: str, count: int) -> None:
+    (tmp_path / "extensions.conf").write_text(f"[out]\nexten => _9X.,1,Gosub({called},s,1(1,PJSIP/1@t,9,,T))\n")
+    found = misspelled_calls(read_config(tmp_path, "extensions.conf"))
+    assert [called in problem.message for problem in found] == [True] * count

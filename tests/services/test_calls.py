@@ -246,7 +246,7 @@ def test_it_lists_what_it_could_not_collect(
     exchange: Exchange, talk: int, cost: str, balance: str, uncollected: str
 ) -> None:
     exchange.ask("1", number=ABROAD)
-    exchange.settle("1", talk)
+    exchange.settle("1", talk, elapsed=talk + 1)
     call = exchange.call("1")
     assert exchange.money("100")[0] == balance
     assert [format_amount(call[name]) for name in ("cost_micros", "uncollected_micros")] == [
@@ -259,14 +259,14 @@ def test_it_lists_what_it_could_not_collect(
 def test_it_takes_an_overrun_from_what_is_available_beside_the_hold(exchange: Exchange) -> None:
     exchange.ask("1", number=ABROAD)
     exchange.recharge("100", "3")
-    exchange.settle("1", 720)
+    exchange.settle("1", 720, elapsed=721)
     assert exchange.money("100") == ("1.0000", "0.0000")
 
 
 def test_it_leaves_alone_what_other_calls_hold(exchange: Exchange) -> None:
     exchange.ask("1")
     exchange.ask("2", number=ABROAD)
-    exchange.settle("2", 3_600)
+    exchange.settle("2", 3_600, elapsed=3_601)
     assert exchange.money("100") == (HELD, HELD)
     assert format_amount(exchange.call("2")["uncollected_micros"]) == "55.3200"
 
@@ -515,3 +515,20 @@ def test_it_keeps_why_this_price(exchange: Exchange) -> None:
     assert why[0] == "rate 1 (city) wins: prefix 9, exactly 9 digits, all extensions"
     assert "2 started units of 55 s" in why[-2]
     assert why[-1] == "balance 10.0000 before, 9.8600 after"
+
+
+def test_it_prices_a_second_trunk_that_answered_while_billing_was_down(exchange: Exchange) -> None:
+    exchange.give_up("1", alone="passed")
+    exchange.settle("1", 116, alone="passed")
+    call = exchange.call("1")
+    assert (format_amount(call["cost_micros"]), exchange.money("100")[0]) == ("0.1400", "9.8600")
+
+
+def test_it_does_not_free_a_live_attempt_by_the_end_of_an_earlier_one(exchange: Exchange) -> None:
+    exchange.ask("1")
+    exchange.give_up("1")
+    exchange.ask("1", stamp_ms=NOW_MS + 5_000)
+    exchange.give_up("1")
+    assert exchange.money("100") == ("10.0000", HELD)
+    exchange.give_up("1", asked_ms=NOW_MS + 5_000)
+    assert exchange.money("100") == ("10.0000", "0.0000")

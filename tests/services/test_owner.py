@@ -143,15 +143,3 @@ def test_it_deletes_the_first_password_file_at_the_first_right_try_only(database
     assert (tmp_path / "first-password").exists()
     owner.verify(database, tmp_path, password)
     assert not (tmp_path / "first-password").exists()
-
-
-def test_it_keeps_the_session_key_over_a_restart(tmp_path: Path) -> None:
-    key = owner.session_key(tmp_path)
-    assert len(key) == 32
-    assert owner.session_key(tmp_path) == key
-    assert mode(tmp_path / "session-key") == 0o600
-
-
-def test_it_replaces_a_damaged_session_key(tmp_path: Path) -> None:
-    (tmp_path / "session-key").write_bytes(b"")
-    assert len(owner.session_key(tmp_path)) == 32

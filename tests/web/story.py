@@ -13,6 +13,7 @@ def ask(database: Database, call_id: str, extension: str, number: str, asked_ms:
     """A phone dials out."""
     question = Question(
         call_id=call_id,
+        stamp_ms=asked_ms,
         number_dialed=number,
         trunk="FXO-1",
         dial_string=f"{cast.TRUNK}/{number}",

@@ -175,10 +175,10 @@ def test_it_keeps_sessions_over_a_restart(owner_desk: Desk) -> None:
 def test_it_takes_no_cookie_that_another_key_signed(owner_desk: Desk) -> None:
     with owner_desk.browser.session_transaction() as before:
         kept = dict(before)
-    owner_desk.app.secret_key = b"x" * 32
+    own_key, owner_desk.app.secret_key = owner_desk.app.secret_key, b"x" * 32
     with owner_desk.browser.session_transaction() as forged:
         forged.update(kept)
-    owner_desk.app.secret_key = owner.session_key(owner_desk.directory)
+    owner_desk.app.secret_key = own_key
     assert owner_desk.browser.get("/extensions").status_code == 303
 
 

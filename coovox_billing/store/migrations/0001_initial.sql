@@ -73,6 +73,7 @@ CREATE TABLE calls (
     trunk              TEXT NOT NULL DEFAULT '',
     attempts           INTEGER NOT NULL DEFAULT 1,
     asked_at_ms        INTEGER NOT NULL,
+    attempt_stamp_ms   INTEGER NOT NULL DEFAULT 0,
     answered_at_ms     INTEGER,
     ended_at_ms        INTEGER,
     local_day          TEXT NOT NULL,
