@@ -155,7 +155,8 @@ class Exchange:
     def settle(self, call_id: str, talked: int | None, elapsed: float | None = None, **changes: Any) -> None:
         """The trunk's leg ended."""
         leg = a_leg(talked=talked, **changes)
-        self.database.write(lambda connection: calls.settle(connection, call_id, leg, elapsed, leg.ended_ms))
+        elapsed_ms = None if elapsed is None else int(elapsed * 1000)
+        self.database.write(lambda connection: calls.settle(connection, call_id, leg, elapsed_ms, leg.ended_ms))
 
     def give_up(self, call_id: str, **changes: Any) -> None:
         """The caller's side ended without an answer."""

@@ -11,7 +11,7 @@ from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError
-from coovox_billing.pbx.install import DEFAULT_ETC
+from coovox_billing.pbx.parts import DEFAULT_ETC
 from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
 

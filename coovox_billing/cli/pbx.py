@@ -5,8 +5,9 @@ from typing import Any
 
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.errors import SetupError
-from coovox_billing.pbx import install
-from coovox_billing.pbx.install import DEFAULT_ETC, Item
+from coovox_billing.pbx import console, install
+from coovox_billing.pbx.check import check
+from coovox_billing.pbx.parts import DEFAULT_ETC, Item
 
 
 def add_commands(commands: Any) -> None:
@@ -32,7 +33,7 @@ def pbx_items(context: Context) -> list[Item]:
 
 
 def _items(context: Context, etc: Path) -> list[Item]:
-    return install.check(etc, install.find_asterisk_cli(), f"agi://{context.config.agi_listen}")
+    return check(etc, console.find_asterisk_cli(), f"agi://{context.config.agi_listen}")
 
 
 def _install(context: Context) -> None:
@@ -57,10 +58,10 @@ def _finish(context: Context, items: list[Item]) -> None:
 
 
 def _reload() -> None:
-    asterisk = install.find_asterisk_cli()
+    asterisk = console.find_asterisk_cli()
     if asterisk is None:
         raise SetupError("there is no asterisk command here: reload Asterisk where it runs")
-    install.reload(asterisk)
+    console.reload(asterisk)
 
 
 def _show(context: Context, items: list[Item]) -> int:

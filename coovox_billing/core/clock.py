@@ -24,10 +24,10 @@ class Talk:
     clock_was_off: bool
 
 
-def talk_time(answered_ms: int, ended_ms: int, elapsed_seconds: float | None, limit_seconds: int | None = None) -> Talk:
+def talk_time(answered_ms: int, ended_ms: int, elapsed_ms: int | None, limit_seconds: int | None = None) -> Talk:
     """Talk between two wall-clock stamps, truncated as Asterisk's own `billsec`.
 
-    `elapsed_seconds` is the call plane's own monotonic time since the call was
+    `elapsed_ms` is the call plane's own monotonic time since the call was
     authorized (None if it does not know it): talk is never below 0 nor above
     it, and the flag is raised where they differ by more than 2 s (DESIGN §5).
     Where the call plane does not know its own time (it was restarted), talk
@@ -35,8 +35,8 @@ def talk_time(answered_ms: int, ended_ms: int, elapsed_seconds: float | None, li
     """
     stamped_seconds = (ended_ms - answered_ms) // 1000
     seconds = max(0, stamped_seconds)
-    if elapsed_seconds is not None:
-        seconds = min(seconds, int(elapsed_seconds))
+    if elapsed_ms is not None:
+        seconds = min(seconds, elapsed_ms // 1000)
     elif limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
         seconds = limit_seconds
     return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)

@@ -135,9 +135,9 @@ class AgiHandlers:
 
     def _submit_settle(self, call_id: str, leg: Leg) -> "Future[None]":
         asked_at = self._asked_at.pop(call_id, None)
-        elapsed_seconds = None if asked_at is None or leg.alone else time.monotonic() - asked_at
+        elapsed_ms = None if asked_at is None or leg.alone else int((time.monotonic() - asked_at) * 1000)
         now_ms = self._now_ms()
-        return self._database.submit(lambda connection: calls.settle(connection, call_id, leg, elapsed_seconds, now_ms))
+        return self._database.submit(lambda connection: calls.settle(connection, call_id, leg, elapsed_ms, now_ms))
 
     async def _send_mirror(self, session: Session, known: str, ours: str) -> None:
         """Bring AstDB up to date. Both markers are `DATABASE-ID:REVISION`; a foreign or missing one means all anew."""

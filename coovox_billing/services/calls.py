@@ -82,9 +82,7 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
 
 
-def settle(
-    connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_seconds: float | None, now_ms: int
-) -> None:
+def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms: int | None, now_ms: int) -> None:
     """Charge an answered leg: talk from its stamps, price from the call's own rate.
 
     A call that was thought over, or that the dialplan let pass alone, is
@@ -97,7 +95,7 @@ def settle(
     following = next_state(state, Event.SETTLE)
     if following is None:
         return
-    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, elapsed_seconds, call["limit_seconds"])
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, elapsed_ms, call["limit_seconds"])
     price = _price(connection, call)
     cost = 0 if price.rate is None else rating.cost_micros(price.rate, talk.seconds)
     charge, balance = _charge(connection, call, cost, now_ms)

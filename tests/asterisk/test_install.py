@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.errors import SetupError
-from coovox_billing.pbx import install
+from coovox_billing.pbx.check import check
+from coovox_billing.pbx.console import reload
+from coovox_billing.pbx.install import install
 from tests.asterisk.billing import ROOT, Billing
 from tests.asterisk.pbx import Pbx
 from tests.asterisk.sip import phone
@@ -43,8 +45,8 @@ def test_it_bills_the_readmes_route_after_pbx_install(asterisk_version: int, tmp
         etc, agi = pbx.folder / "etc", f"agi://127.0.0.1:{billing.agi_port}"
         before = (etc / "extensions.conf").read_bytes()
         billing.do("pbx", "install", "--etc", str(etc))
-        install.reload(pbx.cli)
-        faults = [item for item in install.check(etc, pbx.cli, agi) if not item.ok]
+        reload(pbx.cli)
+        faults = [item for item in check(etc, pbx.cli, agi) if not item.ok]
         assert faults == []
         billing.start()
         phone(pbx, "95550000").wait()
@@ -62,7 +64,7 @@ def test_it_says_so_where_asterisk_does_not_run(tmp_path: Path) -> None:
         raise SetupError("Asterisk does not answer")
 
     (tmp_path / "extensions.conf").write_text("[general]\n")
-    install.install(tmp_path)
-    assert any("does not answer" in item.message for item in install.check(tmp_path, silent) if not item.ok)
+    install(tmp_path)
+    assert any("does not answer" in item.message for item in check(tmp_path, silent) if not item.ok)
     with pytest.raises(SetupError):
-        install.reload(silent)
+        reload(silent)

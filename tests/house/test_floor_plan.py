@@ -93,7 +93,7 @@ def test_it_uses_no_float_in_the_core() -> None:
         if room(path) == "core"
         for node in ast.walk(ast.parse(path.read_text()))
         if (isinstance(node, ast.Constant) and isinstance(node.value, float))
-        or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float")
+        or (isinstance(node, ast.Name) and node.id in {"float", "Decimal"})
         or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
     ]
     assert found == []

@@ -10,18 +10,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from coovox_billing.errors import SetupError
+from coovox_billing.pbx import console
 from coovox_billing.pbx import install as installer
+from coovox_billing.pbx.check import REQUIRED_MODULES, check
+from coovox_billing.pbx.console import find_asterisk_cli, reload
 from coovox_billing.pbx.dialplan_check import active_lines
-from coovox_billing.pbx.install import (
-    REQUIRED_MODULES,
-    Item,
-    ami_login,
-    check,
-    find_asterisk_cli,
-    install,
-    reload,
-    remove,
-)
+from coovox_billing.pbx.install import install, remove
+from coovox_billing.pbx.parts import Item
 from coovox_billing.shipped import shipped
 
 EXTENSIONS = b"[general]\nstatic=yes\n\n[from-internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n"
@@ -578,19 +573,6 @@ def test_it_says_which_lines_a_program_makes(etc: Path) -> None:
 # It talks to Asterisk.
 
 
-def test_it_tells_how_to_sign_in_to_ami(etc: Path) -> None:
-    (etc / "manager.conf").write_bytes(MANAGER.replace(b"5038", b"5039"))
-    install(etc)
-    login = ami_login(etc)
-    assert login is not None
-    assert login.startswith("coovox-billing:")
-    assert login.endswith("@127.0.0.1:5039")
-
-
-def test_it_tells_of_no_sign_in_before_an_installation(etc: Path) -> None:
-    assert ami_login(etc) is None
-
-
 def test_it_reloads_dialplan_and_manager() -> None:
     asked: list[str] = []
 
@@ -636,7 +618,7 @@ def test_it_gives_the_answer_of_a_command_that_failed(monkeypatch: pytest.Monkey
 def test_it_says_why_asterisk_cannot_be_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, message: str
 ) -> None:
-    monkeypatch.setattr(installer, "_CLI_SECONDS", 0.2)
+    monkeypatch.setattr(console, "_CLI_SECONDS", 0.2)
     an_asterisk(monkeypatch, tmp_path, script)
     cli = find_asterisk_cli()
     assert cli is not None

@@ -1,0 +1,53 @@
+"""Asking the Asterisk of this machine, as its console does."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from coovox_billing.errors import SetupError
+
+AsteriskCli = Callable[[str], str]
+
+_CLI_SECONDS = 10
+
+
+def find_asterisk_cli() -> AsteriskCli | None:
+    """How to ask the Asterisk of this machine, None where it is not installed.
+
+    What is returned raises SetupError where Asterisk does not run, does not answer, or not to this user.
+    """
+    # Where Debian puts it, which is not on the path of an ordinary user.
+    binary = shutil.which("asterisk", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
+    if binary is None:
+        return None
+    return lambda command: _ask(binary, command)
+
+
+def reload(asterisk: AsteriskCli) -> None:
+    """Let the running Asterisk read its dialplan and AMI users again.
+
+    Raises:
+        SetupError: Asterisk cannot be asked.
+    """
+    asterisk("dialplan reload")
+    asterisk("manager reload")
+
+
+def _ask(binary: str, command: str) -> str:
+    try:
+        done = subprocess.run(
+            [binary, "-rx", command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CLI_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SetupError(f"Asterisk did not answer in {_CLI_SECONDS} s: look at its log") from None
+    except OSError as error:
+        raise SetupError(f"{binary} cannot be run ({error.strerror}): repair the installation") from None
+    output = (done.stdout + done.stderr).decode("utf-8", "replace")
+    if "Unable to connect" in output:
+        raise SetupError("Asterisk does not run, or not for this user: start it, or use sudo")
+    return output
