@@ -60,6 +60,11 @@ def round_to_ledger(micros: int) -> int:
     return (micros + LEDGER_STEP_MICROS // 2) // LEDGER_STEP_MICROS * LEDGER_STEP_MICROS
 
 
+def most_that_rounds_to(amount_micros: int) -> int:
+    """The most micros whose `round_to_ledger` is not above an amount."""
+    return amount_micros // LEDGER_STEP_MICROS * LEDGER_STEP_MICROS + LEDGER_STEP_MICROS // 2 - 1
+
+
 def format_amount(micros: int) -> str:
     """A balance, cost or recharge with the guide's four decimals: `"0.1800"`."""
     return _format(round_to_ledger(micros) // LEDGER_STEP_MICROS, 4)

@@ -6,10 +6,9 @@ A started unit counts as a whole one, no talk costs nothing, and the cost is
 rounded once, at the end. Affordable time uses the same rounded cost.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
-from coovox_billing.core.money import round_to_ledger
+from coovox_billing.core.money import most_that_rounds_to, round_to_ledger
 from coovox_billing.core.tariff import Rate
 
 
@@ -41,9 +40,13 @@ def affordable_seconds(rate: Rate, available_micros: int, longest_seconds: int) 
     """
     if rate.is_free:
         return longest_seconds
-    if available_micros < 0:
+    spendable_micros = most_that_rounds_to(available_micros)
+    if spendable_micros < rate.initial_cost_micros:
         return 0
-    return bisect_right(range(1, longest_seconds + 1), available_micros, key=lambda s: cost_micros(rate, s))
+    if rate.rate_micros == 0:
+        return longest_seconds
+    affordable_units = (spendable_micros - rate.initial_cost_micros) // rate.rate_micros
+    return min(rate.initial_seconds + affordable_units * rate.unit_seconds, longest_seconds)
 
 
 def charge(cost: int, hold_micros: int, available_micros: int) -> Charge:

@@ -22,6 +22,7 @@ from tests.asterisk.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = "extensions_coovox_billing.conf"
+PYTHON_BESIDE = {16: "/usr/bin/python3"}  # Debian's own packages; the locked newest beside the others
 
 HEADER = (
     "active,remark,prefix,number_length,initial_cost,initial_time,rate,billing_unit,start_time,end_time,days,extensions"
@@ -89,7 +90,8 @@ exten => _10X,1,Dial(PJSIP/${{EXTEN}},30)
 class Billing:
     """A site's data directory, its command line and its call plane."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self.python = python
         self.data = folder / "data"
         self.agi_port = free_port()
         self._plane: subprocess.Popen[bytes] | None = None
@@ -97,7 +99,7 @@ class Billing:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command, whatever it answers."""
-        command = [sys.executable, "-m", "coovox_billing", "--data", str(self.data), *arguments]
+        command = [self.python, "-m", "coovox_billing", "--data", str(self.data), *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
     def do(self, *arguments: str) -> str:
@@ -113,7 +115,7 @@ class Billing:
     def start(self) -> None:
         """Start the call plane and wait until it listens."""
         environment = os.environ | {"COOVOX_AGI_LISTEN": f"127.0.0.1:{self.agi_port}"}
-        command = [sys.executable, "-m", "coovox_billing", "--data", str(self.data), "calls"]
+        command = [self.python, "-m", "coovox_billing", "--data", str(self.data), "calls"]
         with self._log.open("ab") as log:
             self._plane = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         wait_until(lambda: b"answering Asterisk" in self._log.read_bytes(), 10, "the call plane listens")
@@ -157,10 +159,13 @@ class Billing:
 
 
 class BilledPbx:
-    """An Asterisk whose outbound routes ask this site's call plane."""
+    """An Asterisk whose outbound routes ask this site's call plane.
+
+    The two sets of packages are each proven beside an Asterisk of their age.
+    """
 
     def __init__(self, version: int, folder: Path) -> None:
-        self.billing = Billing(folder)
+        self.billing = Billing(folder, PYTHON_BESIDE.get(version, sys.executable))
         dialplan = DIALPLAN.format(agi_port=self.billing.agi_port, shipped=SHIPPED)
         self.pbx = Pbx(version, dialplan, {SHIPPED: ROOT / "asterisk" / SHIPPED})
 

@@ -14,6 +14,7 @@ from coovox_billing.core.money import (
     format_price,
     parse_amount,
     parse_price,
+    most_that_rounds_to,
     round_to_ledger,
 )
 from coovox_billing.errors import BadInput
@@ -145,3 +146,9 @@ def test_it_rounds_to_the_nearest_step_and_leaves_whole_steps_alone(micros: int)
     assert rounded % LEDGER_STEP_MICROS == 0
     assert abs(rounded - micros) <= LEDGER_STEP_MICROS // 2
     assert round_to_ledger(rounded) == rounded
+
+
+@given(st.integers(-(10**12), 10**12))
+def test_it_knows_the_most_that_rounds_to_an_amount(amount: int) -> None:
+    most = most_that_rounds_to(amount)
+    assert round_to_ledger(most) <= amount < round_to_ledger(most + 1)
