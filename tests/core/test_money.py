@@ -12,9 +12,9 @@ from coovox_billing.core.money import (
     MAX_PRICE_MICROS,
     format_amount,
     format_price,
+    most_that_rounds_to,
     parse_amount,
     parse_price,
-    most_that_rounds_to,
     round_to_ledger,
 )
 from coovox_billing.errors import BadInput
