@@ -23,6 +23,7 @@ class Context:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
+        self._reading: Any = None
 
     @cached_property
     def config(self) -> Config:
@@ -58,10 +59,12 @@ class Context:
         from coovox_billing.store.models import open_reading
 
         _ = self.database
-        open_reading(self.config.data)
+        self._reading = open_reading(self.config.data)
 
     def close(self) -> None:
         """Let the database go, if it was opened."""
+        if self._reading is not None:
+            self._reading.close()
         if "database" in vars(self):
             self.database.close()
 

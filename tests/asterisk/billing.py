@@ -5,16 +5,20 @@ Tests talk to it as a person does, through the command line, and read its JSON.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coovox_billing.cli.main import main
 from tests.asterisk.pbx import Pbx
 from tests.asterisk.ports import free_port
 from tests.asterisk.sip import PhoneCall, PhoneResult, phone
@@ -87,6 +91,15 @@ exten => _10X,1,Dial(PJSIP/${{EXTEN}},30)
 """
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    status: int
+    out: str
+    err: str
+
+
 class Billing:
     """A site's data directory, its command line and its call plane."""
 
@@ -97,16 +110,18 @@ class Billing:
         self._plane: subprocess.Popen[bytes] | None = None
         self._log = folder / "calls.log"
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One command, whatever it answers."""
-        command = [self.python, "-m", "coovox_billing", "--data", str(self.data), *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    def run(self, *arguments: str) -> Said:
+        """One command, whatever it answers. In this process, which is quicker; the call plane has its own."""
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main(["--data", str(self.data), *arguments])
+        return Said(status, out.getvalue(), err.getvalue())
 
     def do(self, *arguments: str) -> str:
         """One command that must succeed; its output."""
         result = self.run(*arguments)
-        assert result.returncode == 0, f"{arguments}: {result.stderr}"
-        return result.stdout
+        assert result.status == 0, f"{arguments}: {result.err}"
+        return result.out
 
     def read(self, *arguments: str) -> Any:
         """What a listing command prints as JSON."""
