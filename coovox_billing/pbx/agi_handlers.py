@@ -106,7 +106,7 @@ class AgiHandlers:
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()
         done = self._database.submit(
-            lambda connection: _Decided(calls.authorize(connection, question, now_ms), _mirror_marker(connection)),
+            lambda connection: _Decided(calls.authorize(connection, question, now_ms), reads.mirror_marker(connection)),
             deadline,
         )
         if not await _is_done_within(done, deadline):
@@ -262,10 +262,6 @@ def _resolve_in(loop: asyncio.AbstractEventLoop, decided: "asyncio.Future[None]"
     """From the writer's thread; a call plane that has ended waits for nothing."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(_resolve, decided)
-
-
-def _mirror_marker(connection: sqlite3.Connection) -> str:
-    return f"{reads.database_id(connection)}:{reads.mirror_revision(connection)}"
 
 
 async def _put(session: Session, key: str, value: str) -> None:

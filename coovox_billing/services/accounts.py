@@ -128,14 +128,10 @@ def account_of_payer(connection: sqlite3.Connection, payer: Payer, now_ms: int) 
     its own number. One that nobody knows becomes a new extension, not billed
     (DESIGN §5).
     """
-    if payer.device:
-        listed = reads.account_by_device(connection, payer.device)
-        if listed is not None:
-            return listed
     extension = payer.extension or extension_of(payer.device)
-    if not _EXTENSION.fullmatch(extension):
+    known = reads.account_of_payer(connection, payer.device, extension)
+    if known is None and not _EXTENSION.fullmatch(extension):
         return None
-    known = reads.account_by_extension(connection, extension)
     return known or reads.account(connection, _open(connection, extension, "", now_ms))
 
 

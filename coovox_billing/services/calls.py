@@ -62,8 +62,7 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     known = reads.call(connection, question.call_id)
     if known is not None and known["state"] != State.RELEASED:
         return _answer_again(connection, known, question)
-    site = reads.site(connection)
-    trunks = reads.trunks(connection)
+    site, trunks = reads.site_and_trunks(connection)
     dialed = _dialed_trunks(connection, question, trunks)
     who = payer.find_payer(question.origin, trunks | dialed)
     account = _account_of(connection, who, site, now_ms)

@@ -13,12 +13,21 @@ from coovox_billing.core.tariff import Rate
 
 def site(connection: sqlite3.Connection) -> Site:
     """The site's settings, parsed."""
-    return _site(tuple(map(tuple, connection.execute("SELECT name, value FROM settings"))))
+    return site_and_trunks(connection)[0]
+
+
+def site_and_trunks(connection: sqlite3.Connection) -> tuple[Site, frozenset[str]]:
+    """The site's settings, parsed, and the devices that outbound routes dial, in one statement."""
+    rows = connection.execute(
+        "SELECT 'setting', name, value FROM settings UNION ALL SELECT 'trunk', device, '' FROM trunks"
+    )
+    return _site_and_trunks(tuple(map(tuple, rows)))
 
 
 @lru_cache(maxsize=2)
-def _site(rows: tuple[tuple[str, str], ...]) -> Site:
-    return parse_site(dict(rows))
+def _site_and_trunks(rows: tuple[tuple[str, str, str], ...]) -> tuple[Site, frozenset[str]]:
+    settings = {name: value for kind, name, value in rows if kind == "setting"}
+    return parse_site(settings), frozenset(name for kind, name, _ in rows if kind == "trunk")
 
 
 def setting(connection: sqlite3.Connection, name: str) -> str | None:
@@ -45,6 +54,17 @@ def account_by_device(connection: sqlite3.Connection, device: str) -> sqlite3.Ro
     return row
 
 
+def account_of_payer(connection: sqlite3.Connection, device: str, extension: str) -> sqlite3.Row | None:
+    """The open account that lists a device, else the one of an extension."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT accounts.*, 1 AS rank FROM devices JOIN accounts ON accounts.id = devices.account_id "
+        "WHERE device = ? AND closed_at_ms IS NULL UNION ALL "
+        "SELECT accounts.*, 2 AS rank FROM accounts WHERE extension = ? AND closed_at_ms IS NULL ORDER BY rank LIMIT 1",
+        (device, extension),
+    ).fetchone()
+    return row
+
+
 def account(connection: sqlite3.Connection, account_id: int) -> sqlite3.Row:
     """The account of an id."""
     row: sqlite3.Row = connection.execute("SELECT * FROM accounts WHERE id = ?", (account_id,)).fetchone()
@@ -59,7 +79,7 @@ def devices(connection: sqlite3.Connection, account_id: int) -> list[str]:
 
 def trunks(connection: sqlite3.Connection) -> frozenset[str]:
     """The devices that outbound routes dial."""
-    return frozenset(row["device"] for row in connection.execute("SELECT device FROM trunks"))
+    return site_and_trunks(connection)[1]
 
 
 def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
@@ -130,9 +150,12 @@ def mirror_since(connection: sqlite3.Connection, revision: int, limit: int) -> l
     ).fetchall()
 
 
-def mirror_revision(connection: sqlite3.Connection) -> int:
-    """The newest revision of the mirror, 0 where nothing was ever mirrored."""
-    return int(connection.execute("SELECT coalesce(max(revision), 0) FROM mirror").fetchone()[0])
+def mirror_marker(connection: sqlite3.Connection) -> str:
+    """Which mirror this is, and how new: `DATABASE-ID:REVISION`, empty before the site is prepared."""
+    row = connection.execute(
+        "SELECT value || ':' || (SELECT coalesce(max(revision), 0) FROM mirror) FROM site WHERE name = 'database_id'"
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 def site_value(connection: sqlite3.Connection, name: str) -> str | None:

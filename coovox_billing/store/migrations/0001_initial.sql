@@ -94,7 +94,6 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_asked ON calls (asked_at_ms);
 CREATE INDEX calls_extension ON calls (extension, asked_at_ms);
-CREATE INDEX calls_open ON calls (account_id) WHERE state IN ('held', 'talking');
 
 CREATE TABLE ledger (
     id                    INTEGER PRIMARY KEY AUTOINCREMENT,
