@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, flock
 from pathlib import Path
@@ -131,7 +131,8 @@ class Database:
                 self._commit_those_in_time(group)
                 return
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
+            # Whatever it is, nobody may wait for ever for a writer that has died of it.
             self._abandon(group, error)
 
     def _commit_those_in_time(self, group: list[_Job[Any]]) -> None:
@@ -152,9 +153,10 @@ class Database:
             self._connection.execute("ROLLBACK TO job")
         self._connection.execute("RELEASE job")
 
-    def _abandon(self, group: Iterable[_Job[Any]], error: sqlite3.Error) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+    def _abandon(self, group: Iterable[_Job[Any]], error: Exception) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
         for job in group:
             job.error = job.error or error
 

@@ -15,6 +15,7 @@ import pytest
 
 from coovox_billing.core.money import parse_amount
 from coovox_billing.services import accounts
+from coovox_billing.store import reads, writes
 from coovox_billing.store.database import FILE_NAME, Database, TooLate, connect, open_database
 from tests.cast import MANAGER, audited, look_up, move_in
 
@@ -231,3 +232,13 @@ def test_it_keeps_what_it_acknowledged_when_it_is_killed(tmp_path: Path, acknowl
         assert made in (acknowledged, acknowledged + 1)
         assert audited(database.path) == []
         assert database.write(lambda c: accounts.recharge(c, "101", parse_amount("1"), MANAGER)) > 0
+
+
+def test_it_goes_on_writing_after_its_own_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_database(tmp_path) as database:
+        with monkeypatch.context() as broken:
+            broken.setattr(database, "_run_in_savepoint", None)
+            with pytest.raises(TypeError):
+                database.submit(lambda connection: None).result(5)
+        database.submit(lambda connection: writes.set_site_value(connection, "after", "all is well")).result(5)
+        assert database.read(lambda connection: reads.site_value(connection, "after")) == "all is well"
