@@ -98,12 +98,14 @@ def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms:
     price = _price(connection, call)
     cost = 0 if price.rate is None else rating.cost_micros(price.rate, talk.seconds)
     charge, balance = _charge(connection, call, cost, now_ms)
+    trunk = ended.trunk or call["trunk"]
     writes.move_call(
         connection,
         call_id,
         state,
         following,
         reason=price.reason,
+        trunk=trunk,
         answered_at_ms=ended.answered_ms,
         ended_at_ms=ended.ended_ms,
         talk_seconds=talk.seconds,
@@ -118,9 +120,8 @@ def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms:
         trunk_uniqueid=ended.uniqueid,
         linkedid=ended.linkedid or call["linkedid"],
     )
-    writes.add_to_totals(
-        connection, call["local_day"], call["account_id"], call["trunk"], talk.seconds, charge.cost_micros
-    )
+    day, account_id = call["local_day"], call["account_id"]
+    writes.add_to_totals(connection, day, account_id, trunk, talk.seconds, charge.cost_micros)
 
 
 def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:

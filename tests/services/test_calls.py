@@ -141,7 +141,7 @@ def test_it_decides_a_further_attempt_anew(exchange: Exchange) -> None:
 def test_it_counts_the_call_over_the_trunk_of_its_last_attempt(exchange: Exchange) -> None:
     exchange.ask("1", trunk="carrier")
     exchange.ask("1", trunk="backup")
-    exchange.settle("1", 39)
+    exchange.settle("1", 39, trunk="backup")
     assert look_up(exchange.database.path, "SELECT trunk, calls FROM daily_trunk_totals") == [("backup", 1)]
 
 
@@ -519,9 +519,10 @@ def test_it_keeps_why_this_price(exchange: Exchange) -> None:
 
 def test_it_prices_a_second_trunk_that_answered_while_billing_was_down(exchange: Exchange) -> None:
     exchange.give_up("1", alone="passed")
-    exchange.settle("1", 116, alone="passed")
+    exchange.settle("1", 116, alone="passed", trunk="backup")
     call = exchange.call("1")
     assert (format_amount(call["cost_micros"]), exchange.money("100")[0]) == ("0.1400", "9.8600")
+    assert call["trunk"] == "backup"
 
 
 def test_it_does_not_free_a_live_attempt_by_the_end_of_an_earlier_one(exchange: Exchange) -> None:
