@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coovox_billing import __version__
-from coovox_billing.cli.main import build_parser
+from coovox_billing.cli.main import COMMANDS_OF, build_parser
 from coovox_billing.config import FILE_SETTINGS
 from coovox_billing.core.site_settings import SITE_SETTINGS
 from coovox_billing.pbx import dialplan_variables
@@ -175,3 +175,9 @@ def test_it_has_a_readme_in_every_top_level_folder() -> None:
 
 def test_it_tells_this_version_in_the_changelog() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_it_finds_every_command_in_the_module_that_is_loaded_for_it() -> None:
+    for module, words in COMMANDS_OF.items():
+        found = {path[0] for path, _ in commands(build_parser([module])) if path}
+        assert found == set(words)
