@@ -14,6 +14,7 @@ MAX_REPLY_BYTES = 4_000_000  # the keys of 100,000 records that the dialplan lef
 MAX_REQUEST_LINES = 100
 MAX_CALL_ID_LENGTH = 64
 
+_OF_USE = ("agi_arg_", "agi_network_script")
 _REPLY = re.compile(r"(\d{3})[ -](.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(-?\d{1,18})(?: \((.*)\))?.*", re.DOTALL)
 _SAFE_VALUE = re.compile(r"[0-9A-Za-z_.:/*#+-]*", re.ASCII)
@@ -74,13 +75,14 @@ class RequestParser:
         """
         if not line:
             return self._request()
-        name, separator, value = line.partition(": ")
-        if not name.startswith("agi_"):
+        if not line.startswith("agi_"):
             raise Malformed(f"not a line of an AGI request: {line[:80]!r}")
         self._lines += 1
         if self._lines > MAX_REQUEST_LINES:
             raise Malformed(f"more than {MAX_REQUEST_LINES} lines in a request")
-        self._environment[name.removesuffix(":")] = value if separator else ""
+        if line.startswith(_OF_USE):
+            name, _, value = line.partition(": ")
+            self._environment[name.removesuffix(":")] = value
         return None
 
     def _request(self) -> Request:

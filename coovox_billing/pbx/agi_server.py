@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 
 from coovox_billing.errors import BillingError, SetupError
@@ -104,7 +105,10 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for line in self._lines.feed(data):
-                self._take(line)
+                if self._task is not None:
+                    self._hear(line)
+                elif (request := self._request.feed(line)) is not None:
+                    self._start(request)
         except Malformed as error:
             log.warning("an AGI peer is malformed: %s", error)
             self.close()
@@ -116,12 +120,7 @@ class Session(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(PeerGone("Asterisk closed the session"))
 
-    def _take(self, line: str) -> None:
-        if self._task is None:
-            request = self._request.feed(line)
-            if request is not None:
-                self._start(request)
-            return
+    def _hear(self, line: str) -> None:
         reply = self._replies.feed(line)
         if reply is None:
             return
@@ -219,8 +218,13 @@ class AgiServer:
 
     def may_ask(self, address: str) -> bool:
         """Whether a peer of that address is heard."""
-        return ip_address(address).is_loopback or address in self._allowed
+        return _is_loopback(address) or address in self._allowed
 
     def dismiss(self, session: Session) -> None:
         """The session is over."""
         self._sessions.pop(session, None)
+
+
+@lru_cache(maxsize=64)
+def _is_loopback(address: str) -> bool:
+    return ip_address(address).is_loopback
