@@ -58,11 +58,12 @@ fuzz: $(VENV)-fuzz/stamp
 	done
 
 ## bench: what a call costs, beside the floors measured in the same run
-bench: $(VENV)/test.stamp
+bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
+bench: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python tests/bench/bench.py $(BENCH)
 
 ## demo: the product with extensions, rates and calls arriving, in the browser
-demo: $(VENV)/test.stamp
+demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (make deps)
 	PYTHONPATH=. $(BIN)/python tests/demo/demo.py
 
 ## screenshot: make the README's pictures anew
