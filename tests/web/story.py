@@ -28,7 +28,7 @@ def ask(database: Database, call_id: str, extension: str, number: str, asked_ms:
 def talk(database: Database, call_id: str, extension: str, number: str, asked_ms: int, seconds: int) -> None:
     """A call that was answered and is over."""
     ask(database, call_id, extension, number, asked_ms)
-    leg = cast.a_leg(talked=seconds, asked_ms=asked_ms, device=f"PJSIP/{extension}")
+    leg = cast.a_leg(talked=seconds, asked_ms=asked_ms, device=f"PJSIP/{extension}", trunk="FXO-1")
     database.write(lambda connection: calls.settle(connection, call_id, leg, None, leg.ended_ms))
 
 
