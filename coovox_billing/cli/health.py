@@ -12,6 +12,7 @@ from coovox_billing.cli.context import Context, listable
 from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError
 from coovox_billing.pbx.parts import DEFAULT_ETC
+from coovox_billing.services.owner import FIRST_PASSWORD_FILE
 from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
 
@@ -100,7 +101,7 @@ def _check_planes(context: Context) -> list[Diagnosis]:
 
 
 def _check_first_password(context: Context) -> list[Diagnosis]:
-    path = context.config.data / "first-password"
+    path = context.config.data / FIRST_PASSWORD_FILE
     if path.exists() and path.stat().st_mode & 0o077:
         return [Diagnosis("first password", f"{path} can be read by others", f"Run: chmod 600 {path}")]
     return []

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from coovox_billing.core.dialed_number import MAX_DIGITS
+from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import format_price, parse_price
 from coovox_billing.core.tariff import ALL_DAYS, Rate
 from coovox_billing.core.whole_number import parse_whole
@@ -27,7 +28,6 @@ ALL_EXTENSIONS = "all"
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _DAY_START, _DAY_END = time(0, 0, 0), time(23, 59, 59)
 _PREFIX = re.compile(rf"[0-9*#]{{0,{MAX_DIGITS}}}", re.ASCII)
-_EXTENSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}", re.ASCII)
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _SWITCH = {
     "1": True,
@@ -181,7 +181,7 @@ def _extensions(text: str) -> frozenset[str] | None:
     extensions = text.split()
     if not extensions:
         raise BadInput("it is empty: write the extensions separated by spaces, or all")
-    wrong = next((extension for extension in extensions if not _EXTENSION.fullmatch(extension)), None)
+    wrong = next((extension for extension in extensions if not is_extension(extension)), None)
     if wrong is not None:
         raise BadInput(f"{wrong!r} is not an extension's number")
     return frozenset(extensions)

@@ -9,12 +9,12 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import LEDGER_STEP_MICROS, MAX_MICROS, format_amount
 from coovox_billing.core.payer import Payer, extension_of
 from coovox_billing.errors import BadInput, NotFound, Refused
 from coovox_billing.store import reads, writes
 
-_EXTENSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}", re.ASCII)
 _DEVICE = re.compile(r"[A-Za-z0-9]{1,16}/[0-9A-Za-z_./@+-]{1,80}", re.ASCII)
 MAX_NAME_LENGTH = 80
 PAYMENT_TYPES = ("prepaid", "postpaid")
@@ -42,7 +42,7 @@ def check_extension(extension: str) -> str:
     Raises:
         BadInput: it could not be dialed or listed.
     """
-    if not _EXTENSION.fullmatch(extension):
+    if not is_extension(extension):
         raise BadInput(f"{extension!r} is not an extension: write its number, like 100")
     return extension
 
@@ -115,7 +115,7 @@ def find(connection: sqlite3.Connection, extension: str) -> sqlite3.Row:
     Raises:
         NotFound: there is none.
     """
-    account = reads.account_by_extension(connection, extension) if _EXTENSION.fullmatch(extension) else None
+    account = reads.account_by_extension(connection, extension) if is_extension(extension) else None
     if account is None:
         raise NotFound(f"there is no extension {extension!r}: `extension list` shows them, `extension add` makes one")
     return account
@@ -130,7 +130,7 @@ def account_of_payer(connection: sqlite3.Connection, payer: Payer, now_ms: int) 
     """
     extension = payer.extension or extension_of(payer.device)
     known = reads.account_of_payer(connection, payer.device, extension)
-    if known is None and not _EXTENSION.fullmatch(extension):
+    if known is None and not is_extension(extension):
         return None
     return known or reads.account(connection, _open(connection, extension, "", now_ms))
 

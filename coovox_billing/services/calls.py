@@ -356,8 +356,8 @@ def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended
 
 
 def _insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> None:
-    site = reads.site(connection)
-    who = payer.Payer() if ended.device in reads.trunks(connection) else payer.Payer(device=ended.device)
+    site, trunks = reads.site_and_trunks(connection)
+    who = payer.Payer() if ended.device in trunks else payer.Payer(device=ended.device)
     account = _account_of(connection, who, site, ended.asked_ms)
     try:
         number = dialed_number.normalize(ended.number, site.plus_prefix)

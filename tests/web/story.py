@@ -1,8 +1,6 @@
 """A morning of calls for the pages to show, each as Asterisk reports it."""
 
-from coovox_billing.core.payer import Origin
 from coovox_billing.services import calls
-from coovox_billing.services.calls import Question
 from coovox_billing.store.database import Database
 from tests import cast
 
@@ -11,17 +9,8 @@ MINUTE_MS = 60_000
 
 def ask(database: Database, call_id: str, extension: str, number: str, asked_ms: int) -> None:
     """A phone dials out."""
-    question = Question(
-        call_id=call_id,
-        stamp_ms=asked_ms,
-        number_dialed=number,
-        trunk="FXO-1",
-        dial_string=f"{cast.TRUNK}/{number}",
-        dial_options="",
-        origin=Origin(channel=f"PJSIP/{extension}-00000001"),
-        uniqueid="1772442000.1",
-        linkedid="1772442000.1",
-    )
+    dialed = f"{cast.TRUNK}/{number}"
+    question = cast.a_question(call_id, extension, number, stamp_ms=asked_ms, trunk="FXO-1", dial_string=dialed)
     database.write(lambda connection: calls.authorize(connection, question, asked_ms))
 
 
