@@ -5,15 +5,20 @@ web request.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import time
+from pathlib import Path
 
 from coovox_billing import heartbeat
 from coovox_billing.config import Config
 from coovox_billing.opening import open_site
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_server import AgiServer
+from coovox_billing.store.loop_database import LoopDatabase
+
+GARBAGE_THRESHOLD = 20_000
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +29,30 @@ def run(config: Config) -> None:
     Raises:
         SetupError: the data directory or the address cannot be used.
     """
-    with open_site(config.data) as database:
-        handlers = AgiHandlers(database, wall_clock_ms)
-        asyncio.run(_serve(AgiServer(handlers.by_path(), config.agi_allow), config))
+    with open_site(config.data) as opened:
+        path = opened.path
+    _spare_the_collector()
+    asyncio.run(_answer(config, path))
 
 
 def wall_clock_ms() -> int:
     """Now, in milliseconds since 1970, UTC."""
     return time.time_ns() // 1_000_000
+
+
+def _spare_the_collector() -> None:
+    """What was imported stays for ever, and a session leaves no cycles: a tenth less time per call (`make bench`)."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+async def _answer(config: Config, path: Path) -> None:
+    database = LoopDatabase(path)
+    handlers = AgiHandlers(database, wall_clock_ms)
+    try:
+        await _serve(AgiServer(handlers.by_path(), config.agi_allow), config)
+    finally:
+        await database.close()
 
 
 async def _serve(server: AgiServer, config: Config) -> None:

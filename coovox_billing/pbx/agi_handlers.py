@@ -10,8 +10,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,7 +23,8 @@ from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.services import calls
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
-from coovox_billing.store.database import Database, TooLate
+from coovox_billing.store.loop_database import LoopDatabase
+from coovox_billing.store.write_group import TooLate
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ class _Decided:
 class AgiHandlers:
     """The handlers of one call plane. `now_ms` is the wall clock, ms since 1970 in UTC."""
 
-    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
+    def __init__(self, database: LoopDatabase, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
         self._asked_at: dict[str, float] = {}
@@ -133,7 +132,7 @@ class AgiHandlers:
         now_ms = self._now_ms()
         self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
 
-    def _submit_settle(self, call_id: str, leg: Leg) -> "Future[None]":
+    def _submit_settle(self, call_id: str, leg: Leg) -> "asyncio.Future[None]":
         asked_at = self._asked_at.pop(call_id, None)
         elapsed_ms = None if asked_at is None or leg.alone else int((time.monotonic() - asked_at) * 1000)
         now_ms = self._now_ms()
@@ -148,8 +147,8 @@ class AgiHandlers:
             await _put(session, dialplan.COMPLETE, "")
             for key in (dialplan.PAYER, dialplan.EMERGENCY):
                 await session.command(f"DATABASE DELTREE {dialplan.FAMILY} {key}")
-        rows = await asyncio.wrap_future(
-            self._database.submit(lambda connection: reads.mirror_since(connection, since, MIRROR_ROWS_PER_SESSION))
+        rows = await self._database.submit(
+            lambda connection: reads.mirror_since(connection, since, MIRROR_ROWS_PER_SESSION)
         )
         for row in rows:
             await _put(session, row["key"], row["value"])
@@ -239,12 +238,12 @@ def _variables_of(answer: Answer | None) -> dict[str, str]:
     }
 
 
-async def _is_done_within(done: "Future[T]", deadline: float) -> bool:
+async def _is_done_within(done: "asyncio.Future[T]", deadline: float) -> bool:
     """Whether a write was committed in time. One that failed raises; one still under way goes on."""
     loop = asyncio.get_running_loop()
-    decided: asyncio.Future[None] = loop.create_future()
+    decided = loop.create_future()
     timer = loop.call_later(max(0.0, deadline - time.monotonic()), _resolve, decided)
-    done.add_done_callback(lambda _: _resolve_in(loop, decided))
+    done.add_done_callback(lambda _: _resolve(decided))
     await decided
     timer.cancel()
     if not done.done():
@@ -256,12 +255,6 @@ async def _is_done_within(done: "Future[T]", deadline: float) -> bool:
 def _resolve(decided: "asyncio.Future[None]") -> None:
     if not decided.done():
         decided.set_result(None)
-
-
-def _resolve_in(loop: asyncio.AbstractEventLoop, decided: "asyncio.Future[None]") -> None:
-    """From the writer's thread; a call plane that has ended waits for nothing."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(_resolve, decided)
 
 
 async def _put(session: Session, key: str, value: str) -> None:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from coovox_billing.errors import BillingError
 
-MAX_LINE_BYTES = 8_192
+MAX_REQUEST_BYTES = 16_384
 MAX_REPLY_BYTES = 4_000_000  # the keys of 100,000 records that the dialplan left
 MAX_REQUEST_LINES = 100
 MAX_CALL_ID_LENGTH = 64
 
-_OF_USE = ("agi_arg_", "agi_network_script")
 _REPLY = re.compile(r"(\d{3})[ -](.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(-?\d{1,18})(?: \((.*)\))?.*", re.DOTALL)
 _SAFE_VALUE = re.compile(r"[0-9A-Za-z_.:/*#+-]*", re.ASCII)
@@ -41,11 +40,57 @@ class Reply:
     value: str
 
 
+class RequestReader:
+    """Collects what Asterisk opens a session with, up to its closing empty line."""
+
+    def __init__(self) -> None:
+        self._head = b""
+
+    def feed(self, data: bytes) -> Request | None:
+        """The request, once it is complete.
+
+        Raises:
+            Malformed: too long, not lines of `agi_name: value`, or arguments that are not `name=value`.
+        """
+        self._head += data
+        head, end, rest = self._head.partition(b"\n\n")
+        if len(self._head) > MAX_REQUEST_BYTES:
+            raise Malformed(f"a request is longer than {MAX_REQUEST_BYTES} bytes")
+        if not head.startswith(b"agi_"[: len(self._head)]):
+            raise Malformed(f"not a line of an AGI request: {head[:80]!r}")
+        if rest:
+            raise Malformed("a reply to no command")
+        return _parse_request(head.decode("utf-8", "replace").split("\n")) if end else None
+
+
+def _parse_request(lines: list[str]) -> Request:
+    if len(lines) > MAX_REQUEST_LINES:
+        raise Malformed(f"more than {MAX_REQUEST_LINES} lines in a request")
+    path = ""
+    arguments: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name.startswith("agi_arg_"):
+            _add_argument(arguments, value)
+        elif name == "agi_network_script":
+            path = value
+        elif not name.startswith("agi_"):
+            raise Malformed(f"not a line of an AGI request: {line[:80]!r}")
+    return Request(path, arguments)
+
+
+def _add_argument(arguments: dict[str, str], argument: str) -> None:
+    name, separator, value = argument.partition("=")
+    if not separator or name in arguments:
+        raise Malformed(f"an argument is not name=value, or comes twice: {argument[:80]!r}")
+    arguments[name] = value
+
+
 class LineReader:
     """Cuts a stream of bytes into lines of bounded length."""
 
     def __init__(self, max_line_bytes: int) -> None:
-        self.max_line_bytes = max_line_bytes
+        self._max_line_bytes = max_line_bytes
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
@@ -55,48 +100,9 @@ class LineReader:
             Malformed: a line is longer than `max_line_bytes`.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if max(map(len, (self._rest, *lines))) > self.max_line_bytes:
-            raise Malformed(f"a line is longer than {self.max_line_bytes} bytes")
+        if max(map(len, (self._rest, *lines))) > self._max_line_bytes:
+            raise Malformed(f"a line is longer than {self._max_line_bytes} bytes")
         return [line.rstrip(b"\r").decode("utf-8", "replace") for line in lines]
-
-
-class RequestParser:
-    """Collects the lines with which Asterisk opens a session."""
-
-    def __init__(self) -> None:
-        self._environment: dict[str, str] = {}
-        self._lines = 0
-
-    def feed(self, line: str) -> Request | None:
-        """The request, once its closing empty line came.
-
-        Raises:
-            Malformed: not `agi_name: value`, too many lines, or arguments that are not `name=value`.
-        """
-        if not line:
-            return self._request()
-        if not line.startswith("agi_"):
-            raise Malformed(f"not a line of an AGI request: {line[:80]!r}")
-        self._lines += 1
-        if self._lines > MAX_REQUEST_LINES:
-            raise Malformed(f"more than {MAX_REQUEST_LINES} lines in a request")
-        if line.startswith(_OF_USE):
-            name, _, value = line.partition(": ")
-            self._environment[name.removesuffix(":")] = value
-        return None
-
-    def _request(self) -> Request:
-        path = self._environment.get("agi_network_script", "")
-        arguments: dict[str, str] = {}
-        for number in range(1, MAX_REQUEST_LINES):
-            argument = self._environment.get(f"agi_arg_{number}")
-            if argument is None:
-                break
-            name, separator, value = argument.partition("=")
-            if not separator or name in arguments:
-                raise Malformed(f"argument {number} is not name=value: {argument[:80]!r}")
-            arguments[name] = value
-        return Request(path, arguments)
 
 
 class ReplyParser:

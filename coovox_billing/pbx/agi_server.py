@@ -13,20 +13,20 @@ from ipaddress import ip_address
 
 from coovox_billing.errors import BillingError, SetupError
 from coovox_billing.pbx.agi_protocol import (
-    MAX_LINE_BYTES,
     MAX_REPLY_BYTES,
     LineReader,
     Malformed,
     Reply,
     ReplyParser,
     Request,
-    RequestParser,
+    RequestReader,
     set_variables,
 )
 
 MAX_SESSIONS = 1_000
 REQUEST_SECONDS = 2.0
 SESSION_SECONDS = 10.0
+SWEEP_SECONDS = 0.25
 LISTEN_BACKLOG = 512
 
 Handler = Callable[["Session", Mapping[str, str]], Awaitable[None]]
@@ -49,12 +49,11 @@ class Session(asyncio.Protocol):
         self.opened = time.monotonic()
         self._server = server
         self._transport: asyncio.Transport | None = None
-        self._lines = LineReader(MAX_LINE_BYTES)
-        self._request = RequestParser()
+        self._request = RequestReader()
+        self._lines = LineReader(MAX_REPLY_BYTES)
         self._replies = ReplyParser()
         self._answered: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def command(self, text: str) -> Reply:
         """Send a command, wait for Asterisk's reply.
@@ -88,6 +87,10 @@ class Session(asyncio.Protocol):
         """Whether it has not asked anything yet."""
         return self._task is None
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether the peer had its time. `now` is of `time.monotonic()`."""
+        return now > self.opened + (REQUEST_SECONDS if self.is_silent else SESSION_SECONDS)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
@@ -99,24 +102,20 @@ class Session(asyncio.Protocol):
         if not self._server.admit(self):
             log.warning("more than %d AGI sessions at once: one is turned away", MAX_SESSIONS)
             transport.close()
-            return
-        self._timer = asyncio.get_running_loop().call_later(REQUEST_SECONDS, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         try:
-            for line in self._lines.feed(data):
-                if self._task is not None:
+            if self._task is None:
+                self._start(self._request.feed(data))
+            else:
+                for line in self._lines.feed(data):
                     self._hear(line)
-                elif (request := self._request.feed(line)) is not None:
-                    self._start(request)
         except Malformed as error:
             log.warning("an AGI peer is malformed: %s", error)
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.dismiss(self)
-        if self._timer is not None:
-            self._timer.cancel()
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(PeerGone("Asterisk closed the session"))
 
@@ -128,13 +127,9 @@ class Session(asyncio.Protocol):
             raise Malformed("a reply to no command")
         self._answered.set_result(reply)
 
-    def _start(self, request: Request) -> None:
-        loop = asyncio.get_running_loop()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_later(SESSION_SECONDS, self._give_up)
-        self._lines.max_line_bytes = MAX_REPLY_BYTES
-        self._task = loop.create_task(self._run(request))
+    def _start(self, request: Request | None) -> None:
+        if request is not None:
+            self._task = asyncio.get_running_loop().create_task(self._run(request))
 
     async def _run(self, request: Request) -> None:
         try:
@@ -149,10 +144,6 @@ class Session(asyncio.Protocol):
         finally:
             self.close()
 
-    def _give_up(self) -> None:
-        log.warning("an AGI session was too slow and is closed")
-        self.abort()
-
 
 class AgiServer:
     """Listens for Asterisk's questions and hands each to the handler of its path.
@@ -165,6 +156,7 @@ class AgiServer:
         self._allowed = allowed
         self._sessions: dict[Session, None] = {}
         self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -181,6 +173,7 @@ class AgiServer:
                 f"cannot listen for Asterisk on {host}:{port}: {reason}; "
                 "stop what uses the port, or set COOVOX_AGI_LISTEN"
             ) from None
+        self._sweep()
 
     @property
     def port(self) -> int:
@@ -192,6 +185,8 @@ class AgiServer:
         """Stop listening and end the sessions."""
         if self._server is not None:
             self._server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         for session in tuple(self._sessions):
             session.close()
 
@@ -223,6 +218,14 @@ class AgiServer:
     def dismiss(self, session: Session) -> None:
         """The session is over."""
         self._sessions.pop(session, None)
+
+    def _sweep(self) -> None:
+        """Close who had his time; one timer for all, because a session of its own has hardly any to spare."""
+        now = time.monotonic()
+        for session in [one for one in self._sessions if one.is_overdue(now)]:
+            log.warning("an AGI session was too slow and is closed")
+            session.abort()
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
 
 @lru_cache(maxsize=64)

@@ -2,53 +2,28 @@
 
 `write(job)` runs `job(connection)` in a savepoint of its own inside a grouped
 `BEGIN IMMEDIATE`, on the process's only writer thread; it returns after the
-commit is on disk. Nobody else opens a transaction. Measured reasons: DESIGN §2,
-FLOORS.md 3c (several writer connections starve each other for seconds).
+commit is on disk. Nobody else opens a transaction, but for the call plane, whose
+door is `loop_database`. Measured reasons: DESIGN §2, FLOORS.md 3c (several writer
+connections starve each other for seconds).
 """
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
-from coovox_billing.errors import BillingError, SetupError
+from coovox_billing.errors import SetupError
+from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
 
 T = TypeVar("T")
 
 FILE_NAME = "coovox-billing.sqlite3"
 BUSY_TIMEOUT_MS = 10_000
-MAX_GROUP = 256
-
-
-class TooLate(BillingError):
-    """A write was not committed because its deadline had passed; nothing was changed."""
-
-
-@dataclass(slots=True)
-class _Job(Generic[T]):
-    run: Callable[[sqlite3.Connection], T]
-    deadline: float | None
-    done: "Future[T]" = field(default_factory=Future)
-    result: Any = None
-    error: BaseException | None = None
-
-    def is_too_late(self) -> bool:
-        return self.deadline is not None and time.monotonic() > self.deadline
-
-    def resolve(self) -> None:
-        if not self.done.set_running_or_notify_cancel():
-            return
-        if self.error is not None:
-            self.done.set_exception(self.error)
-        else:
-            self.done.set_result(self.result)
 
 
 class Database:
@@ -57,7 +32,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = connect(path)
-        self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._writer = threading.Thread(target=self._serve, name="database-writer", daemon=True)
         self._writer.start()
 
@@ -79,14 +54,11 @@ class Database:
         finally:
             connection.close()
 
-    def submit(self, job: Callable[[sqlite3.Connection], T], deadline: float | None = None) -> "Future[T]":
-        """Like `write`, without waiting.
-
-        With a `deadline` (of `time.monotonic()`), the job is not committed after it: TooLate.
-        """
-        waiting: _Job[T] = _Job(job, deadline)
-        self._queue.put(waiting)
-        return waiting.done
+    def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """Like `write`, without waiting."""
+        done: Future[T] = Future()
+        self._queue.put(Job(job, done))
+        return done
 
     def close(self) -> None:
         """Finish what was submitted and let the file go."""
@@ -105,11 +77,11 @@ class Database:
             group, is_last = self._gather(first)
             self._commit(group)
             for job in group:
-                job.resolve()
+                _resolve(job)
             if is_last:
                 return
 
-    def _gather(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
+    def _gather(self, first: Job) -> tuple[list[Job], bool]:
         group = [first]
         try:
             while len(group) < MAX_GROUP:
@@ -121,44 +93,22 @@ class Database:
             pass
         return group, False
 
-    def _commit(self, group: list[_Job[Any]]) -> None:
+    def _commit(self, group: list[Job]) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for job in group:
-                self._run_in_savepoint(job)
-            if any(job.error is None and job.is_too_late() for job in group):
-                self._connection.execute("ROLLBACK")
-                self._commit_those_in_time(group)
-                return
+            run_group(self._connection, group)
             self._connection.execute("COMMIT")
         except Exception as error:
             # Whatever it is, nobody may wait for ever for a writer that has died of it.
-            self._abandon(group, error)
+            abandon(self._connection, group, error)
 
-    def _commit_those_in_time(self, group: list[_Job[Any]]) -> None:
-        """Run again, from a clean start, those whose deadline has not passed."""
-        for job in group:
-            job.error = _too_late() if job.is_too_late() else None
-        self._commit([job for job in group if job.error is None])
 
-    def _run_in_savepoint(self, job: _Job[Any]) -> None:
-        if job.is_too_late():
-            job.error = _too_late()
-            return
-        self._connection.execute("SAVEPOINT job")
-        try:
-            job.result = job.run(self._connection)
-        except Exception as error:
-            job.error = error
-            self._connection.execute("ROLLBACK TO job")
-        self._connection.execute("RELEASE job")
-
-    def _abandon(self, group: Iterable[_Job[Any]], error: Exception) -> None:
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        for job in group:
-            job.error = job.error or error
+def _resolve(job: Job) -> None:
+    if not job.done.set_running_or_notify_cancel():
+        return
+    if job.error is not None:
+        job.done.set_exception(job.error)
+    else:
+        job.done.set_result(job.result)
 
 
 def open_database(directory: Path) -> Database:
@@ -205,10 +155,6 @@ def connect(path: Path) -> sqlite3.Connection:
 def migrations() -> list[Path]:
     """The numbered SQL files, in order; the n-th brings a database to version n."""
     return sorted((Path(__file__).parent / "migrations").glob("*.sql"))
-
-
-def _too_late() -> TooLate:
-    return TooLate("the database was too slow: the write was given up before it was made")
 
 
 def _migrate(path: Path) -> None:

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["coovox_billing"]):
     from coovox_billing.core.leg import parse_leg
     from coovox_billing.core.rate_csv import parse_rates, render_rates
     from coovox_billing.errors import BadInput, SetupError
-    from coovox_billing.pbx.agi_protocol import MAX_LINE_BYTES, LineReader, Malformed, ReplyParser, RequestParser
+    from coovox_billing.pbx.agi_protocol import MAX_REPLY_BYTES, LineReader, Malformed, ReplyParser, RequestReader
 
 SETTINGS_FILE = Path(tempfile.mkdtemp(prefix="coovox-fuzz-")) / "coovox.toml"
 
@@ -27,16 +27,15 @@ SETTINGS_FILE = Path(tempfile.mkdtemp(prefix="coovox-fuzz-")) / "coovox.toml"
 def agi(data: bytes) -> None:
     """A peer's bytes, cut at any place, as a request and then as replies."""
     cut = data[0] if data else 0
-    lines = LineReader(MAX_LINE_BYTES)
-    request, replies = RequestParser(), ReplyParser()
+    request, lines, replies = RequestReader(), LineReader(MAX_REPLY_BYTES), ReplyParser()
     asked = False
     try:
         for chunk in (data[1:cut], data[cut:]):
+            if not asked:
+                asked = request.feed(chunk) is not None
+                continue
             for line in lines.feed(chunk):
-                if asked:
-                    replies.feed(line)
-                else:
-                    asked = request.feed(line) is not None
+                replies.feed(line)
     except Malformed:
         return
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from coovox_billing.core.leg import Leg
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_server import AgiServer, Handler
+from coovox_billing.store.loop_database import LoopDatabase
 from tests.cast import CITY_NUMBER, NOW_MS, a_record
 
 PATIENCE_SECONDS = 10
@@ -23,8 +24,8 @@ DB_KEYS = "${DB_KEYS("
 
 
 @contextmanager
-def serving(handlers: Mapping[str, Handler]) -> Iterator[int]:
-    """A FastAGI server in a thread of its own; gives its port."""
+def serving(handlers: Mapping[str, Handler], database: LoopDatabase | None = None) -> Iterator[int]:
+    """A FastAGI server in a thread of its own, with the database its handlers write to; gives its port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="call plane", daemon=True)
     thread.start()
@@ -35,6 +36,8 @@ def serving(handlers: Mapping[str, Handler]) -> Iterator[int]:
     finally:
         asyncio.run_coroutine_threadsafe(server.stop(), loop).result(PATIENCE_SECONDS)
         asyncio.run_coroutine_threadsafe(_drain(), loop).result(PATIENCE_SECONDS)
+        if database is not None:
+            asyncio.run_coroutine_threadsafe(database.close(), loop).result(PATIENCE_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE_SECONDS)
         loop.close()

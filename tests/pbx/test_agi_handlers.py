@@ -1,10 +1,11 @@
 """What the call plane does on each AGI path, told by a fake Asterisk over a real socket."""
 
+import asyncio
 import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS
 from coovox_billing.pbx import agi_handlers
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
-from coovox_billing.pbx.agi_protocol import MAX_LINE_BYTES
+from coovox_billing.pbx.agi_protocol import MAX_REQUEST_BYTES
 from coovox_billing.services import accounts, calls
 from coovox_billing.services import site as site_service
 from coovox_billing.shipped import shipped
 from coovox_billing.store import writes
-from coovox_billing.store.database import Database, connect, open_database
+from coovox_billing.store.database import connect, open_database
+from coovox_billing.store.loop_database import LoopDatabase
 from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_rate, look_up
 from tests.pbx.fake_asterisk import FakeAsterisk, connected, environment, serving, stamp
 
@@ -51,7 +53,7 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     exchange = Exchange(tmp_path)
-    with _plane(exchange.database) as port:
+    with _plane(exchange.database.path) as port:
         yield Box(exchange, FakeAsterisk(port))
     findings = exchange.findings()
     exchange.database.close()
@@ -59,8 +61,9 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 
 @contextmanager
-def _plane(database: Database) -> Iterator[int]:
-    with serving(AgiHandlers(database, lambda: NOW_MS).by_path()) as port:
+def _plane(path: Path) -> Iterator[int]:
+    database = LoopDatabase(path)
+    with serving(AgiHandlers(database, lambda: NOW_MS).by_path(), database) as port:
         yield port
 
 
@@ -68,7 +71,7 @@ def _plane(database: Database) -> Iterator[int]:
 def _restarted(box: Box) -> Iterator[None]:
     """The call plane was started again, and knows of no earlier call but by the database."""
     before = box.asterisk.port
-    with _plane(box.exchange.database) as port:
+    with _plane(box.path) as port:
         box.asterisk.port = port
         yield
     box.asterisk.port = before
@@ -186,19 +189,21 @@ def test_it_is_not_put_off_by_a_question_from_the_future(box: Box) -> None:
     assert box.asterisk.authorize("1", asked=stamp(NOW_MS + 60_000)).variables["COOVOX_VERDICT"] == "pass"
 
 
-def _without_deadlines(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the disk were slow in the commit itself, when nothing can be taken back any more."""
-    submit = database.submit
+    submit = LoopDatabase.submit
 
-    def patient(job: Callable[[sqlite3.Connection], Any], deadline: float | None = None) -> "Future[Any]":
-        return submit(job)
+    def patient(
+        self: LoopDatabase, job: Callable[[sqlite3.Connection], Any], deadline: float | None = None
+    ) -> "asyncio.Future[Any]":
+        return submit(self, job)
 
-    monkeypatch.setattr(database, "submit", patient)
+    monkeypatch.setattr(LoopDatabase, "submit", patient)
 
 
 def test_it_withdraws_what_was_committed_too_late(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agi_handlers, "AUTHORIZE_SECONDS", 0.2)
-    _without_deadlines(box.exchange.database, monkeypatch)
+    _without_deadlines(monkeypatch)
     with _locked(box.path):
         assert box.asterisk.authorize("1").variables == DOWN
     _wait_until(lambda: box.state("1") == "released")
@@ -360,7 +365,7 @@ def test_it_takes_over_what_a_day_without_billing_left(box: Box) -> None:
     for number in range(1_000):
         box.asterisk.leave(f"{number:018}", a_leg(alone="refused"), uniqueid=f"1772442000.{number}")
     keys = ",".join(box.asterisk.billing("left/"))
-    assert len(keys) > 2 * MAX_LINE_BYTES
+    assert len(keys) > MAX_REQUEST_BYTES
     box.asterisk.end("1", NOBODY_ANSWERED)
     assert len(box.asterisk.billing("left/")) == 1_000 - agi_handlers.LEFTOVERS_PER_SESSION
     assert box.asterisk.billing("leftovers") == {"": "1"}
@@ -544,7 +549,7 @@ def test_it_begins_anew_after_a_restored_backup(box: Box, tmp_path: Path) -> Non
     with open_database(tmp_path / "restored") as restored:
         restored.write(lambda connection: site_service.prepare(connection, "UTC"))
         restored.write(lambda connection: accounts.add(connection, "300", "", MANAGER))
-        with _plane(restored) as port:
+        with _plane(restored.path) as port:
             box.asterisk.port = port
             box.asterisk.authorize("1", "300")
     assert [key for key in _astdb(box) if key.startswith("payer/")] == [
@@ -575,7 +580,7 @@ def test_it_is_asked_by_the_arguments_that_it_knows(path: str, names: tuple[str,
 
 def test_it_has_a_handler_for_every_path_of_the_dialplan(box: Box) -> None:
     paths = set(re.findall(r"AGI\(\$\{agi\}/(\w+),", CODE))
-    assert paths == set(AgiHandlers(box.exchange.database, lambda: NOW_MS).by_path())
+    assert paths == set(AgiHandlers(LoopDatabase(box.path), lambda: NOW_MS).by_path())
 
 
 @pytest.mark.parametrize("name", [dialplan.VERDICT, dialplan.LIMIT, dialplan.SETTLED, dialplan.ENDED])

@@ -9,7 +9,7 @@ import pytest
 
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx import agi_server
-from coovox_billing.pbx.agi_protocol import MAX_LINE_BYTES, MAX_REQUEST_LINES, Reply
+from coovox_billing.pbx.agi_protocol import MAX_REQUEST_BYTES, Reply
 from coovox_billing.pbx.agi_server import AgiServer, PeerGone, Session
 from tests.pbx.fake_asterisk import FakeAsterisk, connected, environment, is_closed, serving
 
@@ -40,6 +40,7 @@ async def _think(session: Session, arguments: Mapping[str, str]) -> None:
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(agi_server, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(agi_server, "SESSION_SECONDS", 0.6)
+    monkeypatch.setattr(agi_server, "SWEEP_SECONDS", 0.05)
     seen.clear()
     with serving({"echo": _echo, "fail": _fail, "ask": _ask, "think": _think}) as opened:
         yield opened
@@ -158,8 +159,8 @@ NONSENSE = {
     "a web browser": b"GET / HTTP/1.1\r\nHost: pbx\r\n\r\n",
     "binary": bytes(range(256)) * 4,
     "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\n",
-    "a line without end": b"agi_x: " + b"x" * (MAX_LINE_BYTES + 1),
-    "lines without end": b"agi_x: y\n" * (MAX_REQUEST_LINES + 1),
+    "a line without end": b"agi_x: " + b"x" * MAX_REQUEST_BYTES,
+    "lines without end": b"agi_x: y\n" * MAX_REQUEST_BYTES,
     "arguments without names": b"agi_network_script: echo\nagi_arg_1: 42\n\n",
     "an unknown path": environment("status", {}),
     "no path": b"\n",

@@ -16,7 +16,7 @@ import pytest
 from coovox_billing.core.money import parse_amount
 from coovox_billing.services import accounts
 from coovox_billing.store import reads, writes
-from coovox_billing.store.database import FILE_NAME, Database, TooLate, connect, open_database
+from coovox_billing.store.database import FILE_NAME, Database, connect, open_database
 from tests.cast import MANAGER, audited, look_up, move_in
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,14 +39,6 @@ def _note(name: str) -> Callable[[sqlite3.Connection], str]:
 def _fails(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO site VALUES ('half', '')")
     raise LookupError("the job changed its mind")
-
-
-def _sleeps(seconds: float, name: str) -> Callable[[sqlite3.Connection], str]:
-    def job(connection: sqlite3.Connection) -> str:
-        time.sleep(seconds)
-        return _note(name)(connection)
-
-    return job
 
 
 def _notes(database: Database) -> set[str]:
@@ -93,50 +85,6 @@ def test_it_undoes_a_job_that_broke_a_constraint_alone(database: Database) -> No
     assert (first.result(5), after.result(5)) == ("one", "two")
     assert isinstance(twin.exception(5), sqlite3.IntegrityError)
     assert _notes(database) == {"one", "two"}
-
-
-def test_it_does_not_run_a_job_whose_deadline_has_passed(database: Database) -> None:
-    with pytest.raises(TooLate):
-        database.submit(_note("late"), deadline=time.monotonic() - 0.001).result(5)
-    assert _notes(database) == set()
-
-
-def test_it_commits_a_job_in_time(database: Database) -> None:
-    assert database.submit(_note("in time"), deadline=time.monotonic() + 5).result(5) == "in time"
-
-
-def test_it_gives_up_a_job_whose_deadline_passes_while_it_waits(database: Database) -> None:
-    slow = database.submit(_sleeps(0.2, "slow"))
-    late = database.submit(_note("late"), deadline=time.monotonic() + 0.1)
-    assert slow.result(5) == "slow"
-    assert isinstance(late.exception(5), TooLate)
-    assert _notes(database) == {"slow"}
-
-
-def test_it_takes_back_a_job_whose_deadline_passes_behind_it_in_the_group(database: Database) -> None:
-    with _Grouped(database):
-        late = database.submit(_note("late"), deadline=time.monotonic() + 0.15)
-        slow = database.submit(_sleeps(0.2, "slow"))
-        patient = database.submit(_note("patient"), deadline=time.monotonic() + 9)
-    assert isinstance(late.exception(5), TooLate)
-    assert (slow.result(5), patient.result(5)) == ("slow", "patient")
-    assert _notes(database) == {"slow", "patient"}
-
-
-def test_it_takes_back_a_job_that_is_itself_too_slow(database: Database) -> None:
-    late = database.submit(_sleeps(0.2, "late"), deadline=time.monotonic() + 0.1)
-    assert isinstance(late.exception(5), TooLate)
-    assert _notes(database) == set()
-
-
-def test_it_runs_a_job_again_that_failed_only_because_of_one_taken_back(database: Database) -> None:
-    with _Grouped(database):
-        late = database.submit(_note("same"), deadline=time.monotonic() + 0.15)
-        twin = database.submit(_note("same"))
-        slow = database.submit(_sleeps(0.2, "slow"))
-    assert isinstance(late.exception(5), TooLate)
-    assert (twin.result(5), slow.result(5)) == ("same", "slow")
-    assert _notes(database) == {"same", "slow"}
 
 
 def test_it_tells_everybody_in_the_group_when_the_file_stays_locked(
@@ -237,7 +185,7 @@ def test_it_keeps_what_it_acknowledged_when_it_is_killed(tmp_path: Path, acknowl
 def test_it_goes_on_writing_after_its_own_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_database(tmp_path) as database:
         with monkeypatch.context() as broken:
-            broken.setattr(database, "_run_in_savepoint", None)
+            broken.setattr("coovox_billing.store.database.run_group", None)
             with pytest.raises(TypeError):
                 database.submit(lambda connection: None).result(5)
         database.submit(lambda connection: writes.set_site_value(connection, "after", "all is well")).result(5)

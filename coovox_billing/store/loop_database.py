@@ -1,0 +1,101 @@
+"""The write door of a process that lives in one event loop: the call plane.
+
+Jobs run in the loop itself, for they are short; only COMMIT, which waits for
+the disk, runs in a thread. What is submitted meanwhile shares the next
+transaction. A database that another process has locked never stops the loop.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from coovox_billing.store.database import BUSY_TIMEOUT_MS, connect
+from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
+
+T = TypeVar("T")
+
+LOCKED_PAUSE_SECONDS = 0.002
+
+
+class LoopDatabase:
+    """The write door of a database file that was opened before. Belongs to the event loop that submits to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = connect(path)
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        self._committer = ThreadPoolExecutor(1, "database-committer")
+        self._waiting: list[Job] = []
+        self._group: list[Job] = []
+        self._patient_until = 0.0
+
+    def submit(self, job: Callable[[sqlite3.Connection], T], deadline: float | None = None) -> "asyncio.Future[T]":
+        """Run `job(connection)` soon; the future has what it returned once that is on disk.
+
+        The future raises what the job raised, and then nothing of the job was stored. With a `deadline`
+        (of `time.monotonic()`), the job is not committed after it: TooLate.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Job(job, done, deadline))
+        if not self._group:
+            self._begin_group()
+        return done
+
+    async def close(self) -> None:
+        """Finish what was submitted and let the file go."""
+        while unfinished := [job.done for job in (*self._group, *self._waiting)]:
+            await asyncio.wait(unfinished)
+        self._committer.shutdown()
+        self._connection.close()
+
+    def _begin_group(self) -> None:
+        self._group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+        if self._group:
+            self._patient_until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+            self._run_group()
+
+    def _run_group(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            run_group(self._connection, self._group)
+        except Exception as error:
+            if _is_locked(error) and time.monotonic() < self._patient_until:
+                loop.call_later(LOCKED_PAUSE_SECONDS, self._run_group)
+            else:
+                self._finish_group(error)
+            return
+        self._committer.submit(self._commit, loop)
+
+    def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the committer's thread; the loop leaves the connection alone until it is told."""
+        failure = None
+        try:
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            failure = error
+        loop.call_soon_threadsafe(self._finish_group, failure)
+
+    def _finish_group(self, failure: Exception | None) -> None:
+        if failure is not None:
+            abandon(self._connection, self._group, failure)
+        group, self._group = self._group, []
+        for job in group:
+            _resolve(job)
+        self._begin_group()
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _resolve(job: Job) -> None:
+    if job.done.done():
+        return
+    if job.error is not None:
+        job.done.set_exception(job.error)
+    else:
+        job.done.set_result(job.result)
