@@ -12,11 +12,11 @@ from types import FrameType
 from waitress.server import create_server
 
 from coovox_billing import heartbeat
-from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.config import Address, Config
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
 from coovox_billing.services import owner
+from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import create_app
 
 THREADS = 4

@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from coovox_billing import config
-from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.config import Config
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import is_site, open_site
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import Database
+from coovox_billing.wall_clock import wall_clock_ms
 
 
 class Context:

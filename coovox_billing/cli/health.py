@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from coovox_billing import RELEASED_MS
-from coovox_billing.call_plane import wall_clock_ms
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError
@@ -15,6 +14,7 @@ from coovox_billing.pbx.parts import DEFAULT_ETC
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
 from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
+from coovox_billing.wall_clock import wall_clock_ms
 
 LEAST_FREE_MB = 50
 

@@ -28,6 +28,7 @@ def _serve(context: Context) -> int:
 
 
 def _calls(context: Context) -> None:
+    sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without: 4 MB for what this plane never speaks
     from coovox_billing import call_plane
 
     _log_to_terminal()

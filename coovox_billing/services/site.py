@@ -1,8 +1,8 @@
 """The site's own: its first settings, changing one, and what the dialplan must know of them."""
 
+import os
 import sqlite3
 from collections.abc import Iterable
-from secrets import token_hex
 
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, Site, site_setting
 from coovox_billing.services.accounts import Person, find
@@ -18,7 +18,7 @@ def prepare(connection: sqlite3.Connection, time_zone: str) -> None:
     """Give a new database its name, the machine's time zone and the first mirror; an old one stays as it is."""
     if not is_new(connection):
         return
-    writes.set_site_value(connection, "database_id", token_hex(8))
+    writes.set_site_value(connection, "database_id", os.urandom(8).hex())
     writes.set_setting(connection, "time_zone", time_zone)
     writes.mirror(connection, "policy", site_setting("when_billing_is_down").default)
     _mirror_emergency(connection, "", DEFAULT_EMERGENCY_NUMBERS)

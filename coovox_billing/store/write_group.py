@@ -13,6 +13,7 @@ from typing import Any
 from coovox_billing.errors import BillingError
 
 MAX_GROUP = 256
+TOO_LATE = "the database was too slow: the write was given up before it was made"
 
 
 class TooLate(BillingError):
@@ -27,7 +28,7 @@ class Job:
     done: Any
     deadline: float | None = None
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
 
     @property
     def is_too_late(self) -> bool:
@@ -36,21 +37,22 @@ class Job:
 
 
 def run_group(connection: sqlite3.Connection, group: Sequence[Job]) -> None:
-    """Run the jobs in one transaction and leave it open for its COMMIT, with nothing late in it.
+    """Run the jobs in one transaction and leave it open for its COMMIT, with nothing failed or late in it.
 
-    A job that fails is undone alone and carries its error. Jobs that ran together with one whose deadline
-    passed meanwhile are run again without it, from a clean start.
+    Failures are rare, so all are run without savepoints at first. Where one failed, or its deadline passed
+    meanwhile, everything is taken back and run again, each in its savepoint: a job that fails is undone alone
+    and carries its error.
 
     Raises:
         sqlite3.Error: the transaction itself cannot be begun or goes wrong; `abandon` the group.
     """
-    while True:
+    connection.execute("BEGIN IMMEDIATE")
+    is_clean = _run_until_one_fails(connection, group)
+    while not is_clean:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         connection.execute("BEGIN IMMEDIATE")
-        for job in group:
-            _run_in_savepoint(connection, job)
-        if not any(job.error is None and job.is_too_late for job in group):
-            return
-        connection.execute("ROLLBACK")
+        is_clean = _run_each_alone(connection, group)
 
 
 def abandon(connection: sqlite3.Connection, group: Sequence[Job], error: Exception) -> None:
@@ -62,11 +64,25 @@ def abandon(connection: sqlite3.Connection, group: Sequence[Job], error: Excepti
         job.error = job.error or error
 
 
+def _run_until_one_fails(connection: sqlite3.Connection, group: Sequence[Job]) -> bool:
+    """Stops at the first failure, after which the transaction may be gone."""
+    try:
+        for job in group:
+            job.result = job.run(connection)
+    except Exception:
+        return False
+    return not any(job.is_too_late for job in group)
+
+
+def _run_each_alone(connection: sqlite3.Connection, group: Sequence[Job]) -> bool:
+    for job in group:
+        job.error = TooLate(TOO_LATE) if job.is_too_late else None
+        if job.error is None:
+            _run_in_savepoint(connection, job)
+    return not any(job.error is None and job.is_too_late for job in group)
+
+
 def _run_in_savepoint(connection: sqlite3.Connection, job: Job) -> None:
-    if job.is_too_late:
-        job.error = TooLate("the database was too slow: the write was given up before it was made")
-        return
-    job.error = None
     connection.execute("SAVEPOINT job")
     try:
         job.result = job.run(connection)

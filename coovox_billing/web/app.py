@@ -16,6 +16,7 @@ from coovox_billing.core.money import format_amount
 from coovox_billing.shipped import shipped
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
+from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import (
     call_log,
     csrf,
@@ -31,7 +32,7 @@ from coovox_billing.web import (
 )
 from coovox_billing.web.brake import Brake
 from coovox_billing.web.front import Front, tidy_prefix
-from coovox_billing.web.parts import Parts, wall_clock_ms
+from coovox_billing.web.parts import Parts
 
 MAX_BODY_BYTES = 16 * 1024
 STATIC_SECONDS = 3600

@@ -1,6 +1,5 @@
 """What the pages of one application share: where the data is, and what tells the time."""
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,8 +42,3 @@ def parts() -> Parts:
 def person() -> Person:
     """The owner, as the author of a change that this request makes."""
     return Person(OWNER, request.remote_addr or "", parts().now_ms())
-
-
-def wall_clock_ms() -> int:
-    """The time now, in ms since 1970 in UTC."""
-    return time.time_ns() // 1_000_000

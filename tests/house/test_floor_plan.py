@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "services": {"core", "store", "services"},
     "pbx": {"core", "store", "services", "pbx"},
     "firmware": {"core", "store", "services", "firmware"},
-    "web": {"core", "store", "services", "web"},
+    "web": {"core", "store", "services", "web", "wall_clock"},
 }
 SQL = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|PRAGMA \w+)\b")
 

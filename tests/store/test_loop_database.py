@@ -226,6 +226,23 @@ def test_it_tells_everybody_when_the_commit_fails(tmp_path: Path) -> None:
     assert _in_a_loop(tmp_path, story) == {"three"}
 
 
+def test_it_stores_nothing_of_a_group_whose_transaction_was_lost(tmp_path: Path) -> None:
+    """SQLite itself rolls back where the disk is full; what runs after that would be stored at once, alone."""
+
+    def loses_the_transaction(connection: sqlite3.Connection) -> str:
+        connection.execute("ROLLBACK")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def story(database: LoopDatabase) -> None:
+        jobs = (_note("first"), _note("before"), loses_the_transaction, _note("after"))
+        outcomes = await _outcomes(*(database.submit(job) for job in jobs))
+        assert outcomes[0] == "first"
+        assert all(isinstance(outcome, sqlite3.OperationalError) for outcome in outcomes[1:])
+        assert await database.submit(_note("later")) == "later"
+
+    assert _in_a_loop(tmp_path, story) == {"first", "later"}
+
+
 def test_it_goes_on_after_its_own_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(database: LoopDatabase) -> None:
         with monkeypatch.context() as broken:
