@@ -15,6 +15,8 @@ from coovox_billing.config import Config
 from coovox_billing.opening import open_site
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_server import AgiServer
+from coovox_billing.pbx.live_calls import LiveCalls
+from coovox_billing.pbx.manager import manager_address
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.wall_clock import wall_clock_ms
 
@@ -44,10 +46,16 @@ def _spare_the_collector() -> None:
 
 async def _answer(config: Config, path: Path) -> None:
     database = LoopDatabase(path)
-    handlers = AgiHandlers(database, wall_clock_ms)
+    manager = manager_address(config.ami)
+    live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
+    watching = asyncio.create_task(live_calls.run()) if live_calls else None
+    handlers = AgiHandlers(database, wall_clock_ms, live_calls)
     try:
         await _serve(AgiServer(handlers.by_path(), config.agi_allow), config)
     finally:
+        if watching:
+            watching.cancel()
+            await asyncio.wait([watching])
         await database.close()
 
 

@@ -46,7 +46,8 @@ FILE_SETTINGS = (
         "ami",
         "COOVOX_AMI",
         "",
-        "Asterisk's manager, user:secret@HOST:PORT. `pbx install` makes the user; this version does not use it.",
+        "Asterisk's manager, user:secret@HOST:PORT. If empty, the user that `pbx install` made here, where its file "
+        "can be read; `off` for none.",
     ),
     FileSetting("web_prefix", "COOVOX_WEB_PREFIX", "", "The path that the pages have behind the PBX's web server."),
     FileSetting(
@@ -106,7 +107,7 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     if not agi_listen.is_loopback and not agi_allow:
         raise SetupError(f"agi_listen is {agi_listen}, not on loopback: name who may ask in agi_allow")
     return Config(
-        data=Path(data_option or text["data"]).expanduser().absolute(),
+        data=_directory(data_option or text["data"]),
         data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
         web_listen=_address("web_listen", text["web_listen"]),
         agi_listen=agi_listen,
@@ -115,6 +116,13 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
         web_prefix=prefix,
         trusted_proxies=frozenset(text["trusted_proxies"].split()),
     )
+
+
+def _directory(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise SetupError(f"data is {text!r}: there is no such user's home, write the whole path") from None
 
 
 def _read_file(named: str | None) -> dict[str, str]:

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from coovox_billing.core import clock
+from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.decision import AccountView
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount, parse_amount, parse_price
 from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
-from coovox_billing.services import accounts, calls
+from coovox_billing.services import accounts, activation, calls, live_calls
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import Answer, Question
+from coovox_billing.services.live_calls import Answered, Outlook
 from coovox_billing.store import reads, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.database import Database, connect, open_database
@@ -147,16 +149,37 @@ class Exchange:
     def __init__(self, directory: Path) -> None:
         self.database = move_in(directory)
 
-    def ask(self, call_id: str, extension: str = "100", number: str = CITY_NUMBER, **changes: Any) -> Answer:
-        """Before the Dial."""
+    def ask(
+        self,
+        call_id: str,
+        extension: str = "100",
+        number: str = CITY_NUMBER,
+        by_stretches: bool = False,
+        **changes: Any,
+    ) -> Answer:
+        """Before the Dial; `by_stretches` where the limit can be moved during the call."""
         question = a_question(call_id, extension, number, **changes)
-        return self.database.write(lambda connection: calls.authorize(connection, question, NOW_MS))
+        return self.database.write(lambda connection: calls.authorize(connection, question, NOW_MS, by_stretches))
+
+    def answer(self, call_id: str, rang: float = 5) -> None:
+        """The trunk's leg was answered."""
+        answered = Answered(call_id, NOW_MS + int(rang * 1000), "PJSIP/carrier-0000000b", "1772442000.2")
+        self.database.write(lambda connection: live_calls.answer(connection, answered))
+
+    def review(self, **talked: int) -> dict[str, Outlook]:
+        """How far calls may go, by their seconds of talk; a call's id is written with an underscore before it."""
+        seconds = {name.removeprefix("_"): talk for name, talk in talked.items()}
+        return self.database.write(lambda connection: live_calls.review(connection, seconds))
+
+    def switch(self, on: bool) -> None:
+        """The owner activates or deactivates billing."""
+        self.database.write(lambda connection: activation.switch(connection, on, MANAGER))
 
     def settle(self, call_id: str, talked: int | None, elapsed: float | None = None, **changes: Any) -> None:
         """The trunk's leg ended."""
         leg = a_leg(talked=talked, **changes)
-        elapsed_ms = None if elapsed is None else int(elapsed * 1000)
-        self.database.write(lambda connection: calls.settle(connection, call_id, leg, elapsed_ms, leg.ended_ms))
+        own = OwnTime(since_asked_ms=None if elapsed is None else int(elapsed * 1000))
+        self.database.write(lambda connection: calls.settle(connection, call_id, leg, own, leg.ended_ms))
 
     def give_up(self, call_id: str, **changes: Any) -> None:
         """The caller's side ended without an answer."""

@@ -1,10 +1,14 @@
-"""`extension list|add|set` and `recharge`."""
+"""`extension list|add|set|sync` and `recharge`."""
 
 import argparse
+import sqlite3
 from typing import Any
 
+from coovox_billing.cli import extension_sync
 from coovox_billing.cli.context import Context, listable
+from coovox_billing.core.clock import iso
 from coovox_billing.core.money import format_amount, parse_amount
+from coovox_billing.core.site_settings import Site
 from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts
 
@@ -19,6 +23,7 @@ _COLUMNS = (
     "credit",
     "held",
 )
+_CLOSED_COLUMNS = ("number", "name", "closed_at", "balance")
 
 
 def add_commands(commands: Any) -> None:
@@ -26,6 +31,7 @@ def add_commands(commands: Any) -> None:
     extension = commands.add_parser("extension", help="extensions and their balances")
     verbs = extension.add_subparsers(metavar="VERB", required=True)
     listing = verbs.add_parser("list", help="all extensions with their balances")
+    listing.add_argument("--closed", action="store_true", help="the closed accounts instead, which keep their money")
     listable(listing)
     listing.set_defaults(run=_list)
     adding = verbs.add_parser("add", help="open an extension's account: not billed, prepaid, empty")
@@ -35,6 +41,7 @@ def add_commands(commands: Any) -> None:
     setting = verbs.add_parser("set", help="change an extension; what is not given stays")
     _add_properties(setting)
     setting.set_defaults(run=_set)
+    extension_sync.add_verb(verbs)
     recharge = commands.add_parser("recharge", help="put money on an extension")
     recharge.add_argument("extension", metavar="EXT")
     recharge.add_argument("amount", metavar="AMOUNT", help="like 10 or 12.50")
@@ -49,28 +56,46 @@ def _add_properties(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", choices=accounts.STATUSES, help="locked: no outbound calls")
     parser.add_argument("--payment-type", choices=accounts.PAYMENT_TYPES, help="changing it restarts Total Recharges")
     parser.add_argument("--devices", metavar="LIST", help='devices beside its own number, like "PJSIP/100 SIP/100"')
+    parser.add_argument(
+        "--recreated",
+        choices=accounts.RECREATED_ANSWERS,
+        help="of one that was closed and is back: whether it is the old one, or begins anew",
+    )
 
 
 def _list(context: Context) -> None:
     from coovox_billing.store import queries
 
     context.open_reading()
-    rows = [
-        {
-            "number": extension.number,
-            "name": extension.name,
-            "billing": extension.billing,
-            "payment_type": extension.payment_type,
-            "status": extension.status,
-            "total_recharges": format_amount(extension.total_recharges_micros),
-            "balance": format_amount(extension.balance_micros),
-            "credit": format_amount(extension.credit_micros),
-            "held": format_amount(extension.held_micros),
-            "devices": list(extension.devices),
-        }
-        for extension in queries.extensions()
-    ]
-    context.show(rows, _COLUMNS, "no extensions yet: `coovox-billing extension add EXT` makes one")
+    site = queries.site()
+    if context.arguments.closed:
+        rows = [_row(extension, site) for extension in queries.closed_extensions()]
+        context.show(rows, _CLOSED_COLUMNS, "no account was ever closed")
+        return
+    rows = [_row(extension, site) for extension in queries.extensions()]
+    context.show(
+        rows, _COLUMNS, "no extensions yet: `coovox-billing extension add EXT` makes one, `extension sync` all"
+    )
+    for row in () if context.arguments.json else rows:
+        if row["recreated"]:
+            print(extension_sync.question(row["number"]))
+
+
+def _row(extension: Any, site: Site) -> dict[str, Any]:
+    return {
+        "number": extension.number,
+        "name": extension.name,
+        "billing": extension.billing,
+        "payment_type": extension.payment_type,
+        "status": extension.status,
+        "total_recharges": format_amount(extension.total_recharges_micros),
+        "balance": format_amount(extension.balance_micros),
+        "credit": format_amount(extension.credit_micros),
+        "held": format_amount(extension.held_micros),
+        "devices": list(extension.devices),
+        "recreated": extension.recreated,
+        "closed_at": iso(extension.closed_at_ms, site.time_zone),
+    }
 
 
 def _add(context: Context) -> None:
@@ -80,11 +105,17 @@ def _add(context: Context) -> None:
 
 
 def _set(context: Context) -> None:
-    changes = _changes(context.arguments)
+    changes, answer = _changes(context.arguments), context.arguments.recreated
     extension, person = context.arguments.extension, context.person()
-    if not changes:
+    if not changes and answer is None:
         raise BadInput("nothing to change: give an option, like --billing on")
-    context.database.write(lambda c: accounts.change(c, extension, changes, person))
+
+    def change(connection: sqlite3.Connection) -> None:
+        if answer is not None:
+            accounts.answer_recreated(connection, extension, answer, person)
+        accounts.change(connection, extension, changes, person)
+
+    context.database.write(change)
     print(f"extension {extension} changed")
 
 

@@ -11,6 +11,7 @@ from coovox_billing.cli.context import Context, listable
 from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError
 from coovox_billing.pbx.parts import DEFAULT_ETC
+from coovox_billing.services import trunks
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
 from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
@@ -107,6 +108,14 @@ def _check_first_password(context: Context) -> list[Diagnosis]:
     return []
 
 
+def _check_trunks(context: Context) -> list[Diagnosis]:
+    known = context.database.read(lambda c: trunks.overview(c, wall_clock_ms()))
+    strange = [trunk for trunk in known if trunk.suspicion]
+    if strange:
+        return [Diagnosis(f"trunk {trunk.device}", trunk.suspicion, trunk.advice) for trunk in strange]
+    return [Diagnosis("trunks", "none answers suspiciously soon")]
+
+
 def _check_pbx(context: Context) -> list[Diagnosis]:
     items = pbx_items(context)
     if not items:
@@ -120,5 +129,6 @@ CHECKS: tuple[Callable[[Context], list[Diagnosis]], ...] = (
     _check_clock,
     _check_planes,
     _check_first_password,
+    _check_trunks,
     _check_pbx,
 )

@@ -15,9 +15,12 @@ from coovox_billing.errors import BillingError
 COMMANDS_OF = {
     "planes": ("serve", "calls", "web"),
     "extensions": ("extension", "recharge"),
+    "gateways": ("gateway",),
     "rates": ("rate", "quote"),
+    "trunks": ("trunk",),
     "calls": ("call", "audit"),
     "settings": ("setting", "owner"),
+    "activation": ("activation",),
     "pbx": ("pbx",),
     "health": ("doctor",),
 }

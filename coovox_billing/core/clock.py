@@ -24,19 +24,34 @@ class Talk:
     clock_was_off: bool
 
 
-def talk_time(answered_ms: int, ended_ms: int, elapsed_ms: int | None, limit_seconds: int | None = None) -> Talk:
+@dataclass(frozen=True, slots=True)
+class OwnTime:
+    """The call plane's own monotonic time of a call, in ms: since it was authorized, since its answer.
+
+    Each is None where the call plane does not know it, as after its restart.
+    """
+
+    since_asked_ms: int | None = None
+    since_answer_ms: int | None = None
+
+
+UNKNOWN = OwnTime()
+
+
+def talk_time(answered_ms: int, ended_ms: int, own: OwnTime = UNKNOWN, limit_seconds: int | None = None) -> Talk:
     """Talk between two wall-clock stamps, truncated as Asterisk's own `billsec`.
 
-    `elapsed_ms` is the call plane's own monotonic time since the call was
-    authorized (None if it does not know it): talk is never below 0 nor above
-    it, and the flag is raised where they differ by more than 2 s (DESIGN §5).
-    Where the call plane does not know its own time (it was restarted), talk
-    beyond the limit that Asterisk enforced is taken for a clock step.
+    It is never below 0 nor above the time since the call was authorized. Where
+    the time since the answer is known and differs by more than 2 s, it wins;
+    the flag is raised where they differ so (DESIGN §5). Where neither is known,
+    talk beyond the limit that Asterisk enforced is taken for a clock step.
     """
     stamped_seconds = (ended_ms - answered_ms) // 1000
     seconds = max(0, stamped_seconds)
-    if elapsed_ms is not None:
-        seconds = min(seconds, elapsed_ms // 1000)
+    if own.since_answer_ms is not None and abs(stamped_seconds - own.since_answer_ms // 1000) > CLOCK_TOLERANCE_SECONDS:
+        seconds = own.since_answer_ms // 1000
+    elif own.since_asked_ms is not None:
+        seconds = min(seconds, own.since_asked_ms // 1000)
     elif limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
         seconds = limit_seconds
     return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)

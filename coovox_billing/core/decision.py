@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coovox_billing.core.money import format_amount, format_price
-from coovox_billing.core.rating import affordable_seconds, cost_micros, units
+from coovox_billing.core.rating import cost_micros, units
 from coovox_billing.core.site_settings import Site
+from coovox_billing.core.stretch import NOTHING, Promise, lengthen, whole
 from coovox_billing.core.tariff import Choice, Rate, choose
 
 
@@ -21,27 +22,37 @@ class AccountView:
     billing: bool
     locked: bool
     available_micros: int
+    has_live_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer, with what it was decided on.
 
-    `limit_seconds` is None for a call without limit. `reason` is empty for a
-    call that passes at a price, else a word of the dialplan contract
+    `promise` is None for a call without limit. `reason` is empty for a call
+    that passes at a price, else a word of the dialplan contract
     (`emergency`, `not-billed`, `locked`, `no-money`, `no-rate`, ...).
     """
 
     passes: bool
     reason: str = ""
     choice: Choice = Choice(None, ())
-    hold_micros: int = 0
-    limit_seconds: int | None = None
+    promise: Promise | None = None
 
     @property
     def rate(self) -> Rate | None:
         """The rate that prices the call, None for one that costs nothing by rule."""
         return self.choice.rate
+
+    @property
+    def hold_micros(self) -> int:
+        """The money that the call holds."""
+        return self.promise.hold_micros if self.promise else 0
+
+    @property
+    def limit_seconds(self) -> int | None:
+        """Where Asterisk cuts, None for a call without limit."""
+        return self.promise.limit_seconds if self.promise else None
 
 
 def decide_without_account(number: str, site: Site) -> Verdict:
@@ -51,11 +62,18 @@ def decide_without_account(number: str, site: Site) -> Verdict:
     return Verdict(passes=site.calls_without_payer != "refuse", reason="no-payer")
 
 
-def decide(account: AccountView, number: str, moment: datetime, rates: Iterable[Rate], site: Site) -> Verdict:
+def decide(
+    account: AccountView,
+    number: str,
+    moment: datetime,
+    rates: Iterable[Rate],
+    site: Site,
+    by_stretches: bool = False,
+) -> Verdict:
     """The verdict for a call of an extension, dialed at `moment` (the site's wall-clock time).
 
-    Without AMI the whole affordable time is promised at once (DESIGN §5), so
-    the hold is the cost of the time limit.
+    Where the limit can be moved during the call, a first stretch is promised, else the whole affordable time
+    at once (DESIGN §5).
     """
     if number in site.emergency_numbers:
         return Verdict(passes=True, reason="emergency")
@@ -66,14 +84,17 @@ def decide(account: AccountView, number: str, moment: datetime, rates: Iterable[
     choice = choose(rates, account.extension, number, moment)
     if choice.rate is None:
         return Verdict(passes=site.when_no_rate == "allow", reason="no-rate", choice=choice)
-    return _decide_by_rate(choice, choice.rate, account.available_micros, site.longest_call_seconds)
-
-
-def _decide_by_rate(choice: Choice, rate: Rate, available_micros: int, longest_seconds: int) -> Verdict:
-    seconds = affordable_seconds(rate, available_micros, longest_seconds)
-    if seconds == 0:
+    promise = _first_promise(choice.rate, account, site, by_stretches)
+    if promise == NOTHING:
         return Verdict(passes=False, reason="no-money", choice=choice)
-    return Verdict(True, choice=choice, hold_micros=cost_micros(rate, seconds), limit_seconds=seconds)
+    return Verdict(passes=True, choice=choice, promise=promise)
+
+
+def _first_promise(rate: Rate, account: AccountView, site: Site, by_stretches: bool) -> Promise:
+    if not by_stretches:
+        return whole(rate, account.available_micros, site.terms)
+    others_hour_micros = None if account.has_live_calls else 0
+    return lengthen(rate, NOTHING, account.available_micros, others_hour_micros, site.terms)
 
 
 def explain_choice(choice: Choice) -> list[str]:
@@ -83,6 +104,16 @@ def explain_choice(choice: Choice) -> list[str]:
     else:
         won = f"{_title(choice.rate)} wins: {_claim(choice.rate)}"
     return [won, *(f"{_title(rate)} lost: {reason}" for rate, reason in choice.lost)]
+
+
+def explain_talk(rate: Rate, talk_seconds: int, free_seconds: int) -> list[str]:
+    """What talk costs on a trunk whose first seconds are free, in sentences."""
+    if free_seconds == 0 or talk_seconds == 0:
+        return [explain_cost(rate, talk_seconds)]
+    if talk_seconds <= free_seconds:
+        return [f"{talk_seconds} s of talk: no longer than the {free_seconds} s that are free on the trunk, is 0.0000"]
+    longer = f"longer than the {free_seconds} s that are free on the trunk, so billed from the answer"
+    return [longer, explain_cost(rate, talk_seconds)]
 
 
 def explain_cost(rate: Rate, talk_seconds: int) -> str:

@@ -1,7 +1,9 @@
-"""Who pays for an outbound leg: the device that caused it, never the caller ID (DESIGN §5)."""
+"""Who pays for an outbound leg: the device that caused it; the caller ID only behind a trusted gateway (DESIGN §5)."""
 
 from collections.abc import Container
 from dataclasses import dataclass
+
+from coovox_billing.core.extension_number import is_all_digits
 
 LOCAL = "Local"
 
@@ -14,7 +16,8 @@ class Origin:
     """What the dialplan knows of a call's cause; an empty string is "not set".
 
     `trusted_payer` is an extension's number that trusted dialplan named, the
-    others are Asterisk channel names, like `PJSIP/100-0000002a`.
+    others are Asterisk channel names, like `PJSIP/100-0000002a`. `caller_id`
+    is the number that `channel` came in with.
     """
 
     channel: str
@@ -22,6 +25,7 @@ class Origin:
     transferer_channel: str = ""
     forwarder_channel: str = ""
     inherited_channel: str = ""
+    caller_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,27 @@ class Payer:
     device: str = ""
 
 
-def find_payer(origin: Origin, trunks: Container[str]) -> Payer:
-    """The payer of an outbound leg, in the order of DESIGN §5. A trunk never pays, a Local channel has no device."""
+def find_payer(origin: Origin, trunks: Container[str], gateways: Container[str] = ()) -> Payer:
+    """The payer of an outbound leg, in the order of DESIGN §5. A trunk never pays, a Local channel has no device.
+
+    Behind one of `gateways` the caller ID says who pays, but only for the
+    channel's own device: the caller ID is not that of who transferred or
+    forwarded.
+    """
     if origin.trusted_payer:
         return Payer(extension=origin.trusted_payer)
-    causes = (origin.transferer_channel, origin.forwarder_channel, origin.channel, origin.inherited_channel)
-    devices = (device_of(channel) for channel in causes if channel)
-    return Payer(device=next((device for device in devices if _can_pay(device, trunks)), ""))
+    causes = (
+        (origin.transferer_channel, ""),
+        (origin.forwarder_channel, ""),
+        (origin.channel, origin.caller_id),
+        (origin.inherited_channel, ""),
+    )
+    for channel, caller_id in causes:
+        device = device_of(channel)
+        if channel and _can_pay(device, trunks):
+            trusted = device in gateways and is_all_digits(caller_id)
+            return Payer(extension=caller_id) if trusted else Payer(device=device)
+    return Payer()
 
 
 def device_of(channel: str) -> str:

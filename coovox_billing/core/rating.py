@@ -33,6 +33,11 @@ def cost_micros(rate: Rate, talk_seconds: int) -> int:
     return round_to_ledger(rate.initial_cost_micros + units(rate, talk_seconds) * rate.rate_micros)
 
 
+def cost_of_talk(rate: Rate, talk_seconds: int, free_seconds: int) -> int:
+    """The cost on a trunk whose first `free_seconds` are free, in micros: longer talk is billed from the answer."""
+    return 0 if talk_seconds <= free_seconds else cost_micros(rate, talk_seconds)
+
+
 def affordable_seconds(rate: Rate, available_micros: int, longest_seconds: int) -> int:
     """The longest talk whose cost fits into `available_micros`, at most `longest_seconds`; 0 if none does.
 

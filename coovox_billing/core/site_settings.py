@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from coovox_billing.core.stretch import Terms
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, NotFound
 
+ACTIVATION = "activation"
 DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
 
 
@@ -35,7 +37,16 @@ class Site:
     when_no_rate: str
     when_billing_is_down: str
     calls_without_payer: str
+    locking_ends_calls: bool
     longest_call_seconds: int
+    grace_seconds: int
+    warning_seconds: int
+    is_active: bool
+
+    @property
+    def terms(self) -> Terms:
+        """What promises to calls depend on."""
+        return Terms(self.longest_call_seconds, self.grace_seconds)
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -47,8 +58,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return check
 
 
-def _seconds(text: str) -> str:
-    return str(parse_whole(text, 1, 86_400))
+def _seconds(least: int, most: int) -> Callable[[str], str]:
+    return lambda text: str(parse_whole(text, least, most))
 
 
 def _zone(text: str) -> str:
@@ -123,7 +134,25 @@ SITE_SETTINGS = (
         "longest_call_seconds",
         "14400",
         "No billed call is promised more talk than this, whatever the balance.",
-        _seconds,
+        _seconds(1, 86_400),
+    ),
+    SiteSetting(
+        "grace_seconds",
+        "120",
+        "For so long beyond the time it has bought a call goes on while billing is being restarted; needs AMI.",
+        _seconds(0, 3_600),
+    ),
+    SiteSetting(
+        "warning_seconds",
+        "30",
+        "So long before a call's money is out its caller hears a warning; 0 for none. Needs AMI.",
+        _seconds(0, 300),
+    ),
+    SiteSetting(
+        "locking_ends_calls",
+        "no",
+        "Whether locking an extension also ends its calls in progress. Needs AMI.",
+        _one_of("no", "yes"),
     ),
 )
 
@@ -142,7 +171,7 @@ def site_setting(name: str) -> SiteSetting:
 
 
 def parse_site(values: dict[str, str]) -> Site:
-    """The parsed settings; one that is not in `values` has its default."""
+    """The parsed settings; one that is not in `values` has its default. Billing is active unless ACTIVATION is off."""
     text = {setting.name: values.get(setting.name, setting.default) for setting in SITE_SETTINGS}
     return Site(
         currency=text["currency"],
@@ -152,5 +181,9 @@ def parse_site(values: dict[str, str]) -> Site:
         when_no_rate=text["when_no_rate"],
         when_billing_is_down=text["when_billing_is_down"],
         calls_without_payer=text["calls_without_payer"],
+        locking_ends_calls=text["locking_ends_calls"] == "yes",
         longest_call_seconds=int(text["longest_call_seconds"]),
+        grace_seconds=int(text["grace_seconds"]),
+        warning_seconds=int(text["warning_seconds"]),
+        is_active=values.get(ACTIVATION) != "off",
     )

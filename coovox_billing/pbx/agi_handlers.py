@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from coovox_billing.core.clock import parse_stamp_ms
+from coovox_billing.core.clock import UNKNOWN, OwnTime, parse_stamp_ms
 from coovox_billing.core.leg import Leg, parse_leg
 from coovox_billing.core.payer import Origin
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed, quoted
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
+from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.services import calls
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
@@ -47,11 +48,15 @@ class _Decided:
 
 
 class AgiHandlers:
-    """The handlers of one call plane. `now_ms` is the wall clock, ms since 1970 in UTC."""
+    """The handlers of one call plane. `now_ms` is the wall clock, ms since 1970 in UTC.
 
-    def __init__(self, database: LoopDatabase, now_ms: Callable[[], int]) -> None:
+    Without `live_calls`, or while they have no connection, a call is promised all that its money affords at once.
+    """
+
+    def __init__(self, database: LoopDatabase, now_ms: Callable[[], int], live_calls: LiveCalls | None = None) -> None:
         self._database = database
         self._now_ms = now_ms
+        self._live_calls = live_calls
         self._asked_at: dict[str, float] = {}
 
     def by_path(self) -> dict[str, Handler]:
@@ -104,10 +109,13 @@ class AgiHandlers:
 
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()
-        done = self._database.submit(
-            lambda connection: _Decided(calls.authorize(connection, question, now_ms), reads.mirror_marker(connection)),
-            deadline,
-        )
+        by_stretches = self._live_calls is not None and self._live_calls.is_ready
+
+        def decide(connection: sqlite3.Connection) -> _Decided:
+            answer = calls.authorize(connection, question, now_ms, by_stretches)
+            return _Decided(answer, reads.mirror_marker(connection))
+
+        done = self._database.submit(decide, deadline)
         if not await _is_done_within(done, deadline):
             done.add_done_callback(lambda late: self._withdraw(question.call_id) if late.exception() is None else None)
             return None
@@ -133,10 +141,19 @@ class AgiHandlers:
         self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
 
     def _submit_settle(self, call_id: str, leg: Leg) -> "asyncio.Future[None]":
-        asked_at = self._asked_at.pop(call_id, None)
-        elapsed_ms = None if asked_at is None or leg.alone else int((time.monotonic() - asked_at) * 1000)
+        own = UNKNOWN if leg.alone else self._own_time(call_id)
+        self._asked_at.pop(call_id, None)
+        if self._live_calls is not None:
+            self._live_calls.forget(call_id)
         now_ms = self._now_ms()
-        return self._database.submit(lambda connection: calls.settle(connection, call_id, leg, elapsed_ms, now_ms))
+        return self._database.submit(lambda connection: calls.settle(connection, call_id, leg, own, now_ms))
+
+    def _own_time(self, call_id: str) -> OwnTime:
+        asked_at = self._asked_at.get(call_id)
+        return OwnTime(
+            since_asked_ms=None if asked_at is None else int((time.monotonic() - asked_at) * 1000),
+            since_answer_ms=None if self._live_calls is None else self._live_calls.since_answer_ms(call_id),
+        )
 
     async def _send_mirror(self, session: Session, known: str, ours: str) -> None:
         """Bring AstDB up to date. Both markers are `DATABASE-ID:REVISION`; a foreign or missing one means all anew."""
@@ -144,7 +161,8 @@ class AgiHandlers:
         known_identity, _, revision = known.partition(":")
         since = int(revision) if known_identity == identity and revision.isdigit() else 0
         if since == 0:
-            await _put(session, dialplan.COMPLETE, "")
+            for key in (dialplan.COMPLETE, dialplan.INACTIVE):
+                await _put(session, key, "")
             for key in (dialplan.PAYER, dialplan.EMERGENCY):
                 await session.command(f"DATABASE DELTREE {dialplan.FAMILY} {key}")
         rows = await self._database.submit(
@@ -206,6 +224,7 @@ def _question(arguments: Mapping[str, str]) -> Question:
         transferer_channel=arguments["transferer"],
         forwarder_channel=arguments["forwarder"],
         inherited_channel=arguments["origin"],
+        caller_id=arguments["callerid"],
     )
     return Question(
         call_id=_call_id(arguments),

@@ -26,7 +26,8 @@ from coovox_billing.shipped import shipped
 DEFAULT_AGI = "agi://127.0.0.1:4573"
 REQUIRED_MODULES = (
     "res_agi", "app_dial", "app_stack", "app_exec", "func_strings", "func_cut", "func_db", "func_timeout",
-    "func_channel", "func_logic", "func_rand", "func_dialplan",
+    "func_channel", "func_callerid", "func_logic", "func_rand", "func_dialplan",
+    "app_userevent", "app_chanspy", "app_playback", "app_playtones", "func_cdr", "func_env",
 )  # fmt: skip
 
 _TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})

@@ -23,6 +23,7 @@ CONTEXTS = frozenset(
         "coovox-billing-answered",
         "coovox-billing-settle",
         "coovox-billing-end",
+        "coovox-billing-warning",
         "coovox-billing-emergency",
     }
 )

@@ -13,6 +13,11 @@ LIMIT = "COOVOX_LIMIT"
 SETTLED = "COOVOX_SETTLED"
 ENDED = "COOVOX_ENDED"
 
+# On the trunk's channel: which call it is, and when it was answered; the UserEvent that tells of the answer.
+LEG_ID = "COOVOX_LEG_ID"
+LEG_ANSWERED = "COOVOX_LEG_ANSWERED"
+ANSWERED_EVENT = "CooVoxAnswered"
+
 # The values of VERDICT.
 PASS = "pass"  # noqa: S105
 REFUSED = "refused"
@@ -24,14 +29,15 @@ MIRROR = "mirror"
 COMPLETE = "complete"
 PAYER = "payer"
 EMERGENCY = "emergency"
+INACTIVE = "inactive"
 LEFT = "left"
 LEFTOVERS = "leftovers"
 STRANGE = "strange"
 
 # The arguments of the AGI paths, by name.
 AUTHORIZE_ARGUMENTS = (
-    "id", "asked", "number", "trunk", "channel", "payer", "transferer", "forwarder", "origin", "uniqueid", "linkedid",
-    "mirror", "left", "dial", "options",
+    "id", "asked", "number", "trunk", "channel", "payer", "transferer", "forwarder", "origin", "callerid",
+    "uniqueid", "linkedid", "mirror", "left", "dial", "options",
 )  # fmt: skip
 SETTLE_ARGUMENTS = ("id", "record")
 END_ARGUMENTS = ("id", "record", "talked", "left")

@@ -19,6 +19,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9]{1,16}/[0-9A-Za-z_./@+-]{1,80}", re.ASCII)
 MAX_NAME_LENGTH = 80
 PAYMENT_TYPES = ("prepaid", "postpaid")
 STATUSES = ("locked", "unlocked")
+RECREATED_ANSWERS = ("continue", "new")
 
 _POSSIBLE: Mapping[str, tuple[object, ...]] = {
     "billing": (False, True),
@@ -45,6 +46,17 @@ def check_extension(extension: str) -> str:
     if not is_extension(extension):
         raise BadInput(f"{extension!r} is not an extension: write its number, like 100")
     return extension
+
+
+def check_device(device: str) -> str:
+    """A device's name.
+
+    Raises:
+        BadInput: it is not technology and name.
+    """
+    if not _DEVICE.fullmatch(device):
+        raise BadInput(f"{device!r} is not a device: write technology and name, like PJSIP/100")
+    return device
 
 
 def add(connection: sqlite3.Connection, extension: str, name: str, person: Person) -> None:
@@ -125,33 +137,113 @@ def account_of_payer(connection: sqlite3.Connection, payer: Payer, now_ms: int) 
     """The account that pays; None where nobody is known.
 
     A device belongs to the extension that lists it, else to the extension of
-    its own number. One that nobody knows becomes a new extension, not billed
-    (DESIGN §5).
+    its own number. One of a closed account opens that again, and a person is
+    asked; one that nobody knows becomes a new extension, not billed
+    (DESIGN §3, §5).
     """
     extension = payer.extension or extension_of(payer.device)
     known = reads.account_of_payer(connection, payer.device, extension)
-    if known is None and not is_extension(extension):
+    if known is not None:
+        return known
+    closed = reads.closed_account_of_payer(connection, payer.device, extension)
+    if closed is not None:
+        return _reopen_for_call(connection, closed["id"], payer.device)
+    if not is_extension(extension):
         return None
-    return known or reads.account(connection, _open(connection, extension, "", now_ms))
+    return reads.account(connection, _open(connection, extension, "", now_ms))
+
+
+def close(connection: sqlite3.Connection, extension: str, person: Person) -> None:
+    """Close an account, its money and all that it is kept, for the case that its extension comes back.
+
+    Raises:
+        NotFound: no such extension.
+        Refused: it is in a call.
+    """
+    account = find(connection, extension)
+    if reads.has_open_calls(connection, account["id"]):
+        raise Refused(f"extension {extension} is in a call: try again when that is over")
+    writes.update_account(connection, account["id"], closed_at_ms=person.now_ms, recreated=0)
+    _mirror(connection, account["id"])
+    kept = {"closed": False, "balance_micros": account["balance_micros"]}
+    _record(connection, person, f"extension {extension}", kept, kept | {"closed": True})
+
+
+def reopen(connection: sqlite3.Connection, account_id: int, person: Person) -> None:
+    """Open a closed account because its extension is back; all that it was holds until a person answers."""
+    _reopen(connection, account_id)
+    extension = reads.account(connection, account_id)["extension"]
+    _record(connection, person, f"extension {extension}", {"closed": True}, {"closed": False})
+
+
+def answer_recreated(connection: sqlite3.Connection, extension: str, answer: str, person: Person) -> None:
+    """Whether an extension that came back is the old one (`continue`), or begins anew with an empty account (`new`).
+
+    Raises:
+        NotFound: no such extension.
+        BadInput: another answer.
+        Refused: it did not come back, or, for `new`, it is in a call.
+    """
+    account = find(connection, extension)
+    if answer not in RECREATED_ANSWERS:
+        raise BadInput(f"{answer!r} is not possible: choose {' or '.join(RECREATED_ANSWERS)}")
+    if not account["recreated"]:
+        raise Refused(f"extension {extension} was not closed and re-created: there is nothing to answer")
+    if answer == "new":
+        close(connection, extension, person)
+        _open(connection, extension, _name_in_asterisk(connection, account), person.now_ms)
+    else:
+        writes.update_account(connection, account["id"], recreated=0)
+    _record(connection, person, f"extension {extension}", {"recreated": True}, {"recreated": answer})
+
+
+def _reopen_for_call(connection: sqlite3.Connection, account_id: int, device: str) -> sqlite3.Row:
+    """The call shows that the device is there, so that a sync without it closes the account again."""
+    _reopen(connection, account_id)
+    if device:
+        writes.insert_seen_device(connection, device)
+    return reads.account(connection, account_id)
+
+
+def _reopen(connection: sqlite3.Connection, account_id: int) -> None:
+    writes.update_account(connection, account_id, closed_at_ms=None, recreated=1)
+    _mirror(connection, account_id)
+
+
+def _name_in_asterisk(connection: sqlite3.Connection, account: sqlite3.Row) -> str:
+    listed = reads.devices(connection, account["id"])
+    names = (
+        name
+        for device, name in reads.seen_devices(connection).items()
+        if device in listed or extension_of(device) == account["extension"]
+    )
+    return next(filter(None, names), "")
+
+
+def mirror_device(connection: sqlite3.Connection, device: str) -> None:
+    """Tell the dialplan of a device alone. Behind a gateway somebody billed may be, so it counts as billed."""
+    owner = reads.account_by_device(connection, device)
+    known = "" if owner is None else _standing(owner)
+    writes.mirror(connection, f"payer/{device}", "billed" if device in reads.gateways(connection) else known)
 
 
 def _open(connection: sqlite3.Connection, extension: str, name: str, now_ms: int) -> int:
     account_id = writes.insert_account(connection, extension, name, now_ms)
+    writes.inherit_devices(connection, account_id, extension)
     _mirror(connection, account_id)
     return account_id
 
 
 def _change_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> list[str]:
     devices = list(dict.fromkeys(devices))
-    for device in devices:
-        if not _DEVICE.fullmatch(device):
-            raise BadInput(f"{device!r} is not a device: write technology and name, like PJSIP/100")
+    for device in map(check_device, devices):
         owner = reads.account_by_device(connection, device)
         if owner is not None and owner["id"] != account_id:
             raise Refused(f"device {device} belongs to extension {owner['extension']}: take it from there first")
-    for gone in set(reads.devices(connection, account_id)) - set(devices):
-        writes.mirror(connection, f"payer/{gone}", "")
+    gone = set(reads.devices(connection, account_id)) - set(devices)
     writes.replace_devices(connection, account_id, devices)
+    for device in gone:
+        mirror_device(connection, device)
     return devices
 
 
@@ -161,14 +253,25 @@ def _take_from_trunks(connection: sqlite3.Connection, account: sqlite3.Row) -> N
     for device in reads.trunks(connection):
         if device in listed or extension_of(device) == account["extension"]:
             writes.delete_trunk(connection, device)
+            mirror_device(connection, device)
 
 
 def _mirror(connection: sqlite3.Connection, account_id: int) -> None:
     """Tell the dialplan what it must know of a payer when it is alone."""
     account = reads.account(connection, account_id)
-    known = "locked" if account["status"] == "locked" else "billed" if account["billing"] else "free"
-    for payer in (account["extension"], *reads.devices(connection, account_id)):
-        writes.mirror(connection, f"payer/{payer}", known)
+    standing, gateways = _standing(account), reads.gateways(connection)
+    writes.mirror(connection, f"payer/{account['extension']}", standing)
+    for device in reads.devices(connection, account_id):
+        writes.mirror(connection, f"payer/{device}", "billed" if device in gateways else standing)
+
+
+def _standing(account: sqlite3.Row) -> str:
+    """A closed account's is what it will be if its extension comes back; who is not known is free anyway."""
+    if account["status"] == "locked":
+        return "locked"
+    if account["billing"]:
+        return "billed"
+    return "" if account["closed_at_ms"] is not None else "free"
 
 
 def _check_changes(changes: Mapping[str, object]) -> None:

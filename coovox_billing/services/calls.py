@@ -12,6 +12,7 @@ from typing import Any
 
 from coovox_billing.core import clock, decision, dialed_number, leg, payer, rating
 from coovox_billing.core.call import Event, State, is_late, next_state
+from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.decision import AccountView, Verdict
 from coovox_billing.core.dial_options import bypassing_options
 from coovox_billing.core.leg import Leg
@@ -19,12 +20,14 @@ from coovox_billing.core.money import format_amount
 from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.tariff import Rate
+from coovox_billing.core.trunk import least_free_seconds
 from coovox_billing.errors import BadInput
-from coovox_billing.services import accounts
-from coovox_billing.services.site import learn_trunks
+from coovox_billing.services import accounts, trunks
 from coovox_billing.store import reads, writes
 
 ACTOR = "call"
+
+_INACTIVE = Verdict(passes=True, reason="not-active")
 
 AccountRow = Mapping[str, Any] | sqlite3.Row
 
@@ -53,8 +56,8 @@ class Answer:
     limit_seconds: int | None
 
 
-def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -> Answer:
-    """Decide about a call and hold its money.
+def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, by_stretches: bool = False) -> Answer:
+    """Decide about a call and hold its money: for a first stretch, or for all that the money affords.
 
     The same question again gets the same answer. A further attempt of an
     unanswered call is decided anew, on the same row.
@@ -62,13 +65,15 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     known = reads.call(connection, question.call_id)
     if known is not None and known["state"] != State.RELEASED:
         return _answer_again(connection, known, question)
-    site, trunks = reads.site_and_trunks(connection)
-    dialed = _dialed_trunks(connection, question, trunks)
-    who = payer.find_payer(question.origin, trunks | dialed)
+    site, known_trunks = reads.site_and_trunks(connection)
+    dialed = payer.trunks_of(question.dial_string)
+    new_trunks = trunks.unknown(connection, dialed, known_trunks)
+    who = payer.find_payer(question.origin, known_trunks.keys() | new_trunks, reads.gateways(connection))
     account = _account_of(connection, who, site, now_ms)
     asked_ms = now_ms if known is None else known["asked_at_ms"]
-    verdict, number = _decide(connection, question, account, site, asked_ms)
+    verdict, number = _decide(connection, question, account, site, asked_ms, by_stretches)
     columns = _asked_columns(question, account, verdict)
+    columns["free_seconds"] = least_free_seconds(dialed, known_trunks)
     if known is None:
         day = clock.local_day(asked_ms, site.time_zone).isoformat()
         _insert_asked(connection, question, verdict, number=number, asked_at_ms=asked_ms, local_day=day, **columns)
@@ -77,12 +82,13 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int) -
     if account is not None and verdict.hold_micros:
         writes.change_hold(connection, account["id"], verdict.hold_micros)
     if verdict.passes:
-        learn_trunks(connection, dialed, question.trunk, site)
+        trunks.learn(connection, new_trunks, question.trunk, site)
+        trunks.take_name(connection, dialed, question.trunk, known_trunks)
     return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
 
 
-def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms: int | None, now_ms: int) -> None:
-    """Charge an answered leg: talk from its stamps, price from the call's own rate.
+def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, own: OwnTime, now_ms: int) -> None:
+    """Charge an answered leg: talk from its stamps and our own time, price from the call's own rate.
 
     A call that was thought over, or that the dialplan let pass alone, is
     settled late. A leg that nobody answered changes nothing here.
@@ -94,11 +100,13 @@ def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms:
     following = next_state(state, Event.SETTLE)
     if following is None:
         return
-    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, elapsed_ms, call["limit_seconds"])
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, call["limit_seconds"])
     price = _price(connection, call)
-    cost = 0 if price.rate is None else rating.cost_micros(price.rate, talk.seconds)
-    charge, balance = _charge(connection, call, cost, now_ms)
+    billed_seconds = _billed_seconds(call, talk.seconds)
     trunk = ended.trunk or call["trunk"]
+    free_seconds = _free_seconds(connection, call, trunk)
+    cost = 0 if price.rate is None else rating.cost_of_talk(price.rate, billed_seconds, free_seconds)
+    charge, balance = _charge(connection, call, cost, now_ms)
     writes.move_call(
         connection,
         call_id,
@@ -106,6 +114,7 @@ def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms:
         following,
         reason=price.reason,
         trunk=trunk,
+        free_seconds=free_seconds,
         answered_at_ms=ended.answered_ms,
         ended_at_ms=ended.ended_ms,
         talk_seconds=talk.seconds,
@@ -113,7 +122,7 @@ def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, elapsed_ms:
         cost_micros=charge.cost_micros,
         uncollected_micros=charge.uncollected_micros,
         rate=None if price.rate is None else reads.rate_snapshot(price.rate),
-        why=json.dumps(price.why + _why_charged(price.rate, talk.seconds, charge, balance)),
+        why=json.dumps(price.why + _why_charged(price.rate, billed_seconds, free_seconds, charge, balance)),
         settled_late=is_late(state) and ended.alone != leg.EMERGENCY,
         flags=_flags(call, talk.clock_was_off, ended, charge),
         hangup_cause=ended.cause,
@@ -163,6 +172,9 @@ def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, question: Q
     state = State(call["state"])
     if state is State.HELD:
         columns = {"trunk": question.trunk, "attempt_stamp_ms": question.stamp_ms}
+        if question.stamp_ms != call["attempt_stamp_ms"]:
+            dialed = payer.trunks_of(question.dial_string)
+            columns["free_seconds"] = least_free_seconds(dialed, reads.trunks(connection))
         writes.move_call(connection, call["call_id"], state, state, **columns)
         return Answer(True, call["reason"], call["limit_seconds"])
     return Answer(False, call["reason"] if state is State.REFUSED else "call-over", None)
@@ -189,28 +201,19 @@ def _event(verdict: Verdict) -> Event:
     return Event.HOLD if verdict.passes else Event.REFUSE
 
 
-def _dialed_trunks(connection: sqlite3.Connection, question: Question, known: frozenset[str]) -> frozenset[str]:
-    """What this call dials and was not known as a trunk yet. It is learned only from a call that passes."""
-    dialed = set(payer.trunks_of(question.dial_string)) - known
-    return frozenset(device for device in dialed if not _is_somebodys(connection, device))
-
-
-def _is_somebodys(connection: sqlite3.Connection, device: str) -> bool:
-    """A device that an extension lists, or a billed extension's own, stays a payer even if a route dials it."""
-    if reads.account_by_device(connection, device) is not None:
-        return True
-    account = reads.account_by_extension(connection, payer.extension_of(device))
-    return account is not None and bool(account["billing"])
-
-
 def _decide(
-    connection: sqlite3.Connection, question: Question, account: sqlite3.Row | None, site: Site, asked_ms: int
+    connection: sqlite3.Connection,
+    question: Question,
+    account: sqlite3.Row | None,
+    site: Site,
+    asked_ms: int,
+    by_stretches: bool,
 ) -> tuple[Verdict, str]:
     try:
         number = dialed_number.normalize(question.number_dialed, site.plus_prefix)
     except BadInput:
-        return Verdict(passes=False, reason="bad-number"), ""
-    verdict = _decide_number(connection, account, number, site, asked_ms)
+        return (_INACTIVE if not site.is_active else Verdict(passes=False, reason="bad-number")), ""
+    verdict = _decide_number(connection, account, number, site, asked_ms, by_stretches)
     if verdict.rate is not None and _bypasses_billing(question.dial_options):
         verdict = Verdict(passes=False, reason="dial-options", choice=verdict.choice)
     return verdict, number
@@ -231,13 +234,20 @@ def _account_of(connection: sqlite3.Connection, who: payer.Payer, site: Site, no
 
 
 def _decide_number(
-    connection: sqlite3.Connection, account: AccountRow | None, number: str, site: Site, asked_ms: int
+    connection: sqlite3.Connection,
+    account: AccountRow | None,
+    number: str,
+    site: Site,
+    asked_ms: int,
+    by_stretches: bool = False,
 ) -> Verdict:
+    if not site.is_active and number not in site.emergency_numbers:
+        return _INACTIVE
     if account is None:
         return decision.decide_without_account(number, site)
     view = account_view(account)
     rates = reads.rates_for(connection, dialed_number.prefixes(number), view.extension) if view.billing else ()
-    return decision.decide(view, number, clock.local_moment(asked_ms, site.time_zone), rates, site)
+    return decision.decide(view, number, clock.local_moment(asked_ms, site.time_zone), rates, site, by_stretches)
 
 
 def account_view(account: AccountRow) -> AccountView:
@@ -247,6 +257,7 @@ def account_view(account: AccountRow) -> AccountView:
         billing=bool(account["billing"]),
         locked=account["status"] == "locked",
         available_micros=account["balance_micros"] + account["credit_micros"] - account["held_micros"],
+        has_live_calls=account["held_micros"] > 0,
     )
 
 
@@ -261,10 +272,10 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
         "device": payer.device_of(question.origin.channel),
         "trunk": question.trunk,
         "attempt_stamp_ms": question.stamp_ms,
-        "hold_micros": verdict.hold_micros,
-        "limit_seconds": verdict.limit_seconds,
+        **writes.promise_columns(verdict.promise),
         "rate": reads.rate_snapshot(verdict.rate) if verdict.rate else None,
         "why": json.dumps(why),
+        "caller_channel": question.origin.channel,
         "caller_uniqueid": question.uniqueid,
         "linkedid": question.linkedid,
     }
@@ -277,7 +288,10 @@ def _why_held(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
     )
     if not verdict.passes:
         return f"{funds}: {decision.explain_shortage(rate, account_view(account).available_micros)}"
-    return f"{funds}: {format_amount(verdict.hold_micros)} held for {verdict.limit_seconds} s"
+    held, limit = format_amount(verdict.hold_micros), verdict.limit_seconds
+    if verdict.promise is None or verdict.promise.promised_seconds == limit:
+        return f"{funds}: {held} held for {limit} s"
+    return f"{funds}: {held} held for a first {verdict.promise.promised_seconds} s, more is bought while it lasts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +334,25 @@ def _charge(
     return charge, balance
 
 
-def _why_charged(rate: Rate | None, talk_seconds: int, charge: rating.Charge, balance: int | None) -> list[str]:
+def _billed_seconds(call: sqlite3.Row, talk_seconds: int) -> int:
+    """Where billing was deactivated during the call, the talk up to then."""
+    billable: int | None = call["billable_seconds"]
+    return talk_seconds if billable is None else min(talk_seconds, billable)
+
+
+def _free_seconds(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str) -> int:
+    """What the call began with; for a leg over a trunk that billing was not asked about, what its name says."""
+    if trunk == call["trunk"]:
+        return int(call["free_seconds"])
+    return reads.free_seconds_of(connection, trunk)
+
+
+def _why_charged(
+    rate: Rate | None, talk_seconds: int, free_seconds: int, charge: rating.Charge, balance: int | None
+) -> list[str]:
     if rate is None:
         return []
-    lines = [decision.explain_cost(rate, talk_seconds)]
+    lines = decision.explain_talk(rate, talk_seconds, free_seconds)
     if balance is not None:
         before = format_amount(balance + charge.charged_micros)
         lines.append(f"balance {before} before, {format_amount(balance)} after")
@@ -356,8 +385,8 @@ def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended
 
 
 def _insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> None:
-    site, trunks = reads.site_and_trunks(connection)
-    who = payer.Payer() if ended.device in trunks else payer.Payer(device=ended.device)
+    site, known_trunks = reads.site_and_trunks(connection)
+    who = payer.Payer() if ended.device in known_trunks else payer.Payer(device=ended.device)
     account = _account_of(connection, who, site, ended.asked_ms)
     try:
         number = dialed_number.normalize(ended.number, site.plus_prefix)
@@ -374,6 +403,8 @@ def _insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, stat
         number_dialed=ended.number,
         number=number,
         trunk=ended.trunk,
+        free_seconds=reads.free_seconds_of(connection, ended.trunk),
+        attempt_stamp_ms=ended.asked_ms,
         asked_at_ms=ended.asked_ms,
         local_day=clock.local_day(ended.asked_ms, site.time_zone).isoformat(),
         hangup_cause=ended.cause,

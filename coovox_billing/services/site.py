@@ -2,9 +2,9 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable
 
-from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, Site, site_setting
+from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, site_setting
+from coovox_billing.services import trunks
 from coovox_billing.services.accounts import Person, find
 from coovox_billing.store import reads, writes
 
@@ -43,21 +43,9 @@ def change_setting(connection: sqlite3.Connection, name: str, text: str, person:
         _mirror_emergency(connection, before, value)
     if name == "calls_without_payer":
         for device in reads.trunks(connection):
-            _mirror_trunk(connection, device, value)
+            trunks.mirror(connection, device, value)
     writes.record_change(connection, person.now_ms, person.name, person.origin, f"setting {name}", before, value)
     return value
-
-
-def learn_trunks(connection: sqlite3.Connection, devices: Iterable[str], name: str, site: Site) -> None:
-    """Remember what an outbound route dials: it never pays."""
-    for device in devices:
-        writes.insert_trunk(connection, device, name)
-        _mirror_trunk(connection, device, site.calls_without_payer)
-
-
-def _mirror_trunk(connection: sqlite3.Connection, device: str, policy: str) -> None:
-    """A trunk's call out has no payer: while billing is down it passes where it always does, else as a billed one."""
-    writes.mirror(connection, f"payer/{device}", "free" if policy == "pass" else "billed")
 
 
 def _mirror_emergency(connection: sqlite3.Connection, before: str, after: str) -> None:

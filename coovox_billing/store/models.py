@@ -43,6 +43,7 @@ class Account(_Table):
     held_micros = IntegerField()
     opened_at_ms = IntegerField()
     closed_at_ms = IntegerField(null=True)
+    recreated = BooleanField()
 
     class Meta:
         table_name = "accounts"

@@ -25,6 +25,8 @@ class Extension:
     status: str
     billing: bool
     devices: tuple[str, ...]
+    recreated: bool
+    closed_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,12 @@ def site_value(name: str) -> str | None:
 
 def extensions() -> list[Extension]:
     """Every extension with an open account, by number."""
-    totals = _total_recharges()
-    accounts = Account.select().where(Account.closed_at_ms.is_null())
-    found = [_extension(account, totals.get(account.id, 0)) for account in accounts.prefetch(Device.select())]
-    return sorted(found, key=lambda extension: (len(extension.number), extension.number))
+    return _extensions(Account.closed_at_ms.is_null())
+
+
+def closed_extensions() -> list[Extension]:
+    """Every closed account, by number, the oldest first: a number may have several."""
+    return _extensions(Account.closed_at_ms.is_null(False))
 
 
 def calls(limit: int, offset: int = 0) -> Iterator[LoggedCall]:
@@ -99,6 +103,13 @@ def calls(limit: int, offset: int = 0) -> Iterator[LoggedCall]:
 def count_calls() -> int:
     """How many calls were ever logged."""
     return int(Call.select().count())
+
+
+def _extensions(which: Any) -> list[Extension]:
+    totals = _total_recharges()
+    accounts = Account.select().where(which).order_by(Account.id)
+    found = [_extension(account, totals.get(account.id, 0)) for account in accounts.prefetch(Device.select())]
+    return sorted(found, key=lambda extension: (len(extension.number), extension.number))
 
 
 def _total_recharges() -> dict[int, int]:
@@ -127,6 +138,8 @@ def _extension(account: Any, total_recharges_micros: int) -> Extension:
         status=account.status,
         billing=account.billing,
         devices=tuple(sorted(device.device for device in account.devices)),
+        recreated=account.recreated,
+        closed_at_ms=account.closed_at_ms,
     )
 
 

@@ -2,13 +2,14 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import time
 from functools import lru_cache
 from typing import Any
 
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
+from coovox_billing.core.trunk import KnownTrunk
 
 
 def site(connection: sqlite3.Connection) -> Site:
@@ -16,18 +17,24 @@ def site(connection: sqlite3.Connection) -> Site:
     return site_and_trunks(connection)[0]
 
 
-def site_and_trunks(connection: sqlite3.Connection) -> tuple[Site, frozenset[str]]:
-    """The site's settings, parsed, and the devices that outbound routes dial, in one statement."""
+def site_and_trunks(connection: sqlite3.Connection) -> tuple[Site, Mapping[str, KnownTrunk]]:
+    """The site's settings, parsed, and by device what outbound routes dial, in one statement."""
     rows = connection.execute(
-        "SELECT 'setting', name, value FROM settings UNION ALL SELECT 'trunk', device, '' FROM trunks"
+        "SELECT 'setting', name, value FROM settings"
+        " UNION ALL SELECT 'trunk', device, free_seconds || ' ' || name FROM trunks"
     )
     return _site_and_trunks(tuple(map(tuple, rows)))
 
 
 @lru_cache(maxsize=2)
-def _site_and_trunks(rows: tuple[tuple[str, str, str], ...]) -> tuple[Site, frozenset[str]]:
+def _site_and_trunks(rows: tuple[tuple[str, str, str], ...]) -> tuple[Site, Mapping[str, KnownTrunk]]:
     settings = {name: value for kind, name, value in rows if kind == "setting"}
-    return parse_site(settings), frozenset(name for kind, name, _ in rows if kind == "trunk")
+    return parse_site(settings), {name: _known_trunk(value) for kind, name, value in rows if kind == "trunk"}
+
+
+def _known_trunk(text: str) -> KnownTrunk:
+    free_seconds, _, name = text.partition(" ")
+    return KnownTrunk(name, int(free_seconds))
 
 
 def setting(connection: sqlite3.Connection, name: str) -> str | None:
@@ -65,6 +72,26 @@ def account_of_payer(connection: sqlite3.Connection, device: str, extension: str
     return row
 
 
+def closed_account_of_payer(connection: sqlite3.Connection, device: str, extension: str) -> sqlite3.Row | None:
+    """The newest closed account that lists a device, else the newest closed one of an extension."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT accounts.*, 1 AS rank FROM devices JOIN accounts ON accounts.id = devices.account_id "
+        "WHERE device = ? AND closed_at_ms IS NOT NULL UNION ALL "
+        "SELECT accounts.*, 2 AS rank FROM accounts WHERE extension = ? AND closed_at_ms IS NOT NULL "
+        "ORDER BY rank, id DESC LIMIT 1",
+        (device, extension),
+    ).fetchone()
+    return row
+
+
+def newest_accounts(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Of each extension its open account, or its newest closed one; `in_call` tells of calls in progress."""
+    return connection.execute(
+        "SELECT *, id IN (SELECT account_id FROM calls WHERE state IN ('held', 'talking')) AS in_call FROM accounts "
+        "WHERE id IN (SELECT max(id) FROM accounts GROUP BY extension) ORDER BY id"
+    ).fetchall()
+
+
 def account(connection: sqlite3.Connection, account_id: int) -> sqlite3.Row:
     """The account of an id."""
     row: sqlite3.Row = connection.execute("SELECT * FROM accounts WHERE id = ?", (account_id,)).fetchone()
@@ -77,15 +104,88 @@ def devices(connection: sqlite3.Connection, account_id: int) -> list[str]:
     return [row["device"] for row in rows]
 
 
-def trunks(connection: sqlite3.Connection) -> frozenset[str]:
-    """The devices that outbound routes dial."""
+def listed_devices(connection: sqlite3.Connection) -> dict[int, frozenset[str]]:
+    """The devices that accounts list, by account id."""
+    listed: dict[int, set[str]] = {}
+    for row in connection.execute("SELECT device, account_id FROM devices"):
+        listed.setdefault(row["account_id"], set()).add(row["device"])
+    return {account_id: frozenset(devices) for account_id, devices in listed.items()}
+
+
+def seen_devices(connection: sqlite3.Connection) -> dict[str, str]:
+    """The devices that were found in Asterisk, with the names they had there."""
+    return dict(map(tuple, connection.execute("SELECT device, name FROM seen_devices ORDER BY device")))
+
+
+def gateways(connection: sqlite3.Connection) -> frozenset[str]:
+    """The devices whose caller ID is trusted."""
+    return frozenset(row["device"] for row in connection.execute("SELECT device FROM gateways"))
+
+
+def has_open_calls(connection: sqlite3.Connection, account_id: int) -> bool:
+    """Whether calls of an account are in progress."""
+    found = connection.execute(
+        "SELECT 1 FROM calls WHERE state IN ('held', 'talking') AND account_id = ? LIMIT 1", (account_id,)
+    )
+    return found.fetchone() is not None
+
+
+def trunks(connection: sqlite3.Connection) -> Mapping[str, KnownTrunk]:
+    """What outbound routes dial, by device."""
     return site_and_trunks(connection)[1]
+
+
+def trunks_called(connection: sqlite3.Connection, word: str) -> list[sqlite3.Row]:
+    """The trunk of a device, else those of a name, by device."""
+    rows = connection.execute(
+        "SELECT device, name, free_seconds FROM trunks WHERE device = ? OR name = ? ORDER BY device", (word, word)
+    ).fetchall()
+    return [row for row in rows if row["device"] == word] or rows
+
+
+def free_seconds_of(connection: sqlite3.Connection, name: str) -> int:
+    """The least free seconds of the trunks that have a name, 0 where none has it."""
+    least: int = connection.execute(
+        "SELECT coalesce(min(free_seconds), 0) FROM trunks WHERE name = ?", (name,)
+    ).fetchone()[0]
+    return least
+
+
+def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int) -> list[sqlite3.Row]:
+    """Every trunk with its calls since an instant that are over, by device.
+
+    Counted are all that dialed, those that were answered, and those answered
+    within `at_once_ms` of the last attempt's stamp.
+    """
+    return connection.execute(
+        "SELECT device, name, free_seconds, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
+        " coalesce(answered_at_once, 0) AS answered_at_once FROM trunks LEFT JOIN ("
+        "SELECT trunk, count(*) AS calls, count(*) FILTER (WHERE state = 'settled') AS answered,"
+        " count(*) FILTER (WHERE state = 'settled' AND answered_at_ms BETWEEN attempt_stamp_ms"
+        " AND attempt_stamp_ms + ?) AS answered_at_once"
+        " FROM calls WHERE asked_at_ms >= ? AND state IN ('settled', 'released') GROUP BY trunk"
+        ") AS traffic ON trunk = name ORDER BY device",
+        (at_once_ms, since_ms),
+    ).fetchall()
 
 
 def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
     """A call by its key."""
     row: sqlite3.Row | None = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
     return row
+
+
+def open_priced_calls(connection: sqlite3.Connection, account_id: int) -> list[sqlite3.Row]:
+    """The calls in progress that an account was promised talk for."""
+    return connection.execute(
+        "SELECT * FROM calls WHERE state IN ('held', 'talking') AND account_id = ? AND promised_seconds IS NOT NULL",
+        (account_id,),
+    ).fetchall()
+
+
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that is another one when another connection has changed the database."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension: str) -> list[Rate]:

@@ -6,9 +6,11 @@ decided here, in `post`.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from coovox_billing.core.call import State
+from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
 
 
@@ -27,16 +29,54 @@ def update_account(connection: sqlite3.Connection, account_id: int, **columns: A
 
 
 def replace_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> None:
-    """Make these the devices that the account lists."""
+    """Make these the devices that the account lists; a closed account that listed one loses it."""
     connection.execute("DELETE FROM devices WHERE account_id = ?", (account_id,))
     connection.executemany(
-        "INSERT INTO devices (device, account_id) VALUES (?, ?)", [(device, account_id) for device in devices]
+        "INSERT INTO devices (device, account_id) VALUES (?, ?) "
+        "ON CONFLICT (device) DO UPDATE SET account_id = excluded.account_id",
+        [(device, account_id) for device in devices],
     )
+
+
+def inherit_devices(connection: sqlite3.Connection, account_id: int, extension: str) -> None:
+    """Give an extension's account the devices that closed ones of the same extension list."""
+    connection.execute(
+        "UPDATE devices SET account_id = ? WHERE account_id IN "
+        "(SELECT id FROM accounts WHERE extension = ? AND closed_at_ms IS NOT NULL)",
+        (account_id, extension),
+    )
+
+
+def replace_seen_devices(connection: sqlite3.Connection, names: Mapping[str, str]) -> None:
+    """Remember what was found in Asterisk: devices with their names."""
+    connection.execute("DELETE FROM seen_devices")
+    connection.executemany("INSERT INTO seen_devices (device, name) VALUES (?, ?)", list(names.items()))
+
+
+def insert_seen_device(connection: sqlite3.Connection, device: str) -> None:
+    """Remember that a device is there, if it is not known yet."""
+    connection.execute("INSERT INTO seen_devices (device, name) VALUES (?, '') ON CONFLICT DO NOTHING", (device,))
+
+
+def insert_gateway(connection: sqlite3.Connection, device: str) -> None:
+    """Trust the caller ID of a device, if it is not trusted yet."""
+    connection.execute("INSERT INTO gateways (device) VALUES (?) ON CONFLICT DO NOTHING", (device,))
+
+
+def delete_gateway(connection: sqlite3.Connection, device: str) -> None:
+    """Trust the caller ID of a device no longer."""
+    connection.execute("DELETE FROM gateways WHERE device = ?", (device,))
 
 
 def insert_trunk(connection: sqlite3.Connection, device: str, name: str) -> None:
     """Remember what an outbound route dials."""
     connection.execute("INSERT INTO trunks (device, name) VALUES (?, ?)", (device, name))
+
+
+def update_trunk(connection: sqlite3.Connection, device: str, **columns: Any) -> None:
+    """Change a trunk's name or free seconds."""
+    values = (*columns.values(), device)
+    connection.execute(f"UPDATE trunks SET {_assignments(columns)} WHERE device = ?", values)  # noqa: S608
 
 
 def delete_trunk(connection: sqlite3.Connection, device: str) -> None:
@@ -88,6 +128,16 @@ def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
     names = ", ".join(columns)
     marks = ", ".join("?" * len(columns))
     connection.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+
+
+def promise_columns(promise: Promise | None) -> dict[str, Any]:
+    """The columns of a call's row that keep its promise; a call without limit has none."""
+    return {
+        "promised_seconds": promise.promised_seconds if promise else None,
+        "limit_seconds": promise.limit_seconds if promise else None,
+        "hold_micros": promise.hold_micros if promise else 0,
+        "stretch_seconds": promise.stretch_seconds if promise else 0,
+    }
 
 
 def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: State, **columns: Any) -> bool:

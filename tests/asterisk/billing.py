@@ -23,6 +23,7 @@ from tests.asterisk.pbx import Pbx
 from tests.asterisk.ports import free_port
 from tests.asterisk.sip import PhoneCall, PhoneResult, phone
 from tests.asterisk.waiting import wait_until
+from tests.asterisk.wire import Wire
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = "extensions_coovox_billing.conf"
@@ -35,6 +36,7 @@ RATES = f"""{HEADER}
 1,by the second,95,0,0,0,0.01,1,,,,all
 1,failover by the second,85,0,0,0,0.01,1,,,,all
 1,free,97,0,0,0,0,1,,,,all
+1,by units,94,0,0,0,0.05,6,,,,all
 """
 SALES, LOBBY, DESK = "108", "109", "100"
 
@@ -69,6 +71,10 @@ exten => _2X.,1,Set(__COOVOX_ORIGIN=${{CHANNEL(name)}})
  same => n,Dial(Local/9${{EXTEN:1}}@from-internal,30)
 exten => _15X.,1,Set(COOVOX_PAYER=109)
  same => n,Gosub(coovox-billing-dial,s,1(9${{EXTEN:1}},PJSIP/${{EXTEN:1}}@trunk,30,,Trunk 1))
+ same => n,Goto(report,s,1)
+; 0 + extension + number: that extension pays.
+exten => _0XXX9X.,1,Set(COOVOX_PAYER=${{EXTEN:1:3}})
+ same => n,Gosub(coovox-billing-dial,s,1(${{EXTEN:4}},PJSIP/${{EXTEN:5}}@trunk,30,,Trunk 1))
  same => n,Goto(report,s,1)
 exten => 911,1,Gosub(coovox-billing-dial,s,1(911,PJSIP/91100@trunk,30,,Trunk 1))
  same => n,Goto(report,s,1)
@@ -107,6 +113,7 @@ class Billing:
         self.python = python
         self.data = folder / "data"
         self.agi_port = free_port()
+        self.ami = ""
         self._plane: subprocess.Popen[bytes] | None = None
         self._log = folder / "calls.log"
 
@@ -129,7 +136,7 @@ class Billing:
 
     def start(self) -> None:
         """Start the call plane and wait until it listens."""
-        environment = os.environ | {"COOVOX_AGI_LISTEN": f"127.0.0.1:{self.agi_port}"}
+        environment = os.environ | {"COOVOX_AGI_LISTEN": f"127.0.0.1:{self.agi_port}", "COOVOX_AMI": self.ami}
         command = [self.python, "-m", "coovox_billing", "--data", str(self.data), "calls"]
         with self._log.open("ab") as log:
             self._plane = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
@@ -179,20 +186,40 @@ class BilledPbx:
     The two sets of packages are each proven beside an Asterisk of their age.
     """
 
-    def __init__(self, version: int, folder: Path) -> None:
+    def __init__(self, version: int, folder: Path, with_ami: bool = False) -> None:
         self.billing = Billing(folder, PYTHON_BESIDE.get(version, sys.executable))
         dialplan = DIALPLAN.format(agi_port=self.billing.agi_port, shipped=SHIPPED)
         self.pbx = Pbx(version, dialplan, {SHIPPED: ROOT / "asterisk" / SHIPPED})
+        self.wire: Wire | None = None
+        if with_ami:
+            self._add_manager_user()
 
     def __enter__(self) -> BilledPbx:
         self.billing.do("extension", "list")
         self.billing.start()
         self.pbx.start()
+        if self.wire:
+            self.wire.__enter__()
+            self.wait_for_ami()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.pbx.close()
         self.billing.stop(signal.SIGKILL)
+        if self.wire:
+            self.wire.__exit__(None, None, None)
+
+    def wait_for_ami(self) -> None:
+        """Until the call plane is signed in to Asterisk's manager."""
+        wait_until(lambda: "signed in to Asterisk's manager" in self.billing.log(), 15, "the call plane signs in")
+
+    def _add_manager_user(self) -> None:
+        """The shipped user with what it may do and no more."""
+        user = (ROOT / "asterisk" / "manager_coovox_billing.conf").read_text().replace("@SECRET@", "a secret: 1@2")
+        with (self.pbx.folder / "etc" / "manager.conf").open("a") as host:
+            host.write(user)
+        self.wire = Wire(self.pbx.ami_port)
+        self.billing.ami = f"coovox-billing:a secret: 1@2@127.0.0.1:{self.wire.port}"
 
     def phone(self, number: str, extension: str = "108", **options: Any) -> PhoneCall:
         """A telephone dials."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,10 +28,22 @@ def asterisk_version(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="module")
 def site(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BilledPbx]:
     """108 sales, billed; 109 lobby, billed; 100 desk, not billed; a cent a second."""
-    folder = tmp_path_factory.mktemp("site")
-    rates = folder / "rates.csv"
+    with _opened(BilledPbx(asterisk_version, tmp_path_factory.mktemp("site"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def managed_site(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BilledPbx]:
+    """The same site, whose call plane signs in to Asterisk's manager."""
+    with _opened(BilledPbx(asterisk_version, tmp_path_factory.mktemp("managed"), with_ami=True)) as running:
+        yield running
+
+
+@contextmanager
+def _opened(site: BilledPbx) -> Iterator[BilledPbx]:
+    rates = site.billing.data.with_name("rates.csv")
     rates.write_text(RATES)
-    with BilledPbx(asterisk_version, folder) as running:
+    with site as running:
         billing = running.billing
         for extension, name in ((SALES, "Sales"), (LOBBY, "Lobby"), (DESK, "Desk")):
             billing.do("extension", "add", extension, "--name", name)

@@ -138,6 +138,10 @@ class Pbx:
             handle.seek(mark)
             return handle.read().decode(errors="replace")
 
+    def media_place(self, name: str = "trunk") -> tuple[str, int]:
+        """The address and port where `trunk`, `trunk2` or `phones` say they listen to audio."""
+        return self._far_ends[name].address, self._far_ends[name].media_port
+
     def trunk_messages(self, name: str = "trunk") -> list[trace.Message]:
         """All SIP messages of `trunk`, `trunk2` or the house's `phones`, seen from there."""
         return self._far_ends[name].messages()

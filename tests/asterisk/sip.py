@@ -35,10 +35,11 @@ class FarEnd:
 
     def __init__(self, folder: Path, name: str, address: str, chooses: bool, forward_to: str) -> None:
         self.name, self.address, self.port = name, address, free_port(address)
+        self.media_port = free_port(address)
         self._folder, self._trace = folder, folder / f"{name}.messages"
         self._scenario = folder / f"{name}.xml"
         # No number holds a dash, so nothing but the plain answer is ever chosen behind one.
-        self._scenario.write_text(text("far_end.xml", choice="" if chooses else "-"))
+        self._scenario.write_text(text("far_end.xml", self.media_port, choice="" if chooses else "-"))
         self._forward_to = forward_to
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,6 +87,10 @@ class PhoneCall:
         legs = trace.legs(trace.read(self._trace))
         return _result(legs[0] if legs else trace.Leg("", "", ()))
 
+    def all_so_far(self) -> list[PhoneResult]:
+        """What each of several calls at once has seen up to now."""
+        return [_result(leg) for leg in trace.legs(trace.read(self._trace))]
+
     def wait(self, timeout_seconds: float = 30.0) -> PhoneResult:
         """The whole story, once the telephone is done with the call."""
         try:
@@ -117,8 +122,10 @@ def phone(
     refer_to: str | None = None,
     refer_after_ms: int = 1000,
     password: str | None = None,
+    media_port: int | None = None,
+    at_once: int = 1,
 ) -> PhoneCall:
-    """Have a telephone dial; `extension` may also be a trunk, for a call from outside."""
+    """Have a telephone dial, `at_once` several times; `extension` may also be a trunk, for a call from outside."""
     caller = f"<sip:{from_user or extension}@[local_ip]:[local_port]>"
     values: dict[str, object] = {
         "extension": extension,
@@ -131,12 +138,12 @@ def phone(
         "refer_to": refer_to,
         "refer_after_ms": refer_after_ms,
     }
-    return _dial(pbx, number, extension, _caller(values))
+    return _dial(pbx, number, extension, _caller(values, media_port), at_once)
 
 
-def text(name: str, **values: object) -> str:
-    """One of our scenario texts, with its gaps filled."""
-    sdp = (TEXTS / "sdp.txt").read_text().strip()
+def text(name: str, media_port: int | None = None, **values: object) -> str:
+    """One of our scenario texts, with its gaps filled; without a port nobody listens to the audio."""
+    sdp = Template((TEXTS / "sdp.txt").read_text().strip()).substitute(media_port=media_port or "[media_port]")
     known = {"reply": REPLY, "own_tag": OWN_TAG, "sdp": sdp}
     return Template((TEXTS / name).read_text()).substitute(known, **values)
 
@@ -161,29 +168,34 @@ def sipp(
     return processes.start(command, folder, scenario.with_suffix(".out"))
 
 
-def _dial(pbx: Pbx, number: str, extension: str, scenario: str) -> PhoneCall:
+def _dial(pbx: Pbx, number: str, extension: str, scenario: str, at_once: int) -> PhoneCall:
     path = pbx.sipp_folder / f"phone-{extension}-{next(_numbers)}.xml"
     path.write_text(scenario)
     address = ADDRESSES.get(extension, CALLERS_ADDRESS)
     trace_file = path.with_suffix(".messages")
-    arguments = [f"{pbx.address}:{pbx.sip_port}", "-s", number, "-m", "1", "-l", "1"]
+    arguments = [f"{pbx.address}:{pbx.sip_port}", "-s", number, *_pace(at_once)]
     process = sipp(pbx.sipp_folder, path, (address, free_port(address)), trace_file, arguments)
     return PhoneCall(process, trace_file)
 
 
-def _caller(values: dict[str, object]) -> str:
+def _pace(at_once: int) -> list[str]:
+    calls = str(at_once)
+    return ["-m", calls, "-l", calls, "-r", "50"]
+
+
+def _caller(values: dict[str, object], media_port: int | None) -> str:
     """The caller's scenario: who is known by address is never asked for a password."""
     by_address = values["extension"] in ADDRESSES
     waiting = f' timeout="{values["cancel_after_ms"]}" ontimeout="cancel"'
     parts = {
         "cseq": 1 if by_address else 2,
-        "login": "" if by_address else text("login.xml", **values),
+        "login": "" if by_address else text("login.xml", media_port, **values),
         "waiting": waiting,
         "progress": _answers(PROGRESS, waiting),
         "refusals": _answers(REFUSALS, f'{waiting} next="refused"'),
         "transfer": text("transfer.xml", **values) if values["refer_to"] else "",
     }
-    return text("caller.xml", **values, **parts)
+    return text("caller.xml", media_port, **values, **parts)
 
 
 def _answers(codes: Sequence[int], attributes: str) -> str:

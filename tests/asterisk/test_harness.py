@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.asterisk import fetch
+from tests.asterisk.media import DECODED, Media, Sound, encoded, tone
 from tests.asterisk.pbx import Pbx, PbxError
-from tests.asterisk.sip import phone
+from tests.asterisk.sip import ADDRESSES, phone
 from tests.asterisk.waiting import wait_until
 
 DIALPLAN = """
@@ -144,6 +145,27 @@ def test_console_database_and_channels(pbx: Pbx) -> None:
     assert sorted(name.rpartition("-")[0] for name in pbx.channels()) == ["PJSIP/108", "PJSIP/trunk"]
     pbx.cli("channel request hangup all")
     assert call.wait().ended_by == "them"
+
+
+def test_ulaw_and_frequencies() -> None:
+    assert [DECODED[byte] for byte in (0x00, 0x7F, 0x80, 0xFF)] == [-32124, 0, 32124, 0]
+    assert [DECODED[byte] for byte in encoded(DECODED)] == DECODED
+    sound = Sound([DECODED[byte] for byte in encoded(tone(950, 3000, 0.3))])
+    assert (sound.frequency_hz, sound.purity > 0.99) == (950, True)
+    assert sound.course == [pytest.approx(3000, rel=0.02)] * 3
+
+
+def test_phone_and_trunk_hear_each_other(pbx: Pbx) -> None:
+    with Media(ADDRESSES["108"]) as caller, Media(*pbx.media_place()) as callee:
+        call = phone(pbx, "912205", media_port=caller.port, hang_up_after_ms=2500)
+        answered = call.wait_answered()
+        began = answered.answered_at or 0.0
+        caller.talk(answered.messages, 700)
+        callee.talk(pbx.trunk_messages(), 1650, 3000)
+        call.wait()
+        assert caller.heard(began + 1, began + 2).strength(1650) == pytest.approx(3000, rel=0.1)
+        assert callee.heard(began + 1, began + 2).strength(700) == pytest.approx(100, rel=0.2)
+        assert caller.heard(began + 3, began + 4).loudness == 0
 
 
 def test_killed_and_started_again(asterisk_version: int) -> None:

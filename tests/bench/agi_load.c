@@ -68,9 +68,9 @@ static int request(struct caller *c, char *text, size_t size)
     return n + snprintf(text + n, size - n,
                         "agi_arg_1: id=b%ldx%ld\nagi_arg_2: asked=%.3f\nagi_arg_3: number=%s\nagi_arg_4: trunk=Trunk\n"
                         "agi_arg_5: channel=PJSIP/%d-0000002a\nagi_arg_6: payer=\nagi_arg_7: transferer=\nagi_arg_8: forwarder=\n"
-                        "agi_arg_9: origin=\nagi_arg_10: uniqueid=1.1\nagi_arg_11: linkedid=1.1\nagi_arg_12: mirror=%s\n"
-                        "agi_arg_13: left=\nagi_arg_14: dial=PJSIP/%s@carrier\nagi_arg_15: options=T\n\n",
-                        first_id, c->call, wall, number, extension, getenv("MIRROR") ? getenv("MIRROR") : "", number);
+                        "agi_arg_9: origin=\nagi_arg_10: callerid=%d\nagi_arg_11: uniqueid=1.1\nagi_arg_12: linkedid=1.1\n"
+                        "agi_arg_13: mirror=%s\nagi_arg_14: left=\nagi_arg_15: dial=PJSIP/%s@carrier\nagi_arg_16: options=T\n\n",
+                        first_id, c->call, wall, number, extension, extension, getenv("MIRROR") ? getenv("MIRROR") : "", number);
 }
 
 static void open_session(struct caller *c)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from coovox_billing.config import load
+from coovox_billing.errors import SetupError
 from tests.cli.conftest import GUIDE_RATE, HEADER, Terminal
 
 
@@ -246,8 +248,6 @@ def test_it_names_what_is_wrong_in_the_settings_file(
 def test_it_takes_the_environment_over_the_file_and_data_over_both(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coovox_billing.config import load
-
     path = terminal.file("coovox.toml", "data = '/file'\nagi_listen = '127.0.0.1:1111'\nweb_prefix = 'billing/'")
     environment = {"COOVOX_CONFIG": path, "COOVOX_AGI_LISTEN": "[::1]:2222"}
     config = load(None, environment)
@@ -298,3 +298,8 @@ def test_it_quotes_now_and_a_minute_where_a_file_leaves_them_out(reception: Term
         "quote", "--calls", reception.file("c.csv", "extension,number,at,seconds\n100,988360046,,\n")
     )
     assert (row["seconds"], row["cost"]) == (60, "0.1000")
+
+
+def test_it_names_a_home_that_is_not_there() -> None:
+    with pytest.raises(SetupError, match="no such user's home"):
+        load("~nobody-has-this-name/data", {})

@@ -46,6 +46,35 @@ def test_it_believes_trusted_dialplan_before_all_others() -> None:
     assert find_payer(Origin(RECEPTION, "102", SALES, SALES, SALES), TRUNKS) == Payer(extension="102")
 
 
+GATEWAY = "PJSIP/gw-0000000f"
+BEHIND_A_GATEWAY = [
+    ("the caller ID", Origin(GATEWAY, caller_id="205"), Payer(extension="205")),
+    ("trusted dialplan before it", Origin(GATEWAY, "102", caller_id="205"), Payer(extension="102")),
+    ("the gateway without one", Origin(GATEWAY), Payer(device="PJSIP/gw")),
+    ("the gateway with none of digits", Origin(GATEWAY, caller_id="anonymous"), Payer(device="PJSIP/gw")),
+    ("the gateway with one too long", Origin(GATEWAY, caller_id="2" * 41), Payer(device="PJSIP/gw")),
+    ("no caller ID of another's phone", Origin(RECEPTION, caller_id="205"), Payer(device="PJSIP/100")),
+    ("who transferred", Origin(GATEWAY, "", RECEPTION, caller_id="205"), Payer(device="PJSIP/100")),
+    ("a gateway that transferred", Origin(SALES, "", GATEWAY, caller_id="101"), Payer(device="PJSIP/gw")),
+    ("a gateway that another phone behind it transferred", Origin(GATEWAY, "", GATEWAY, caller_id="205"),
+     Payer(device="PJSIP/gw")),
+    ("a gateway that forwarded", Origin(FORWARD, "", "", GATEWAY, caller_id="101"), Payer(device="PJSIP/gw")),
+    ("a gateway inherited", Origin(FORWARD, inherited_channel=GATEWAY, caller_id="101"), Payer(device="PJSIP/gw")),
+    ("no gateway that is a trunk", Origin(OUTSIDE, caller_id="205"), Payer()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("origin", "payer"), [case[1:] for case in BEHIND_A_GATEWAY], ids=[case[0] for case in BEHIND_A_GATEWAY]
+)
+def test_it_believes_the_caller_id_of_a_trusted_gateway_alone(origin: Origin, payer: Payer) -> None:
+    assert find_payer(origin, TRUNKS, {"PJSIP/gw", "PJSIP/carrier"}) == payer
+
+
+def test_it_believes_no_caller_id_by_default() -> None:
+    assert find_payer(Origin(GATEWAY, caller_id="205"), TRUNKS) == Payer(device="PJSIP/gw")
+
+
 @pytest.mark.parametrize(
     ("channel", "device"),
     [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.core.money import LEDGER_STEP_MICROS, format_amount, parse_amount, parse_price
-from coovox_billing.core.rating import Charge, affordable_seconds, charge, cost_micros, units
+from coovox_billing.core.rating import Charge, affordable_seconds, charge, cost_micros, cost_of_talk, units
 from coovox_billing.core.tariff import Rate
 from tests.cast import FREE_RATE, GUIDE_RATE, a_rate, a_shape
 
@@ -122,6 +122,16 @@ def test_it_charges_whole_steps_of_the_ledger(rate: Rate, talk: int) -> None:
     cost = cost_micros(rate, talk)
     assert cost >= 0
     assert cost % LEDGER_STEP_MICROS == 0
+
+
+@given(rates, talks, st.integers(0, 600))
+def test_it_charges_from_the_answer_what_is_longer_than_the_free_seconds(rate: Rate, talk: int, free: int) -> None:
+    assert cost_of_talk(rate, talk, free) == (cost_micros(rate, talk) if talk > free else 0)
+
+
+@pytest.mark.parametrize(("talk", "cost"), [(0, "0"), (30, "0"), (31, "0.1"), (61, "0.12")])
+def test_it_charges_nothing_for_the_free_seconds_of_a_trunk(talk: int, cost: str) -> None:
+    assert cost_of_talk(GUIDE_RATE, talk, 30) == parse_amount(cost)
 
 
 @given(rates, st.integers(0, parse_amount("1000")), st.integers(1, FOUR_HOURS))

@@ -24,6 +24,12 @@ GOOD = [
     ("longest_call_seconds", "1", "1"),
     ("longest_call_seconds", "86400", "86400"),
     ("longest_call_seconds", "0060", "60"),
+    ("grace_seconds", "0", "0"),
+    ("grace_seconds", "3600", "3600"),
+    ("warning_seconds", "0", "0"),
+    ("warning_seconds", "300", "300"),
+    ("locking_ends_calls", "yes", "yes"),
+    ("locking_ends_calls", "no", "no"),
 ]
 BAD = [
     ("currency", "usd"),
@@ -57,6 +63,12 @@ BAD = [
     ("longest_call_seconds", "1.5"),
     ("longest_call_seconds", "²"),
     ("longest_call_seconds", "9" * 5_000),
+    ("grace_seconds", "-1"),
+    ("grace_seconds", "3601"),
+    ("warning_seconds", "301"),
+    ("warning_seconds", "half"),
+    ("locking_ends_calls", "Yes"),
+    ("locking_ends_calls", "on"),
 ]
 
 

@@ -19,7 +19,7 @@ from coovox_billing.pbx import agi_handlers
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_protocol import MAX_REQUEST_BYTES
-from coovox_billing.services import accounts, calls
+from coovox_billing.services import accounts, calls, devices
 from coovox_billing.services import site as site_service
 from coovox_billing.shipped import shipped
 from coovox_billing.store import writes
@@ -97,6 +97,13 @@ def _wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 # authorize
+
+
+def test_it_hears_whose_telephone_behind_a_gateway_dials(box: Box) -> None:
+    box.exchange.database.write(lambda c: devices.trust_caller_id(c, "PJSIP/gw", True, MANAGER))
+    box.asterisk.authorize("1", "gw", callerid="102")
+    box.asterisk.authorize("2", "103", callerid="102")
+    assert [box.exchange.call(call_id)["extension"] for call_id in ("1", "2")] == ["102", "103"]
 
 
 @pytest.mark.parametrize(

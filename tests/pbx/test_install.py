@@ -1,6 +1,7 @@
 """It puts billing into an Asterisk, takes it out again, and says what is missing."""
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,27 @@ LINE = b"#include extensions_coovox_billing.conf ; CooVox Billing\n"
 AMI_LINE = b"#include manager_coovox_billing.conf ; CooVox Billing\n"
 DIALPLAN_FILE = "extensions_coovox_billing.conf"
 AMI_FILE = "manager_coovox_billing.conf"
+MODULES_OF = {
+    "the core": "Answer Goto GotoIf Hangup SayNumber Set Wait",
+    "res_agi": "AGI",
+    "app_dial": "Dial",
+    "app_exec": "ExecIf",
+    "app_playback": "Playback",
+    "app_playtones": "Playtones",
+    "app_stack": "Gosub LOCAL Return STACK_PEEK",
+    "app_userevent": "UserEvent",
+    "func_callerid": "CALLERID",
+    "func_cdr": "CDR_PROP",
+    "func_channel": "CHANNEL",
+    "func_cut": "CUT",
+    "func_db": "DB DB_EXISTS",
+    "func_dialplan": "DIALPLAN_EXISTS",
+    "func_env": "STAT",
+    "func_logic": "IF",
+    "func_rand": "RAND",
+    "func_strings": "FIELDQTY FILTER LEN SHIFT STRFTIME STRREPLACE",
+    "func_timeout": "TIMEOUT",
+}
 ROUTE = b"exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${EXTEN},PJSIP/${EXTEN:1}@trunk,30,,trunk))\n"
 
 
@@ -94,6 +116,8 @@ def test_it_makes_an_ami_user_with_a_random_secret_and_includes_it(etc: Path, tm
         "deny = 0.0.0.0/0.0.0.0",
         "deny = ::/0",
         "permit = 127.0.0.1/255.255.255.255",
+        "eventfilter = UserEvent: CooVoxAnswered",
+        "eventfilter = Event: FullyBooted",
         "read = system,call,user",
         "write = system,call,originate",
     ]
@@ -469,6 +493,15 @@ def test_it_finds_nothing_missing_after_an_installation_with_a_billed_route(etc:
     items = check(etc, running)
     assert bad(items) == []
     assert {f"module {module}" for module in REQUIRED_MODULES} <= {item.name for item in items}
+
+
+def test_it_asks_for_the_module_of_everything_that_the_dialplan_uses() -> None:
+    lines = (shipped("asterisk") / DIALPLAN_FILE).read_text().splitlines()
+    code = "\n".join(line for line in lines if not line.startswith(";"))
+    used = set(re.findall(r"(?<![\w-])([A-Z][A-Za-z_]+)\(", code))
+    needed = {module for module, names in MODULES_OF.items() if used & set(names.split())}
+    assert used <= set(" ".join(MODULES_OF.values()).split()), "name the module of what is new"
+    assert (needed | {"app_chanspy"}) - {"the core"} == set(REQUIRED_MODULES)
 
 
 def test_it_says_what_to_do_for_everything_that_is_missing(etc: Path) -> None:

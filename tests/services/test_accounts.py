@@ -253,6 +253,14 @@ def test_it_tells_the_dialplan_of_devices_that_are_gone(exchange: Exchange) -> N
     assert (mirror["payer/PJSIP/desk"], mirror["payer/PJSIP/hall"]) == ("", "billed")
 
 
+def test_it_tells_the_dialplan_that_a_phone_it_took_for_a_trunk_is_billed(exchange: Exchange) -> None:
+    exchange.ask("1", "101", dial_string="PJSIP/103")
+    assert _mirror(exchange)["payer/PJSIP/103"] == "free"
+    exchange.change("103", billing=True)
+    mirror = _mirror(exchange)
+    assert (mirror["payer/PJSIP/103"], mirror["payer/103"]) == ("", "billed")
+
+
 def test_it_gives_a_new_revision_only_to_what_the_dialplan_does_not_know_yet(exchange: Exchange) -> None:
     newest = "SELECT max(revision) FROM mirror"
     before = look_up(exchange.database.path, newest)

@@ -1,6 +1,7 @@
 """The life of a call in the database: what is held, what is charged, and that nothing is done twice."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,10 @@ import pytest
 
 from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.payer import Origin
+from coovox_billing.services import trunks
 from coovox_billing.services.calls import Answer
 from coovox_billing.store import writes
-from tests.cast import CITY_NUMBER, GUIDE_RATE, NOW_MS, Exchange, a_rate, look_up
+from tests.cast import CITY_NUMBER, GUIDE_RATE, MANAGER, NOW_MS, TRUNK, Exchange, a_rate, look_up
 
 ABROAD, FREE, UNPRICED = "004420", "080012345", "7777"
 FOUR_HOURS = 14_400
@@ -533,3 +535,112 @@ def test_it_does_not_free_a_live_attempt_by_the_end_of_an_earlier_one(exchange: 
     assert exchange.money("100") == ("10.0000", HELD)
     exchange.give_up("1", asked_ms=NOW_MS + 5_000)
     assert exchange.money("100") == ("10.0000", "0.0000")
+
+
+def _free(exchange: Exchange, seconds: int, device: str = TRUNK, name: str = "carrier") -> None:
+    """So many seconds are free on a trunk, new or known."""
+
+    def free(connection: sqlite3.Connection) -> None:
+        if not look_up(exchange.database.path, "SELECT 1 FROM trunks WHERE device = ?", [device]):
+            trunks.add(connection, device, name, MANAGER)
+        trunks.change(connection, device, {"free_seconds": seconds}, MANAGER)
+
+    exchange.database.write(free)
+
+
+@pytest.mark.parametrize(
+    ("talk", "cost", "told"),
+    [
+        (0, "0.0000", "0 s of talk: 0.1000 for the first 60 s"),
+        (1, "0.0000", "1 s of talk: no longer than the 30 s that are free on the trunk, is 0.0000"),
+        (30, "0.0000", "30 s of talk: no longer than the 30 s that are free on the trunk, is 0.0000"),
+        (31, "0.1000", "longer than the 30 s that are free on the trunk, so billed from the answer"),
+        (116, "0.1400", "longer than the 30 s that are free on the trunk, so billed from the answer"),
+    ],
+)
+def test_it_charges_nothing_for_talk_within_the_trunks_free_seconds(
+    exchange: Exchange, talk: int, cost: str, told: str
+) -> None:
+    _free(exchange, 30)
+    exchange.ask("1")
+    assert exchange.money("100")[1] == HELD, "what is free is promised all the same"
+    exchange.settle("1", talk)
+    call = exchange.call("1")
+    assert (format_amount(call["cost_micros"]), call["talk_seconds"], call["free_seconds"]) == (cost, talk, 30)
+    assert [line for line in json.loads(call["why"]) if line.startswith(told)]
+    assert exchange.money("100")[1] == "0.0000"
+
+
+@pytest.mark.parametrize(("before", "after", "cost"), [(30, 0, "0.0000"), (0, 30, "0.1000")])
+def test_it_keeps_the_free_seconds_that_the_call_began_with(
+    exchange: Exchange, before: int, after: int, cost: str
+) -> None:
+    _free(exchange, before)
+    exchange.ask("1")
+    _free(exchange, after)
+    exchange.ask("1")
+    exchange.settle("1", 20)
+    assert format_amount(exchange.call("1")["cost_micros"]) == cost
+
+
+@pytest.mark.parametrize(
+    ("dial_string", "seconds"),
+    [
+        ("PJSIP/1@carrier", 30),
+        ("PJSIP/1@carrier&PJSIP/1@backup", 10),
+        ("PJSIP/1@carrier&SIP/unknown/1", 0),
+        ("SIP/unknown/1", 0),
+        ("Local/1@elsewhere", 0),
+    ],
+)
+def test_it_takes_the_fewest_free_seconds_of_what_is_dialed(exchange: Exchange, dial_string: str, seconds: int) -> None:
+    _free(exchange, 30)
+    _free(exchange, 10, "PJSIP/backup")
+    exchange.ask("1", dial_string=dial_string)
+    assert exchange.call("1")["free_seconds"] == seconds
+
+
+@pytest.mark.parametrize("told_of_the_end", [True, False])
+def test_it_takes_the_free_seconds_of_the_trunk_that_answered(exchange: Exchange, told_of_the_end: bool) -> None:
+    _free(exchange, 30)
+    exchange.ask("1")
+    if told_of_the_end:
+        exchange.give_up("1")
+    exchange.ask("1", stamp_ms=NOW_MS + 5_000, trunk="backup", dial_string="PJSIP/1@backup")
+    exchange.settle("1", 20, trunk="backup")
+    assert format_amount(exchange.call("1")["cost_micros"]) == "0.1000"
+
+
+@pytest.mark.parametrize(("trunk", "cost"), [("carrier", "0.0000"), ("backup", "0.1000"), ("", "0.1000")])
+def test_it_knows_the_free_seconds_of_a_call_passed_alone_by_the_trunks_name(
+    exchange: Exchange, trunk: str, cost: str
+) -> None:
+    _free(exchange, 30)
+    exchange.settle("1", 20, alone="passed", trunk=trunk)
+    assert format_amount(exchange.call("1")["cost_micros"]) == cost
+
+
+def test_it_takes_the_fewest_free_seconds_of_the_trunks_with_one_name(exchange: Exchange) -> None:
+    _free(exchange, 30)
+    _free(exchange, 10, "PJSIP/backup", "carrier")
+    exchange.settle("1", 20, alone="passed")
+    assert exchange.call("1")["free_seconds"] == 10
+
+
+def test_it_takes_the_free_seconds_of_a_second_trunk_that_answered_while_billing_was_down(exchange: Exchange) -> None:
+    _free(exchange, 30)
+    exchange.ask("1", trunk="elsewhere", dial_string="PJSIP/1@elsewhere")
+    exchange.give_up("1")
+    exchange.settle("1", 20, alone="passed")
+    call = exchange.call("1")
+    assert (format_amount(call["cost_micros"]), call["free_seconds"]) == ("0.0000", 30)
+
+
+def test_it_reads_the_trunks_once_to_authorize(exchange: Exchange) -> None:
+    exchange.ask("1")
+    statements: list[str] = []
+    exchange.database.write(lambda connection: connection.set_trace_callback(statements.append))
+    exchange.ask("2")
+    exchange.settle("2", 20)
+    exchange.database.write(lambda connection: connection.set_trace_callback(None))
+    assert len([statement for statement in statements if "trunks" in statement]) == 1

@@ -1,9 +1,10 @@
 """Whatever happens in whatever order, the money is right.
 
-A machine lets people recharge, edit and lock, and the dialplan ask, settle,
-give up and withdraw: repeated, reordered, with clocks that stepped. After
-every step the audit must be silent, and no charge may take more than the
-call's hold and what was available.
+A machine lets people recharge, edit, lock and deactivate, the dialplan ask,
+settle, give up and withdraw, and calls be answered and lengthened: repeated,
+reordered, with clocks that stepped. After every step the audit must be silent,
+no charge may take more than the call's hold and what was available, and no call
+is promised more than is held for it.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from coovox_billing.core.money import format_amount
-from coovox_billing.store import writes
+from coovox_billing.core.rating import cost_micros
+from coovox_billing.store import reads, writes
 from tests.cast import CITY_NUMBER, RATES, Exchange, a_rate
 
 extensions = st.sampled_from(["100", "101"] * 3 + ["102", "103"])
@@ -31,6 +33,18 @@ edits = st.one_of(
     st.fixed_dictionaries({"billing": st.booleans()}),
     st.fixed_dictionaries({"status": st.sampled_from(["locked", "unlocked"])}),
     st.fixed_dictionaries({"payment_type": st.sampled_from(["prepaid", "postpaid"])}),
+)
+
+
+site_settings = st.sampled_from(
+    [
+        ("grace_seconds", "0"),
+        ("grace_seconds", "120"),
+        ("longest_call_seconds", "90"),
+        ("longest_call_seconds", "14400"),
+        ("locking_ends_calls", "yes"),
+        ("locking_ends_calls", "no"),
+    ]
 )
 
 
@@ -85,17 +99,44 @@ class Money(RuleBasedStateMachine):
         )
         self.here.database.write(lambda connection: writes.update_rate_price(connection, rate_id, rate))
 
-    @rule(target=asked, call_id=call_ids, extension=extensions, number=numbers)
-    def ask(self, call_id: str, extension: str, number: str) -> str:
+    @rule(on=st.booleans())
+    def switch(self, on: bool) -> None:
+        self.here.switch(on)
+
+    @rule(name_and_text=site_settings)
+    def set(self, name_and_text: tuple[str, str]) -> None:
+        self.here.set(*name_and_text)
+
+    @rule(target=asked, call_id=call_ids, extension=extensions, number=numbers, by_stretches=st.booleans())
+    def ask(self, call_id: str, extension: str, number: str, by_stretches: bool) -> str:
         extension, number = self.callers.setdefault(call_id, (extension, number))
         already = self._held_by(call_id)
-        answer = self.here.ask(call_id, extension, number)
+        answer = self.here.ask(call_id, extension, number, by_stretches)
         held = self._held_by(call_id)
-        assert answer.passes or held == 0
+        assert answer.passes or held == 0 or self._state_of(call_id) == "talking"
         if held > already:
             assert self._available(extension) >= 0
-        assert self._unchanged(lambda: self.here.ask(call_id, extension, number)) == answer
+        assert self._unchanged(lambda: self.here.ask(call_id, extension, number, by_stretches)) == answer
         return call_id
+
+    @rule(call_id=asked | call_ids)
+    def answer(self, call_id: str) -> None:
+        held = self._held_by(call_id)
+        self.here.answer(call_id)
+        assert self._held_by(call_id) == held
+        self._unchanged(lambda: self.here.answer(call_id))
+
+    @rule(talked=st.dictionaries(call_ids, talks, max_size=4))
+    def look_ahead(self, talked: dict[str, int]) -> None:
+        """What is bought is paid for by what was free, and once it is bought there is nothing more to do."""
+        before = self._accounts()
+        seconds = {f"_{call_id}": talk for call_id, talk in talked.items()}
+        outlooks = self.here.review(**seconds)
+        for extension, after in self._accounts().items():
+            if after["held"] > before[extension]["held"]:
+                assert after["balance"] + after["credit"] >= after["held"]
+        assert set(outlooks) == {call_id for call_id in talked if self._state_of(call_id) in ("held", "talking")}
+        self._unchanged(lambda: self.here.review(**seconds))
 
     @rule(call_id=asked | call_ids, talk=talks, elapsed=elapsed, alone=alone, extension=extensions, number=numbers)
     def settle(self, call_id: str, talk: int, elapsed: float | None, alone: str, extension: str, number: str) -> None:
@@ -125,19 +166,28 @@ class Money(RuleBasedStateMachine):
         extension, number = self.callers.setdefault(call_id, ("101", CITY_NUMBER))
         leg = {"alone": alone, "device": f"PJSIP/{extension}", "number": number}
         self.here.give_up(call_id, **leg)
-        assert self._held_by(call_id) == 0
+        assert self._held_by(call_id) == 0 or self._state_of(call_id) == "talking"
         self._unchanged(lambda: self.here.give_up(call_id, **leg))
 
     @rule(call_id=asked)
     def withdraw(self, call_id: str) -> None:
         self.here.withdraw(call_id)
-        assert self._held_by(call_id) == 0
+        assert self._held_by(call_id) == 0 or self._state_of(call_id) == "talking"
         self._unchanged(lambda: self.here.withdraw(call_id))
 
     @invariant()
     def the_money_is_right(self) -> None:
         if self.exchange is not None:
             assert self.exchange.findings() == []
+
+    @invariant()
+    def what_is_promised_is_held_for(self) -> None:
+        if self.exchange is not None:
+            for promised, hold, rate in self._rows(
+                "SELECT promised_seconds, hold_micros, rate FROM calls"
+                " WHERE state IN ('held', 'talking') AND promised_seconds IS NOT NULL"
+            ):
+                assert cost_micros(reads.rate_of_snapshot(rate), promised) <= hold
 
     def _check_charges(self, before: dict[str, dict[str, int]], held: int) -> None:
         """A charge took no more than the call's hold and what was available beside it."""
@@ -160,6 +210,10 @@ class Money(RuleBasedStateMachine):
     def _held_by(self, call_id: str) -> int:
         rows = self._rows("SELECT hold_micros FROM calls WHERE call_id = ?", call_id)
         return int(rows[0][0]) if rows else 0
+
+    def _state_of(self, call_id: str) -> str | None:
+        rows = self._rows("SELECT state FROM calls WHERE call_id = ?", call_id)
+        return str(rows[0][0]) if rows else None
 
     def _unchanged(self, action: Callable[[], Any]) -> Any:
         before = [self._state(table) for table in ("accounts", "ledger", "calls", "daily_extension_totals")]

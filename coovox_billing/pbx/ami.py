@@ -1,0 +1,337 @@
+"""A client of Asterisk's Manager Interface: one connection that is made anew for ever, commands that die with it.
+
+Nothing is ever sent twice: whoever is told `AmiGone` looks, on the next
+connection, what became of his command. What a peer may send is bounded
+(DESIGN §8); out of bounds, the connection is dropped.
+
+Asterisk writes numbers and variables as they are, so a telephone that dials
+`9%0D%0A%0D%0AEvent%3A...` writes messages of its own between Asterisk's. It
+knows no ActionID of ours: responses and lists are to be believed, events
+without one are hints.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from coovox_billing.errors import BillingError
+from coovox_billing.pbx.ami_protocol import (
+    AmiAddress,
+    Fields,
+    Malformed,
+    Message,
+    MessageReader,
+    action_bytes,
+    parse_ami,
+)
+
+__all__ = ["Ami", "AmiAddress", "AmiError", "AmiGone", "Message", "parse_ami"]
+
+CONNECT_SECONDS = 10.0
+FIRST_RETRY_SECONDS = 0.2
+SLOWEST_RETRY_SECONDS = 10.0
+HEALTHY_SECONDS = 5.0
+PING_AFTER_SECONDS = 30.0
+PING_PATIENCE_SECONDS = 10.0
+MAX_LIST_EVENTS = 100_000
+MAX_LISTED_CHARACTERS = 32_000_000
+MAX_WAITING = 1_000
+MAX_UNSENT_BYTES = 1_000_000
+
+ACCEPTED = frozenset({"Success", "Follows", "Goodbye"})
+MISCOUNTED = ("DBGetTreeComplete", "1")  # what Asterisk 16 says, however many there were
+
+log = logging.getLogger(__name__)
+
+
+class AmiError(BillingError):
+    """Asterisk refused an action, or its list does not add up; the text is Asterisk's own where it gave one."""
+
+
+class AmiGone(BillingError):
+    """There is no connection, or no answer came on it: nothing is known about the effect."""
+
+
+class _Waiting:
+    """A command that is not answered yet; a list's has `items`, and the `intruder` that came between or into them."""
+
+    __slots__ = ("answer", "intruder", "items", "size")
+
+    def __init__(self, is_list: bool) -> None:
+        self.answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self.items: list[Message] | None = [] if is_list else None
+        self.intruder: Message | None = None
+        self.size = 0
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, from connecting to its end."""
+
+    def __init__(self, on_event: Callable[[Message], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[str] = loop.create_future()
+        self.booted: asyncio.Future[None] = loop.create_future()
+        self.heard_at = time.monotonic()
+        self._on_event = on_event
+        self._reader = MessageReader()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: dict[str, _Waiting] = {}
+        self._listing: _Waiting | None = None
+        self._listed_characters = 0
+        self._sent = 0
+        own = os.urandom(8).hex()
+        self._actions, self._lists = f"coovox-{own}-", f"coovox-list-{own}-"
+
+    async def ask(self, name: str, fields: Fields, timeout_seconds: float, is_list: bool = False) -> list[Message]:
+        """Send an action; a list's events, or the one response."""
+        if self.ended.done() or self._transport is None:
+            raise AmiGone(f"{name}: there is no connection to Asterisk's manager")
+        if len(self._waiting) >= MAX_WAITING:
+            raise AmiGone(f"{name}: {MAX_WAITING} commands wait for Asterisk already")
+        self._sent += 1
+        action_id = f"{self._lists if is_list else self._actions}{self._sent}"
+        data = action_bytes(name, action_id, fields)
+        waiting = self._waiting[action_id] = _Waiting(is_list)
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self.end("Asterisk does not read what it is sent")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                response = await waiting.answer
+        except TimeoutError:
+            raise AmiGone(f"{name}: no answer from Asterisk in {timeout_seconds:g} s") from None
+        finally:
+            self._waiting.pop(action_id, None)
+            self._listed_characters -= waiting.size
+        return [response] if waiting.items is None else waiting.items
+
+    def end(self, reason: str) -> None:
+        """Close at once; whoever waits is told."""
+        if self.ended.done():
+            return
+        self.ended.set_result(reason)
+        for waiting in self._waiting.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(AmiGone(reason))
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = time.monotonic()
+        try:
+            for message in self._reader.feed(data):
+                self._hear(message)
+                if self.ended.done():
+                    return
+        except Malformed as error:
+            self.end(f"the peer is malformed: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end("Asterisk closed the connection" if exc is None else f"the connection broke: {exc}")
+
+    def _hear(self, message: Message) -> None:
+        event, action_id = message.get("Event"), message.get("ActionID")
+        waiting = self._waiting.get(action_id)
+        if self._listing is not None and self._listing is not waiting:
+            self._listing.intruder = self._listing.intruder or message
+        if event and not action_id.startswith(self._lists):
+            self._on_event(message)
+            if event == "FullyBooted" and not self.booted.done():
+                self.booted.set_result(None)
+        elif waiting is None or waiting.answer.done():
+            return
+        elif event:
+            self._hear_listed(waiting, message)
+        elif waiting is not self._listing:
+            self._hear_response(waiting, message)
+
+    def _hear_response(self, waiting: _Waiting, message: Message) -> None:
+        if message.get("Response") not in ACCEPTED:
+            waiting.answer.set_exception(AmiError(message.get("Message") or "Asterisk refused without a reason"))
+        elif waiting.items is None:
+            waiting.answer.set_result(message)
+        else:
+            self._listing = waiting
+
+    def _hear_listed(self, waiting: _Waiting, message: Message) -> None:
+        items = waiting.items
+        assert items is not None  # noqa: S101
+        if message.get("Event").endswith("Complete") or message.get("EventList").lower() == "complete":
+            self._listing = None
+            fault = _fault(len(items), waiting.intruder, message)
+            if fault:
+                waiting.answer.set_exception(AmiError(fault))
+            else:
+                waiting.answer.set_result(message)
+            return
+        if message.is_ambiguous:
+            waiting.intruder = waiting.intruder or message
+        items.append(message)
+        waiting.size += len(message)
+        self._listed_characters += len(message)
+        if len(items) > MAX_LIST_EVENTS or self._listed_characters > MAX_LISTED_CHARACTERS:
+            raise Malformed("a list is too long")
+
+
+def _fault(items: int, intruder: Message | None, last: Message) -> str:
+    """Why a list cannot be believed. Asterisk writes it in one go, so what stands between is a part of an item."""
+    if intruder is not None:
+        where = (intruder.get("Channel") or intruder.get("Event") or "an item")[:80]
+        return f"a list is not Asterisk's alone: {where} holds line ends, perhaps in a number that was dialed"
+    count = last.get("ListItems") or str(items)
+    if count != str(items) and (last.get("Event"), count) != MISCOUNTED:
+        return f"Asterisk counts {count[:20]} items of a list and sent {items}"
+    return ""
+
+
+def _nothing() -> None:
+    """What is done on an occasion that nobody asked for."""
+
+
+class Ami:
+    """Asterisk's manager, as long as `run` runs.
+
+    `on_event` gets every event that is no part of a list's answer; whoever can dial can forge one. Each `on_ready`
+    is followed by one `on_lost`, when the connection ends or `run` is canceled. What a callback raises is logged.
+    """
+
+    def __init__(
+        self,
+        address: AmiAddress,
+        on_event: Callable[[Message], None],
+        on_ready: Callable[[], None] = _nothing,
+        on_lost: Callable[[], None] = _nothing,
+    ) -> None:
+        self._address = address
+        self._on_event = on_event
+        self._on_ready = on_ready
+        self._on_lost = on_lost
+        self._connection: _Connection | None = None
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._complaint = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether commands can be sent: signed in, and Asterisk is fully booted."""
+        return self._connection is not None and not self._connection.ended.done()
+
+    @property
+    def complaint(self) -> str:
+        """Why there is no connection, as it was logged; empty while there is one, and before a first try failed."""
+        return self._complaint
+
+    async def run(self) -> None:
+        """Stay connected, for ever; ends by cancellation only."""
+        while True:
+            try:
+                await self._stay()
+            except AmiError as error:
+                self._retry_seconds = SLOWEST_RETRY_SECONDS
+                self._complain(logging.ERROR, f"Asterisk refuses {self._address.user}: {error}; check the setting ami")
+            except (AmiGone, OSError, UnicodeError) as error:
+                reason = str(error) or "no connection in time"
+                self._complain(logging.WARNING, f"no connection to Asterisk's manager at {self._address}: {reason}")
+            jitter = 0.9 + os.urandom(1)[0] / 255 * 0.2
+            await asyncio.sleep(self._retry_seconds * jitter)
+            self._retry_seconds = min(self._retry_seconds * 2, SLOWEST_RETRY_SECONDS)
+
+    async def action(self, name: str, fields: Fields = (), timeout_seconds: float = 5.0) -> Message:
+        """Send an action, wait for its response.
+
+        Raises:
+            AmiError: Asterisk refused it.
+            AmiGone: not ready, or no answer; what it did is not known.
+            ValueError: a line end in a name or value; nothing was sent.
+        """
+        (response,) = await self._ready_connection(name).ask(name, fields, timeout_seconds)
+        return response
+
+    async def listing(self, name: str, fields: Fields = (), timeout_seconds: float = 10.0) -> list[Message]:
+        """Send an action that is answered by a list, wait for its end: all its events but the closing one.
+
+        Raises:
+            AmiError: Asterisk refused it (some actions refuse where the list is empty), or the list is not all of it
+                or not its own.
+            AmiGone: not ready, or the list was not complete in time.
+            ValueError: a line end in a name or value; nothing was sent.
+        """
+        return await self._ready_connection(name).ask(name, fields, timeout_seconds, is_list=True)
+
+    def _ready_connection(self, name: str) -> _Connection:
+        if self._connection is None:
+            raise AmiGone(f"{name}: there is no connection to Asterisk's manager")
+        return self._connection
+
+    async def _stay(self) -> None:
+        """One connection, until it is lost.
+
+        Raises:
+            AmiError: Asterisk does not let us in.
+            AmiGone, OSError: there was no connection, or it is over.
+        """
+        connection = _Connection(lambda message: _call(self._on_event, message))
+        try:
+            await self._sign_in(connection)
+            await self._watch(connection, connection.booted)
+            await self._be_ready(connection)
+        finally:
+            connection.end("the connection to Asterisk's manager is closed")
+
+    async def _sign_in(self, connection: _Connection) -> None:
+        address = self._address
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await asyncio.get_running_loop().create_connection(lambda: connection, address.host, address.port)
+        fields = {"Username": address.user, "Secret": address.secret, "Events": "on"}
+        await connection.ask("Login", fields, CONNECT_SECONDS)
+
+    async def _be_ready(self, connection: _Connection) -> None:
+        log.info("signed in to Asterisk's manager at %s", self._address)
+        self._connection, self._complaint = connection, ""
+        ready_at = time.monotonic()
+        _call(self._on_ready)
+        try:
+            await self._watch(connection, connection.ended)
+        finally:
+            self._connection = None
+            if time.monotonic() - ready_at >= HEALTHY_SECONDS:
+                self._retry_seconds = FIRST_RETRY_SECONDS
+            _call(self._on_lost)
+
+    async def _watch(self, connection: _Connection, until: asyncio.Future[Any]) -> None:
+        """Wait, and ask a silent peer for a sign of life.
+
+        Raises:
+            AmiGone: the connection is over.
+        """
+        while not (until.done() or connection.ended.done()):
+            patience = connection.heard_at + PING_AFTER_SECONDS - time.monotonic()
+            if patience > 0:
+                await asyncio.wait({until, connection.ended}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            if until is connection.booted:
+                self._complain(logging.WARNING, "Asterisk has not booted, or does not tell: does our user read system?")
+            with suppress(AmiError):
+                await connection.ask("Ping", (), PING_PATIENCE_SECONDS)
+        if connection.ended.done():
+            raise AmiGone(connection.ended.result())
+
+    def _complain(self, level: int, text: str) -> None:
+        """Log, but not the same for ever."""
+        if text != self._complaint:
+            self._complaint = text
+            log.log(level, "%s", text)
+
+
+def _call(callback: Callable[..., None], *arguments: Message) -> None:
+    try:
+        callback(*arguments)
+    except Exception:
+        log.exception("a callback of Asterisk's manager failed")
