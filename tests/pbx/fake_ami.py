@@ -1,20 +1,22 @@
-"""A fake Asterisk's manager over a real socket: signs in, boots, answers what it is told to answer.
+"""A fake Asterisk's manager over a real socket, and a client to speak to it, or to a real one.
 
-    async with FakeAmi() as fake:
+    async with FakeAmi() as fake, connected(fake.address) as client:
         fake.answers["Status"] = lambda action: listed(action, "Status", {"Channel": "PJSIP/108-00000001"})
-        ami = Ami(fake.address, print)
+        (channel,) = await client.ami.listing("Status")
 
-Everything that was asked is in `fake.actions`; `send` says what nobody asked for.
+It signs in, boots, and answers what it is told to answer. Everything that was asked is in `fake.actions`; `send`
+says what nobody asked for.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
-from coovox_billing.pbx.ami import AmiAddress
+from coovox_billing.pbx.ami import Ami, AmiAddress, Message
 
 GREETING = "Asterisk Call Manager/11.0.0\r\n"
 HOST, USER, SECRET = "127.0.0.1", "test", "test"
@@ -167,3 +169,46 @@ class FakeAmi:
             await writer.drain()
             if self.sends_bytes_singly:
                 await asyncio.sleep(0)
+
+
+class Client:
+    """An `Ami` and what it told."""
+
+    def __init__(self, address: AmiAddress) -> None:
+        self.heard: list[Message] = []
+        self.occasions: list[str] = []
+        ready, lost = partial(self.occasions.append, "ready"), partial(self.occasions.append, "lost")
+        self.ami = Ami(address, self.heard.append, ready, lost)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of the events so far."""
+        return [told.get("Event") for told in self.heard]
+
+
+@asynccontextmanager
+async def running(address: AmiAddress) -> AsyncIterator[Client]:
+    """A client that runs, connected or not."""
+    client = Client(address)
+    task = asyncio.create_task(client.ami.run())
+    try:
+        yield client
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def connected(address: AmiAddress) -> AsyncIterator[Client]:
+    """A client that is ready."""
+    async with running(address) as client:
+        await until(lambda: client.ami.is_ready)
+        yield client
+
+
+async def until(fact: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait for a fact that others of this loop bring about."""
+    async with asyncio.timeout(seconds):
+        while not fact():
+            await asyncio.sleep(0.002)

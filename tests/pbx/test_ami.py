@@ -6,9 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +21,9 @@ from coovox_billing.pbx.ami_protocol import Malformed, MessageReader
 from tests.pbx.fake_ami import (
     GREETING,
     Action,
+    Client,
     FakeAmi,
+    connected,
     event,
     list_end,
     list_item,
@@ -30,7 +31,9 @@ from tests.pbx.fake_ami import (
     listed,
     message,
     refused,
+    running,
     success,
+    until,
 )
 
 patient = settings(deadline=None)
@@ -38,46 +41,10 @@ CHANNEL = {"Channel": "PJSIP/108-00000001", "Uniqueid": "1772442000.1"}
 OTHER = {"Channel": "PJSIP/109-00000002", "Uniqueid": "1772442000.2"}
 
 
-class Client:
-    """An `Ami` and what it told."""
-
-    def __init__(self, address: AmiAddress) -> None:
-        self.events: list[str] = []
-        self.occasions: list[str] = []
-        ready, lost = partial(self.occasions.append, "ready"), partial(self.occasions.append, "lost")
-        self.ami = Ami(address, lambda told: self.events.append(told.get("Event")), ready, lost)
-
-
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ami_module, "FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(ami_module, "SLOWEST_RETRY_SECONDS", 0.05)
-
-
-@asynccontextmanager
-async def running(address: AmiAddress) -> AsyncIterator[Client]:
-    """A client that runs, connected or not."""
-    client = Client(address)
-    task = asyncio.create_task(client.ami.run())
-    try:
-        yield client
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-@asynccontextmanager
-async def connected(fake: FakeAmi) -> AsyncIterator[Client]:
-    async with running(fake.address) as client:
-        await until(lambda: client.ami.is_ready)
-        yield client
-
-
-async def until(fact: Callable[[], object], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not fact():
-            await asyncio.sleep(0.002)
 
 
 def with_fake(
@@ -89,7 +56,7 @@ def with_fake(
         async with FakeAmi() as fake:
             if prepare is not None:
                 prepare(fake)
-            async with connected(fake) as client:
+            async with connected(fake.address) as client:
                 await story(fake, client)
 
     asyncio.run(play())
@@ -821,7 +788,7 @@ def test_it_closes_its_connection_when_it_is_canceled() -> None:
     async def play() -> None:
         async with FakeAmi() as fake:
             fake.answers["Slow"] = _silent
-            async with connected(fake) as client:
+            async with connected(fake.address) as client:
                 waiting = asyncio.create_task(client.ami.action("Slow"))
                 await until(lambda: fake.asked("Slow"))
             with pytest.raises(AmiGone):
