@@ -175,10 +175,17 @@ class Exchange:
         """The owner activates or deactivates billing."""
         self.database.write(lambda connection: activation.switch(connection, on, MANAGER))
 
-    def settle(self, call_id: str, talked: int | None, elapsed: float | None = None, **changes: Any) -> None:
-        """The trunk's leg ended."""
+    def settle(
+        self,
+        call_id: str,
+        talked: int | None,
+        elapsed: float | None = None,
+        since_answer: float | None = None,
+        **changes: Any,
+    ) -> None:
+        """The trunk's leg ended; our own time since the question and since the answer, in seconds."""
         leg = a_leg(talked=talked, **changes)
-        own = OwnTime(since_asked_ms=None if elapsed is None else int(elapsed * 1000))
+        own = OwnTime(*(None if seconds is None else int(seconds * 1000) for seconds in (elapsed, since_answer)))
         self.database.write(lambda connection: calls.settle(connection, call_id, leg, own, leg.ended_ms))
 
     def give_up(self, call_id: str, **changes: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the call plane does on each AGI path: `/authorize`, `/settle`, `/end`.
+"""What the call plane does on each AGI path: `/authorize`, `/answered`, `/settle`, `/end`.
 
 Turns AGI arguments into jobs for `services.calls`, keeps the deadlines that
 the dialplan counts on, and carries AstDB both ways: what the dialplan must
@@ -61,7 +61,7 @@ class AgiHandlers:
 
     def by_path(self) -> dict[str, Handler]:
         """The paths, as the dialplan names them."""
-        return {"authorize": self.authorize, "settle": self.settle, "end": self.end}
+        return {"authorize": self.authorize, "answered": self.answered, "settle": self.settle, "end": self.end}
 
     async def authorize(self, session: Session, arguments: Mapping[str, str]) -> None:
         """May this call be made, and for how long. Answers within 2 s, or says that billing is down."""
@@ -84,6 +84,12 @@ class AgiHandlers:
             await self._send_mirror(session, arguments["mirror"], decided.mirror)
         if arguments["left"] and not decided.answer.passes:
             await self._collect(session)
+
+    async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
+        """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
+        if self._live_calls is not None:
+            names = ("id", "answered", "channel", "uniqueid")
+            self._live_calls.adopt(*(arguments.get(name, "") for name in names))
 
     async def settle(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg ended. Says so only once it is on disk; after 150 ms the trunk's BYE is more urgent."""

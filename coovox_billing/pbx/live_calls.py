@@ -89,7 +89,7 @@ class LiveCalls:
 
     def _hear(self, event: Message) -> None:
         if event.get("UserEvent") == dialplan.ANSWERED_EVENT:
-            self._adopt(event.get("ID"), event.get("Stamp"), event.get("Channel"), event.get("Uniqueid"))
+            self.adopt(event.get("ID"), event.get("Stamp"), event.get("Channel"), event.get("Uniqueid"))
 
     def _ready(self) -> None:
         self._taking_over = asyncio.get_running_loop().create_task(self._take_over())
@@ -106,9 +106,10 @@ class LiveCalls:
             return
         for channel in channels:
             call_id, stamp = (channel.variables.get(name, "") for name in variables)
-            self._adopt(call_id, stamp, channel.get("Channel"), channel.get("Uniqueid"))
+            self.adopt(call_id, stamp, channel.get("Channel"), channel.get("Uniqueid"))
 
-    def _adopt(self, call_id: str, stamp: str, channel: str, uniqueid: str) -> None:
+    def adopt(self, call_id: str, stamp: str, channel: str, uniqueid: str) -> None:
+        """A trunk's leg was answered at a stamp of the dialplan: from now on the call is watched over."""
         if not call_id or call_id == UNSET or call_id in self._calls:
             return
         try:
@@ -174,8 +175,7 @@ class LiveCalls:
         if not outlook.is_last:
             live.is_warned = False
         elif not live.is_warned and _left_seconds(live, outlook) <= outlook.warning_seconds:
-            live.is_warned = True
-            await warn(self._ami, live.channel, round(_left_seconds(live, outlook)))
+            live.is_warned = await warn(self._ami, live.channel, round(_left_seconds(live, outlook)))
 
     async def _move_limit(self, live: _Live, outlook: Outlook) -> None:
         """TIMEOUT(absolute) counts from when it is set; 0 is none."""

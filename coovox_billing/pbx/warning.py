@@ -2,23 +2,39 @@
 
 from coovox_billing.pbx.ami import Ami
 
+CONTEXT = "coovox-billing-warning"
+ATTACH_MS = "5000"
+# One exact channel, not all whose names begin so (u); heard by it alone (W); no beep (q) nor announcement (s);
+# over when the channel is gone (ES).
+CHANSPY_OPTIONS = "quWESs"
 
-async def warn(ami: Ami, trunk_channel: str, left_seconds: int) -> None:
+
+async def warn(ami: Ami, trunk_channel: str, left_seconds: int) -> bool:
     """Whisper to whoever talks with the trunk's leg now, who need not be the one that dialed.
+
+    False where nobody does, as while the leg is parked.
 
     Raises:
         AmiError, AmiGone: it was not spoken.
     """
-    peer = (await ami.action("Getvar", [("Channel", trunk_channel), ("Variable", "BRIDGEPEER")])).get("Value")
+    peer = (await _read(ami, trunk_channel, "BRIDGEPEER")).partition(",")[0]
     if not peer:
-        return
+        return False
+    language = await _read(ami, peer, "CHANNEL(language)")
+    variables = {"COOVOX_SECONDS": str(left_seconds), "COOVOX_LANGUAGE": language, "CDR_PROP(disable)": "1"}
     await ami.action(
         "Originate",
         [
-            ("Channel", "Local/s@coovox-billing-warning/n"),
+            ("Channel", f"Local/s@{CONTEXT}/n"),
             ("Application", "ChanSpy"),
-            ("Data", f"{peer},qWEs"),
-            ("Variable", f"__COOVOX_SECONDS={left_seconds}"),
+            ("Data", f"{peer},{CHANSPY_OPTIONS}"),
+            ("Timeout", ATTACH_MS),
             ("Async", "true"),
+            *(("Variable", f"{name}={value}") for name, value in variables.items()),
         ],
     )
+    return True
+
+
+async def _read(ami: Ami, channel: str, variable: str) -> str:
+    return (await ami.action("Getvar", [("Channel", channel), ("Variable", variable)])).get("Value")

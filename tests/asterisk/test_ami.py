@@ -152,16 +152,17 @@ def test_it_believes_no_list_while_a_dialed_number_writes_in_it(pbx: Pbx) -> Non
 def test_it_gets_lists_in_one_piece_among_thousands_of_events(pbx: Pbx) -> None:
     async def story(client: Client) -> None:
         ami = client.ami
-        where = {"Channel": "Local/s@busy", "Context": "busy", "Exten": "s", "Priority": "1", "Async": "true"}
+        where = {"Channel": "Local/s@busy/n", "Context": "busy", "Exten": "s", "Priority": "1", "Async": "true"}
         for _ in range(6):
             await ami.action("Originate", where)
         await until(lambda: client.events.count("OriginateResponse") == 6, 10)
         for _ in range(100):
             assert len(await ami.listing("Status", {"Variables": "X"})) == 12
-            assert len(await ami.listing("CoreShowChannels")) == 12
+            # A channel that changes meanwhile is sometimes in this one twice.
+            shown = await ami.listing("CoreShowChannels")
+            assert len({channel.get("Channel") for channel in shown}) == 12
         await until(lambda: len(client.heard) > 1_000, 20)
-        for channel in await ami.listing("CoreShowChannels"):
-            await ami.action("Hangup", {"Channel": channel.get("Channel")})
+        await ami.action("Hangup", {"Channel": "/^Local/"})
         await asyncio.to_thread(pbx.wait_idle)
 
     with_client(pbx, story)

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from tests.asterisk.billing import BilledPbx, answered, steps
-from tests.asterisk.sip import PhoneCall
+from tests.asterisk.media import Media, encoded, tone
+from tests.asterisk.sip import ADDRESSES, PhoneCall
 from tests.asterisk.trace import Leg
 from tests.asterisk.waiting import wait_until
 
 WITHOUT_END_MS = 120_000
+PROMPT_HZ = 850
 _extensions = itertools.count(201)
 
 
@@ -111,6 +113,33 @@ def test_it_lengthens_a_call_by_a_recharge_in_its_last_seconds(site: BilledPbx) 
     assert (customer.the_call()["talk_seconds"], customer.balance) == (11, 0)
 
 
+def test_its_caller_hears_that_the_money_is_nearly_out(site: BilledPbx) -> None:
+    """The site's own prompt is a tone of 850 Hz: it is in the caller's ear 5 s before the end, once, and not before."""
+    site.billing.do("setting", "set", "warning_seconds", "5")
+    custom = site.pbx.folder / "share/sounds/custom"
+    custom.mkdir(exist_ok=True)
+    (custom / "coovox-billing-warning.ulaw").write_bytes(encoded(tone(PROMPT_HZ, 3_000, 1.2)))
+    customer = Customer.with_cents(site, 10)
+    with Media(ADDRESSES["108"]) as caller, Media(*site.pbx.media_place()) as callee:
+        call = site.phone(f"0{customer.extension}95550010", hang_up_after_ms=WITHOUT_END_MS, media_port=caller.port)
+        caller.talk(call.wait_answered().messages, 700)
+        customer.wait_talking()
+        callee.talk(site.pbx.trunk_messages(), 1_650)
+        answered(call.wait())
+        leg = _leg(site)
+        assert leg.answered_at is not None
+        assert leg.talk_seconds == pytest.approx(10, abs=0.2)
+        loud = [
+            tenth / 10
+            for tenth in range(10, 95)
+            if caller.heard(leg.answered_at + tenth / 10, leg.answered_at + tenth / 10 + 0.1).strength(PROMPT_HZ)
+            > 1_000
+        ]
+    assert 5 <= loud[0] < 7
+    assert 1 <= loud[-1] - loud[0] < 1.5, "once"
+    customer.the_call()
+
+
 def test_it_gives_what_one_call_left_to_another(site: BilledPbx) -> None:
     customer = Customer.with_cents(site, 66)
     first = customer.calls_out(hang_up_after_ms=2_000)
@@ -179,6 +208,26 @@ def test_it_keeps_what_is_held_when_the_credit_is_lowered(site: BilledPbx) -> No
     (row,) = customer.wait_closed()
     assert (row["cost"], row["uncollected"]) == ("0.0400", "0.0100")
     assert customer.balance == -200
+
+
+def test_it_keeps_the_terms_that_a_call_began_with(site: BilledPbx) -> None:
+    """Rates, billing flag, payment type and name are edited while it talks."""
+    customer = Customer.with_cents(site, 7)
+    rates = site.billing.data.with_name("edited.csv")
+    before = site.billing.do("rate", "export", "-")
+    call = customer.calls_out()
+    customer.wait_talking()
+    rates.write_text(before.replace("0.01,1,", "3,1,"))
+    site.billing.do("rate", "import", str(rates))
+    try:
+        customer.set("--billing", "off", "--payment-type", "postpaid", "--name", "Somebody else")
+        customer.recharge(2)
+        answered(call.wait())
+        assert _leg(site).talk_seconds == pytest.approx(9, abs=0.2)
+        assert (customer.the_call()["cost"], customer.balance) == ("0.0900", 0)
+    finally:
+        rates.write_text(before)
+        site.billing.do("rate", "import", str(rates))
 
 
 def test_it_lets_three_of_fifty_calls_pass_on_a_balance_for_three(site: BilledPbx) -> None:

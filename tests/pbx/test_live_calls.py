@@ -18,6 +18,7 @@ from tests.pbx.fake_asterisk import stamp
 
 ABROAD = "004420"
 TRUNK, UNIQUEID = "PJSIP/carrier-0000000b", "1772442000.2"
+CALLER = "PJSIP/100-0000000a"
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Channel:
     """A channel of the fake Asterisk, and what was done to it."""
 
     uniqueid: str = UNIQUEID
-    variables: dict[str, str] = field(default_factory=lambda: {"BRIDGEPEER": "PJSIP/100-0000000a"})
+    variables: dict[str, str] = field(default_factory=lambda: {"BRIDGEPEER": CALLER})
     timeouts: list[float] = field(default_factory=list)
     hung_up: bool = False
 
@@ -35,7 +36,7 @@ class Switchboard:
 
     def __init__(self, fake: FakeAmi) -> None:
         self.fake = fake
-        self.channels = {TRUNK: Channel()}
+        self.channels = {TRUNK: Channel(), CALLER: Channel("1772442000.1", {"CHANNEL(language)": "es"})}
         fake.answers |= {
             "Status": self._status,
             "Getvar": self._on_channel(self._getvar),
@@ -207,8 +208,24 @@ def test_it_warns_once_before_the_money_is_out(exchange: Exchange) -> None:
         await box.until(lambda: box.switchboard.fake.asked("Originate"))
         await box.a_while()
         (warning,) = box.switchboard.fake.asked("Originate")
-        assert "PJSIP/100-0000000a" in str(warning.headers)
+        assert warning.get("Data").startswith(f"{CALLER},")
+        said = dict(value.split("=", 1) for name, value in warning.headers if name == "Variable")
+        assert (said["COOVOX_LANGUAGE"], 24 <= int(said["COOVOX_SECONDS"]) <= 25) == ("es", True)
         assert not box.switchboard.trunk.hung_up
+
+    tell(exchange, story)
+
+
+def test_it_warns_as_soon_as_somebody_talks_with_the_trunk_again(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        peer = box.switchboard.trunk.variables.pop("BRIDGEPEER")
+        await box.switchboard.answers_call("1", talked_seconds=575)
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        await box.a_while()
+        assert box.switchboard.fake.asked("Originate") == []
+        box.switchboard.trunk.variables["BRIDGEPEER"] = peer
+        await box.until(lambda: box.switchboard.fake.asked("Originate"))
 
     tell(exchange, story)
 

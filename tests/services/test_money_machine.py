@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from coovox_billing.core.money import format_amount
+from coovox_billing.core.payer import Origin
 from coovox_billing.core.rating import cost_micros
 from coovox_billing.store import reads, writes
 from tests.cast import CITY_NUMBER, RATES, Exchange, a_rate
@@ -28,6 +29,7 @@ talks = st.sampled_from([0, 1, 59, 60, 61, 600, 3_000, 100_000])
 amounts = st.sampled_from([100, 10_000, 1_000_000, 37_000_000])
 alone = st.sampled_from([""] * 3 + ["passed", "refused", "emergency"])
 elapsed = st.none() | st.sampled_from([0.0, 61.7, 599.999, 10_000.0])
+since_answer = st.none() | st.sampled_from([0.0, 59.4, 600.0, 90_000.0])
 edits = st.one_of(
     st.fixed_dictionaries({"credit": (st.just(0) | amounts).map(format_amount)}),
     st.fixed_dictionaries({"billing": st.booleans()}),
@@ -46,6 +48,14 @@ site_settings = st.sampled_from(
         ("locking_ends_calls", "no"),
     ]
 )
+
+
+def _dialed_by(extension: str) -> Origin:
+    return Origin(f"PJSIP/{extension}-0000000a")
+
+
+def _transferred_by(extension: str) -> Origin:
+    return Origin("PJSIP/carrier-0000000b", transferer_channel=f"PJSIP/{extension}-0000000a")
 
 
 class Money(RuleBasedStateMachine):
@@ -107,16 +117,25 @@ class Money(RuleBasedStateMachine):
     def set(self, name_and_text: tuple[str, str]) -> None:
         self.here.set(*name_and_text)
 
-    @rule(target=asked, call_id=call_ids, extension=extensions, number=numbers, by_stretches=st.booleans())
-    def ask(self, call_id: str, extension: str, number: str, by_stretches: bool) -> str:
+    @rule(
+        target=asked,
+        call_id=call_ids,
+        extension=extensions,
+        number=numbers,
+        by_stretches=st.booleans(),
+        is_transfer=st.booleans(),
+    )
+    def ask(self, call_id: str, extension: str, number: str, by_stretches: bool, is_transfer: bool) -> str:
+        """Dialed by the extension, or by a blind transfer that it sent an outside caller on."""
         extension, number = self.callers.setdefault(call_id, (extension, number))
         already = self._held_by(call_id)
-        answer = self.here.ask(call_id, extension, number, by_stretches)
+        origin = _transferred_by(extension) if is_transfer else _dialed_by(extension)
+        answer = self.here.ask(call_id, extension, number, by_stretches, origin=origin)
         held = self._held_by(call_id)
         assert answer.passes or held == 0 or self._state_of(call_id) == "talking"
         if held > already:
             assert self._available(extension) >= 0
-        assert self._unchanged(lambda: self.here.ask(call_id, extension, number, by_stretches)) == answer
+        assert self._unchanged(lambda: self.here.ask(call_id, extension, number, by_stretches, origin=origin)) == answer
         return call_id
 
     @rule(call_id=asked | call_ids)
@@ -138,13 +157,30 @@ class Money(RuleBasedStateMachine):
         assert set(outlooks) == {call_id for call_id in talked if self._state_of(call_id) in ("held", "talking")}
         self._unchanged(lambda: self.here.review(**seconds))
 
-    @rule(call_id=asked | call_ids, talk=talks, elapsed=elapsed, alone=alone, extension=extensions, number=numbers)
-    def settle(self, call_id: str, talk: int, elapsed: float | None, alone: str, extension: str, number: str) -> None:
+    @rule(
+        call_id=asked | call_ids,
+        talk=talks,
+        elapsed=elapsed,
+        since_answer=since_answer,
+        alone=alone,
+        extension=extensions,
+        number=numbers,
+    )
+    def settle(
+        self,
+        call_id: str,
+        talk: int,
+        elapsed: float | None,
+        since_answer: float | None,
+        alone: str,
+        extension: str,
+        number: str,
+    ) -> None:
         extension, number = self.callers.setdefault(call_id, (extension, number))
         before = self._accounts()
         held = self._held_by(call_id)
         leg: dict[str, Any] = {"alone": alone, "device": f"PJSIP/{extension}", "number": number}
-        self.here.settle(call_id, talk, elapsed, **leg)
+        self.here.settle(call_id, talk, elapsed, since_answer, **leg)
         self._check_charges(before, held)
         assert self.here.call(call_id)["state"] == "settled"
         self._unchanged(lambda: self.here.settle(call_id, talk + 60, elapsed, **leg))
