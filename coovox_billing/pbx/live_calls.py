@@ -27,6 +27,7 @@ from coovox_billing.store.write_group import TooLate
 
 TICK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
+LOST_RETRY_SECONDS = 10.0
 CUT_MARGIN_SECONDS = 0.05
 UNSET = "(null)"
 UNTOLD = -1
@@ -98,6 +99,10 @@ class LiveCalls:
         """Find the calls that were answered while nobody listened; tell Asterisk again what may not have arrived."""
         for live in self._calls.values():
             live.limit_seconds, live.review_at = UNTOLD, 0.0
+        await self._find_channels()
+
+    async def _find_channels(self) -> None:
+        """Which channel carries which call, by our own variables."""
         variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED)
         try:
             channels = await self._ami.listing("Status", {"Variables": ",".join(variables)})
@@ -110,7 +115,12 @@ class LiveCalls:
 
     def adopt(self, call_id: str, stamp: str, channel: str, uniqueid: str) -> None:
         """A trunk's leg was answered at a stamp of the dialplan: from now on the call is watched over."""
-        if not call_id or call_id == UNSET or call_id in self._calls:
+        if not call_id or call_id == UNSET:
+            return
+        known = self._calls.get(call_id)
+        if known is not None:
+            if known.uniqueid != uniqueid:
+                known.channel, known.uniqueid, known.review_at = channel, uniqueid, 0.0
             return
         try:
             answered_ms = parse_stamp_ms("" if stamp == UNSET else stamp)
@@ -132,7 +142,9 @@ class LiveCalls:
         except (sqlite3.Error, TooLate) as error:
             log.error("the calls in progress could not be looked at: %s", error)
             return
-        await asyncio.gather(*(self._follow(call_id, outlook) for call_id, outlook in outlooks))
+        followed = await asyncio.gather(*(self._follow(call_id, outlook) for call_id, outlook in outlooks))
+        if not all(followed):
+            await self._find_channels()
 
     async def _review(self) -> list[tuple[str, Outlook | None]]:
         """The outlook of those whose time has come; of all, where another process changed the database."""
@@ -151,20 +163,25 @@ class LiveCalls:
 
         return await self._database.submit(review)
 
-    async def _follow(self, call_id: str, outlook: Outlook | None) -> None:
-        """Make Asterisk do what was decided; what it could not be told is tried again."""
+    async def _follow(self, call_id: str, outlook: Outlook | None) -> bool:
+        """Make Asterisk do what was decided; what it could not be told is tried again. False: where is the channel?"""
         live = self._calls.get(call_id)
         if live is None:
-            return
+            return True
         if outlook is None:
             self.forget(call_id)
-            return
+            return True
         live.review_at = live.answered + outlook.review_at_seconds
         try:
             await self._tell(live, outlook)
-        except (AmiError, AmiGone) as error:
+        except AmiGone as error:
             live.review_at = time.monotonic() + RETRY_SECONDS
             log.warning("call %s: its limit could not be moved: %s", call_id, error)
+        except AmiError as error:
+            live.review_at = time.monotonic() + LOST_RETRY_SECONDS
+            log.warning("call %s: its channel is looked for again: %s", call_id, error)
+            return False
+        return True
 
     async def _tell(self, live: _Live, outlook: Outlook) -> None:
         if outlook.must_end or _left_seconds(live, outlook) <= 0:

@@ -76,6 +76,8 @@ exten => _15X.,1,Set(COOVOX_PAYER=109)
 exten => _0XXX9X.,1,Set(COOVOX_PAYER=${{EXTEN:1:3}})
  same => n,Gosub(coovox-billing-dial,s,1(${{EXTEN:4}},PJSIP/${{EXTEN:5}}@trunk,30,,Trunk 1))
  same => n,Goto(report,s,1)
+exten => echo,1,Answer()
+ same => n,Wait(60)
 exten => 911,1,Gosub(coovox-billing-dial,s,1(911,PJSIP/91100@trunk,30,,Trunk 1))
  same => n,Goto(report,s,1)
 

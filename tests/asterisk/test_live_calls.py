@@ -86,11 +86,13 @@ def site(managed_site: BilledPbx) -> Iterator[BilledPbx]:
     managed_site.billing.assert_sound()
 
 
-def _leg(site: BilledPbx, number: str = "5550010") -> Leg:
+def _leg(site: BilledPbx, number: str = "5550010", patience_seconds: float = 5) -> Leg:
     """The newest call to a number, as the trunk saw it, once it is over."""
-    return wait_until(
-        lambda: next((leg for leg in site.pbx.trunk_calls("trunk", number)[-1:] if leg.ended_at), None), 5
-    )
+
+    def ended() -> Leg | None:
+        return next((leg for leg in site.pbx.trunk_calls("trunk", number)[-1:] if leg.ended_at), None)
+
+    return wait_until(ended, patience_seconds, "the trunk's leg to end")
 
 
 def test_it_ends_a_call_where_the_money_does(site: BilledPbx) -> None:
@@ -208,6 +210,20 @@ def test_it_keeps_what_is_held_when_the_credit_is_lowered(site: BilledPbx) -> No
     (row,) = customer.wait_closed()
     assert (row["cost"], row["uncollected"]) == ("0.0400", "0.0100")
     assert customer.balance == -200
+
+
+def test_it_finds_a_call_again_that_was_moved_to_another_channel(site: BilledPbx) -> None:
+    """A redirect puts the trunk's leg onto a channel with another Uniqueid."""
+    customer = Customer.with_cents(site, 9)
+    customer.calls_out()
+    customer.wait_talking()
+    time.sleep(1)
+    name = next(channel for channel in site.pbx.channels() if channel.startswith("PJSIP/trunk-"))
+    site.pbx.cli(f"channel redirect {name} from-internal,echo,1")
+    customer.recharge(4)
+    leg = _leg(site, patience_seconds=20)
+    assert leg.talk_seconds == pytest.approx(13, abs=0.3)
+    assert (customer.the_call()["talk_seconds"], customer.balance) == (13, 0)
 
 
 def test_it_keeps_the_terms_that_a_call_began_with(site: BilledPbx) -> None:

@@ -120,7 +120,9 @@ class FakeAmi:
         """Nobody listens any more."""
         assert self._server is not None
         self._server.close()
-        await self.drop()
+        while self._writers:
+            await self.drop()
+            await asyncio.sleep(0)
 
     async def drop(self) -> None:
         """Close the connections there are."""
@@ -147,12 +149,15 @@ class FakeAmi:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers[writer] = None
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             await self._write(writer, self.greeting.encode())
             while True:
                 await self._answer(writer, await reader.readuntil(b"\r\n\r\n"))
-        del self._writers[writer]
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            del self._writers[writer]
+            writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, text: bytes) -> None:
         lines = text.decode().strip().split("\r\n")

@@ -314,6 +314,17 @@ def test_it_does_not_touch_another_channel_of_the_same_name(exchange: Exchange) 
     tell(exchange, story)
 
 
+def test_it_finds_a_call_again_that_is_on_another_channel(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1", talked_seconds=601)
+        moved = Channel("1772442000.9", {dialplan.LEG_ID: "1", dialplan.LEG_ANSWERED: stamp(NOW_MS)})
+        box.switchboard.channels = {"PJSIP/carrier-0000000c": moved}
+        await box.until(lambda: moved.hung_up)
+
+    tell(exchange, story)
+
+
 def test_it_forgets_a_call_that_is_over(exchange: Exchange) -> None:
     async def story(box: Box) -> None:
         box.asks("1")
