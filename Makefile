@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
 
+ASTERISK_VERSIONS ?= 16 22
 FAST := tests/core tests/store tests/services tests/pbx tests/cli tests/web tests/house
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
 	python3-pytest python3-hypothesis
@@ -39,9 +40,12 @@ test-fast: $(VENV)/test.stamp
 test-debian: deps
 	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk
-test-asterisk: deps $(VENV)/test.stamp
-	$(PYTEST) tests/asterisk
+## test-asterisk: calls through a real Asterisk, both versions side by side, for they mostly wait
+test-asterisk:
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(ASTERISK_VERSIONS:%=test-asterisk-%)
+
+test-asterisk-%: deps $(VENV)/test.stamp
+	ASTERISK_VERSIONS=$* $(PYTEST) tests/asterisk --durations=8
 
 ## test-browser: the pages in a real Chromium
 test-browser: deps $(VENV)/test.stamp

@@ -124,6 +124,7 @@ class Box:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_calls, "TICK_SECONDS", 0.02)
     monkeypatch.setattr(live_calls, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(live_calls, "LOST_RETRY_SECONDS", 0.05)
     monkeypatch.setattr("coovox_billing.pbx.ami.FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr("coovox_billing.pbx.ami.HEALTHY_SECONDS", 0)
 
