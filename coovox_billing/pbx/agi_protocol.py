@@ -73,10 +73,17 @@ def _parse_request(lines: list[str]) -> Request:
         if name.startswith("agi_arg_"):
             _add_argument(arguments, value)
         elif name == "agi_network_script":
-            path = value
+            path = _only(path, value)
         elif not name.startswith("agi_"):
             raise Malformed(f"not a line of an AGI request: {line[:80]!r}")
     return Request(path, arguments)
+
+
+def _only(path: str, value: str) -> str:
+    """Asterisk says once where it goes; a caller that writes lines of his own into the request would say it again."""
+    if path:
+        raise Malformed(f"two paths in a request: {path[:80]!r} and {value[:80]!r}")
+    return value
 
 
 def _add_argument(arguments: dict[str, str], argument: str) -> None:

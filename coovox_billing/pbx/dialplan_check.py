@@ -21,6 +21,7 @@ CONTEXTS = frozenset(
     {
         SUBROUTINE,
         "coovox-billing-answered",
+        "coovox-billing-clean",
         "coovox-billing-settle",
         "coovox-billing-end",
         "coovox-billing-warning",

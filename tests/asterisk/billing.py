@@ -94,6 +94,7 @@ exten => s,1,Set(DB(report/result)=${{COOVOX_RESULT}}|${{COOVOX_REASON}}|${{DIAL
 
 [from-trunk]
 exten => _10X,1,Dial(PJSIP/${{EXTEN}},30)
+exten => _9X.,1,Goto(from-internal,${{EXTEN}},1)
 
 #include {shipped}
 """

@@ -94,12 +94,13 @@ def test_it_refuses_a_line_that_is_too_long(data: bytes) -> None:
         b"agi\n\n",
         b"agi_a: b\nc: d\n\n",
         b"agi_arg_1: no name\n\n",
+        b"agi_network_script: authorize\nagi_network_script: settle\n\n",
         b"agi_arg_1: id=1\nagi_arg_2: id=2\n\n",
         b"agi_a: b\n" * (MAX_REQUEST_LINES + 1) + b"\n",
         b"agi_a: " + b"x" * MAX_REQUEST_BYTES,
         b"agi_a: b\n\n200 result=1\n",
     ],
-    ids=["web", "not agi", "empty", "nonsense", "a strange line", "no name", "twice", "lines", "bytes", "reply"],
+    ids=["web", "not agi", "empty", "nonsense", "a strange line", "no name", "two paths", "twice", "lines", "bytes", "reply"],
 )
 def test_it_refuses_what_is_no_request(data: bytes) -> None:
     with pytest.raises(Malformed):
