@@ -23,7 +23,6 @@ from coovox_billing.services import live_calls
 from coovox_billing.services.live_calls import Answered, Outlook
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
-from coovox_billing.store.write_group import TooLate
 
 TICK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
@@ -60,7 +59,8 @@ class LiveCalls:
         self._ami = Ami(address, self._hear, self._ready)
         self._calls: dict[str, _Live] = {}
         self._data_version = 0
-        self._taking_over: asyncio.Task[None] | None = None
+        self._is_new_connection = False
+        self._find_at = inf
 
     @property
     def is_ready(self) -> bool:
@@ -73,7 +73,7 @@ class LiveCalls:
         try:
             while True:
                 await asyncio.sleep(TICK_SECONDS)
-                await self._look_ahead()
+                await self._tick()
         finally:
             connection.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -88,39 +88,12 @@ class LiveCalls:
         """The trunk's leg ended."""
         self._calls.pop(call_id, None)
 
-    def _hear(self, event: Message) -> None:
-        if event.get("UserEvent") == dialplan.ANSWERED_EVENT:
-            self.adopt(event.get("ID"), event.get("Stamp"), event.get("Channel"), event.get("Uniqueid"))
-
-    def _ready(self) -> None:
-        self._taking_over = asyncio.get_running_loop().create_task(self._take_over())
-
-    async def _take_over(self) -> None:
-        """Find the calls that were answered while nobody listened; tell Asterisk again what may not have arrived."""
-        for live in self._calls.values():
-            live.limit_seconds, live.review_at = UNTOLD, 0.0
-        await self._find_channels()
-
-    async def _find_channels(self) -> None:
-        """Which channel carries which call, by our own variables."""
-        variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED)
-        try:
-            channels = await self._ami.listing("Status", {"Variables": ",".join(variables)})
-        except (AmiError, AmiGone) as error:
-            log.warning("the calls in progress could not be listed: %s", error)
-            return
-        for channel in channels:
-            call_id, stamp = (channel.variables.get(name, "") for name in variables)
-            self.adopt(call_id, stamp, channel.get("Channel"), channel.get("Uniqueid"))
-
     def adopt(self, call_id: str, stamp: str, channel: str, uniqueid: str) -> None:
-        """A trunk's leg was answered at a stamp of the dialplan: from now on the call is watched over."""
-        if not call_id or call_id == UNSET:
-            return
-        known = self._calls.get(call_id)
-        if known is not None:
-            if known.uniqueid != uniqueid:
-                known.channel, known.uniqueid, known.review_at = channel, uniqueid, 0.0
+        """A trunk's leg was answered at a stamp of the dialplan: from now on the call is watched over.
+
+        An event may be forged by what a phone dialed, so one about a call that is known changes nothing.
+        """
+        if not call_id or call_id == UNSET or call_id in self._calls:
             return
         try:
             answered_ms = parse_stamp_ms("" if stamp == UNSET else stamp)
@@ -129,22 +102,70 @@ class LiveCalls:
             return
         if answered_ms is None:
             return
-        talked_ms = max(0, self._now_ms() - answered_ms)
-        self._calls[call_id] = _Live(channel, uniqueid, time.monotonic() - talked_ms / 1000)
         answered = Answered(call_id, answered_ms, channel, uniqueid)
+        self._watch(answered)
         self._database.submit(lambda connection: live_calls.answer(connection, answered))
 
-    async def _look_ahead(self) -> None:
-        if not self._calls or not self._ami.is_ready:
-            return
+    def _watch(self, answered: Answered) -> None:
+        talked_ms = max(0, self._now_ms() - answered.answered_ms)
+        answered_at = time.monotonic() - talked_ms / 1000
+        self._calls[answered.call_id] = _Live(answered.channel, answered.uniqueid, answered_at)
+
+    def _hear(self, event: Message) -> None:
+        if event.get("UserEvent") == dialplan.ANSWERED_EVENT:
+            self.adopt(event.get("ID"), event.get("Stamp"), event.get("Channel"), event.get("Uniqueid"))
+
+    def _ready(self) -> None:
+        self._is_new_connection = True
+
+    async def _take_over(self) -> None:
+        """Tell Asterisk again what may not have arrived, and find what was answered while nobody listened."""
+        for live in self._calls.values():
+            live.limit_seconds, live.review_at = UNTOLD, 0.0
+        for answered in await self._database.submit(live_calls.talking):
+            if answered.call_id not in self._calls:
+                self._watch(answered)
+        self._find_at = 0.0
+
+    async def _find_channels(self) -> None:
+        """Which channel carries which call, by our own variables. Who spoils the list spoils it for a while only."""
+        variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED)
         try:
-            outlooks = await self._review()
-        except (sqlite3.Error, TooLate) as error:
-            log.error("the calls in progress could not be looked at: %s", error)
+            channels = await self._ami.listing("Status", {"Variables": ",".join(variables)})
+        except (AmiError, AmiGone) as error:
+            self._find_at = time.monotonic() + LOST_RETRY_SECONDS
+            log.warning("the calls in progress could not be listed: %s", error)
             return
+        self._find_at = inf
+        for channel in channels:
+            call_id, stamp = (channel.variables.get(name, "") for name in variables)
+            self._place(call_id, channel.get("Channel"), channel.get("Uniqueid"))
+            self.adopt(call_id, stamp, channel.get("Channel"), channel.get("Uniqueid"))
+
+    def _place(self, call_id: str, channel: str, uniqueid: str) -> None:
+        """The call is on another channel than before, as a masquerade puts it."""
+        live = self._calls.get(call_id)
+        if live is not None and live.uniqueid != uniqueid:
+            live.channel, live.uniqueid, live.review_at = channel, uniqueid, 0.0
+
+    async def _tick(self) -> None:
+        """Nothing that goes wrong in one look may be the end of looking."""
+        try:
+            if self._ami.is_ready:
+                await self._look_ahead()
+        except Exception:
+            log.exception("the calls in progress could not be looked at")
+
+    async def _look_ahead(self) -> None:
+        if self._is_new_connection:
+            self._is_new_connection = False
+            await self._take_over()
+        if time.monotonic() >= self._find_at:
+            await self._find_channels()
+        outlooks = await self._review() if self._calls else []
         followed = await asyncio.gather(*(self._follow(call_id, outlook) for call_id, outlook in outlooks))
         if not all(followed):
-            await self._find_channels()
+            self._find_at = 0.0
 
     async def _review(self) -> list[tuple[str, Outlook | None]]:
         """The outlook of those whose time has come; of all, where another process changed the database."""

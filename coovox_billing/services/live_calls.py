@@ -69,6 +69,14 @@ def answer(connection: sqlite3.Connection, answered: Answered) -> None:
     )
 
 
+def talking(connection: sqlite3.Connection) -> list[Answered]:
+    """The calls that were answered and are not over, as far as anybody told."""
+    return [
+        Answered(call["call_id"], call["answered_at_ms"], call["trunk_channel"], call["trunk_uniqueid"])
+        for call in reads.talking_calls(connection)
+    ]
+
+
 def review(connection: sqlite3.Connection, talked: Mapping[str, int]) -> dict[str, Outlook]:
     """How far each call may go, by its whole seconds of talk so far; what runs out soon is lengthened.
 

@@ -175,6 +175,11 @@ def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
     return row
 
 
+def talking_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """The calls that were answered and are not over."""
+    return connection.execute("SELECT * FROM calls WHERE state = 'talking'").fetchall()
+
+
 def open_priced_calls(connection: sqlite3.Connection, account_id: int) -> list[sqlite3.Row]:
     """The calls in progress that an account was promised talk for."""
     return connection.execute(

@@ -100,7 +100,19 @@ def test_it_refuses_a_line_that_is_too_long(data: bytes) -> None:
         b"agi_a: " + b"x" * MAX_REQUEST_BYTES,
         b"agi_a: b\n\n200 result=1\n",
     ],
-    ids=["web", "not agi", "empty", "nonsense", "a strange line", "no name", "two paths", "twice", "lines", "bytes", "reply"],
+    ids=[
+        "web",
+        "not agi",
+        "empty",
+        "nonsense",
+        "a strange line",
+        "no name",
+        "two paths",
+        "twice",
+        "lines",
+        "bytes",
+        "reply",
+    ],
 )
 def test_it_refuses_what_is_no_request(data: bytes) -> None:
     with pytest.raises(Malformed):

@@ -61,10 +61,17 @@ class Switchboard:
         }
         await self.fake.send(event("UserEvent", headers))
 
-    def is_talking(self, call_id: str, talked_seconds: float = 0.0) -> None:
+    def spoil_status(self) -> None:
+        """Somebody dialed lines of his own."""
+        self.fake.answers["Status"] = lambda action: refused(action, "spoiled")
+
+    def mend_status(self) -> None:
+        self.fake.answers["Status"] = self._status
+
+    def is_talking(self, call_id: str, talked_seconds: float = 0.0, channel: str = TRUNK) -> None:
         """The trunk's leg was answered when nobody listened."""
         answered = stamp(NOW_MS - int(talked_seconds * 1000))
-        self.trunk.variables |= {dialplan.LEG_ID: call_id, dialplan.LEG_ANSWERED: answered}
+        self.channels[channel].variables |= {dialplan.LEG_ID: call_id, dialplan.LEG_ANSWERED: answered}
 
     def _status(self, action: Action) -> str:
         names = action.get("Variables").split(",")
@@ -287,6 +294,42 @@ def test_it_takes_over_calls_that_were_answered_when_it_was_not_there(exchange: 
         assert box.switchboard.trunk.timeouts == [pytest.approx(80, abs=1)]
 
     tell(exchange, story, lambda switchboard: switchboard.is_talking("1", talked_seconds=40))
+
+
+def test_it_takes_over_what_it_knows_while_somebody_spoils_the_list(exchange: Exchange) -> None:
+    """A phone can dial lines that break up Asterisk's answer to Status, for as long as its call lives."""
+    exchange.ask("1", number=ABROAD, by_stretches=True)
+    exchange.ask("2", number=ABROAD, by_stretches=True)
+    exchange.answer("1", rang=-40)
+
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        assert box.switchboard.trunk.timeouts == [pytest.approx(80, abs=1)]
+        assert box.state("2") == "held"
+        box.switchboard.mend_status()
+        await box.until(lambda: box.state("2") == "talking")
+
+    def spoil(switchboard: Switchboard) -> None:
+        switchboard.spoil_status()
+        switchboard.channels["PJSIP/carrier-0000000c"] = Channel("1772442000.9")
+        switchboard.is_talking("2", channel="PJSIP/carrier-0000000c")
+
+    tell(exchange, story, spoil)
+
+
+def test_it_does_not_believe_an_event_that_moves_a_call(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1")
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        forged = {"UserEvent": dialplan.ANSWERED_EVENT, "ID": "1", "Stamp": stamp(NOW_MS - 601_000)}
+        other = {"Channel": CALLER, "Uniqueid": box.switchboard.channels[CALLER].uniqueid}
+        await box.switchboard.fake.send(event("UserEvent", forged | other))
+        await box.a_while()
+        assert not any(channel.hung_up for channel in box.switchboard.channels.values())
+        assert box.switchboard.channels[CALLER].timeouts == []
+
+    tell(exchange, story)
 
 
 def test_it_tells_its_limits_again_over_a_new_connection(exchange: Exchange) -> None:
