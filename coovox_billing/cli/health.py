@@ -1,5 +1,6 @@
 """`doctor`: what is wrong with this installation, and what to do. A check is a small function below `CHECKS`."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 from coovox_billing import RELEASED_MS
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.cli.pbx import pbx_items
-from coovox_billing.errors import BillingError
+from coovox_billing.errors import BillingError, SetupError
+from coovox_billing.pbx.ami_protocol import AmiAddress
 from coovox_billing.pbx.parts import DEFAULT_ETC
 from coovox_billing.services import trunks
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
@@ -116,6 +118,27 @@ def _check_trunks(context: Context) -> list[Diagnosis]:
     return [Diagnosis("trunks", "none answers suspiciously soon")]
 
 
+def _check_manager(context: Context) -> list[Diagnosis]:
+    """Without Asterisk's manager calls hold all that they could cost, and none can be lengthened."""
+    from coovox_billing.pbx.manager import OFF, manager_address, signed_in
+
+    async def greet(address: AmiAddress) -> None:
+        async with signed_in(address):
+            pass
+
+    address = manager_address(context.config.ami)
+    if address is None:
+        advice = "Run `coovox-billing pbx install` here, or put the manager's user into the setting ami."
+        finding = "none: calls hold all that they could cost, and a recharge does not lengthen them"
+        is_meant = context.config.ami == OFF or not DEFAULT_ETC.is_dir()
+        return [Diagnosis("manager", finding, "" if is_meant else advice)]
+    try:
+        asyncio.run(greet(address))
+    except SetupError as error:
+        return [Diagnosis("manager", str(error), "Start Asterisk, or correct its manager.conf or the setting ami.")]
+    return [Diagnosis("manager", f"Asterisk lets billing in at {address}")]
+
+
 def _check_pbx(context: Context) -> list[Diagnosis]:
     items = pbx_items(context)
     if not items:
@@ -130,5 +153,6 @@ CHECKS: tuple[Callable[[Context], list[Diagnosis]], ...] = (
     _check_planes,
     _check_first_password,
     _check_trunks,
+    _check_manager,
     _check_pbx,
 )

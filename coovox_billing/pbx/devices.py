@@ -12,10 +12,9 @@ from coovox_billing.core.devices import Found, Kind, Listing
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.pbx.ami import Ami, AmiAddress, AmiError, AmiGone, Message
+from coovox_billing.pbx.manager import signed_in
 from coovox_billing.services.accounts import MAX_NAME_LENGTH
 
-READY_SECONDS = 15.0
-POLL_SECONDS = 0.05
 MAX_CHANNEL = 10_000
 
 UNKNOWN_ACTION = "invalid/unknown command"
@@ -42,25 +41,8 @@ def read_devices(address: AmiAddress) -> list[Listing]:
 
 
 async def _read_over(address: AmiAddress) -> list[Listing]:
-    ami = Ami(address, lambda message: None)
-    running = asyncio.create_task(ami.run())
-    try:
-        await _until_ready(ami, address)
+    async with signed_in(address) as ami:
         return await list_devices(ami)
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-
-
-async def _until_ready(ami: Ami, address: AmiAddress) -> None:
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            while not ami.is_ready:
-                if ami.complaint:
-                    raise SetupError(ami.complaint)
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        raise SetupError(f"Asterisk's manager at {address} is not ready: try again when Asterisk has started") from None
 
 
 async def list_devices(ami: Ami) -> list[Listing]:

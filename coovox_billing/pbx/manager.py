@@ -1,15 +1,20 @@
 """Where Asterisk's manager is: as the setting `ami` says, else as `pbx install` left it on this machine."""
 
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from coovox_billing.errors import SetupError
+from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.ami_protocol import AmiAddress, parse_ami
 from coovox_billing.pbx.dialplan_check import active_lines, read_bytes
 from coovox_billing.pbx.parts import AMI, AMI_FILE, AMI_USER, DEFAULT_ETC, is_ours, secret_in
 
 DEFAULT_PORT = 5038
 OFF = "off"
+READY_SECONDS = 15.0
+POLL_SECONDS = 0.05
 
 
 def manager_address(setting: str, etc: Path = DEFAULT_ETC) -> AmiAddress | None:
@@ -25,6 +30,34 @@ def manager_address(setting: str, etc: Path = DEFAULT_ETC) -> AmiAddress | None:
         if secret:
             return AmiAddress("127.0.0.1", _port(read_bytes(etc / AMI.host)), AMI_USER, secret)
     return None
+
+
+@asynccontextmanager
+async def signed_in(address: AmiAddress) -> AsyncIterator[Ami]:
+    """A connection for a question or two.
+
+    Raises:
+        SetupError: there is none.
+    """
+    ami = Ami(address, lambda event: None)
+    running = asyncio.create_task(ami.run())
+    try:
+        await _until_ready(ami, address)
+        yield ami
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def _until_ready(ami: Ami, address: AmiAddress) -> None:
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while not ami.is_ready:
+                if ami.complaint:
+                    raise SetupError(ami.complaint)
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise SetupError(f"Asterisk's manager at {address} is not ready: try again when Asterisk has started") from None
 
 
 def _port(manager_conf: bytes) -> int:

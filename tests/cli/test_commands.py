@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from coovox_billing.config import load
@@ -303,3 +305,13 @@ def test_it_quotes_now_and_a_minute_where_a_file_leaves_them_out(reception: Term
 def test_it_names_a_home_that_is_not_there() -> None:
     with pytest.raises(SetupError, match="no such user's home"):
         load("~nobody-has-this-name/data", {})
+
+
+def test_the_doctor_says_where_asterisks_manager_does_not_let_billing_in(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COOVOX_AMI", "billing:secret@127.0.0.1:1")
+    rows = json.loads(terminal.run("doctor", "--json").out)
+    (row,) = [row for row in rows if row["name"] == "manager"]
+    assert (row["ok"], "127.0.0.1:1" in row["finding"], "setting ami" in row["what_to_do"]) == (False, True, True)
+    assert "secret" not in str(rows)

@@ -173,7 +173,7 @@ def test_it_gives_up_when_the_connection_breaks() -> None:
 def test_it_gives_up_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = AmiAddress("127.0.0.1", server.getsockname()[1], "coovox-billing", "secret")
-        monkeypatch.setattr(devices, "READY_SECONDS", 0.2)
+        monkeypatch.setattr("coovox_billing.pbx.manager.READY_SECONDS", 0.2)
         with pytest.raises(SetupError, match="not ready"):
             devices.read_devices(address)
     with pytest.raises(SetupError, match="no connection"):
