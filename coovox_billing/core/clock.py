@@ -50,9 +50,9 @@ def talk_time(answered_ms: int, ended_ms: int, own: OwnTime = UNKNOWN, limit_sec
     seconds = max(0, stamped_seconds)
     if own.since_answer_ms is not None and abs(stamped_seconds - own.since_answer_ms // 1000) > CLOCK_TOLERANCE_SECONDS:
         seconds = own.since_answer_ms // 1000
-    elif own.since_asked_ms is not None:
+    if own.since_asked_ms is not None:
         seconds = min(seconds, own.since_asked_ms // 1000)
-    elif limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
+    elif own == UNKNOWN and limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
         seconds = limit_seconds
     return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)
 

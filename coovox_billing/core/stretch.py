@@ -56,7 +56,8 @@ def lengthen(
 
     `available_micros` is free beside the call's own hold. `others_hour_micros` is what an hour of the
     account's other live calls would cost, None if that was not asked for. Only while the money covers that
-    and an hour of this call, stretches grow and the grace is held for.
+    and an hour of this call, stretches grow and the grace is held for. A grace that is not held for is given
+    to an account's only call, because others could talk the same money away.
     """
     funds_micros = before.hold_micros + available_micros
     affordable = affordable_seconds(rate, funds_micros, terms.longest_seconds)
@@ -69,7 +70,8 @@ def lengthen(
         rich = _stretch(rate, before, grown, affordable, terms)
         if cost_micros(rate, rich.limit_seconds + HOUR_SECONDS) + others_hour_micros <= funds_micros:
             return replace(rich, hold_micros=cost_micros(rate, rich.limit_seconds))
-    return _stretch(rate, before, FIRST_STRETCH_SECONDS, affordable, terms)
+    unheld = terms if others_hour_micros == 0 else replace(terms, grace_seconds=0)
+    return _stretch(rate, before, FIRST_STRETCH_SECONDS, affordable, unheld)
 
 
 def hour_micros(rate: Rate, promise: Promise) -> int:

@@ -17,7 +17,7 @@ MAX_HEADERS = 20_000
 GREETING = b"Asterisk Call Manager/"
 LINE_END = b"\r\n"
 FORBIDDEN = frozenset("\r\n\0")
-IDENTITY = frozenset({"event", "channel", "uniqueid"})
+IDENTITY = frozenset({"event", "channel", "uniqueid", "userevent", "id", "stamp"})
 
 Fields = Iterable[tuple[str, str]] | Mapping[str, str]
 

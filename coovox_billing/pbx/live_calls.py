@@ -1,23 +1,23 @@
 """Calls in progress, over Asterisk's manager: their hard limit is moved, their caller warned (DESIGN §5).
 
 What a call may still talk is decided by `services.live_calls`; here it is asked
-in time, and Asterisk is told. While there is no connection calls go on to the
-limit that Asterisk has, and when it is back they are taken over.
+in time, for calls whose channel is there, and Asterisk is told. While there is
+no connection calls go on to the limit that Asterisk has, and when it is back
+they are taken over.
 """
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 
-from coovox_billing.core.clock import parse_stamp_ms
+from coovox_billing.core.clock import CLOCK_TOLERANCE_SECONDS, parse_stamp_ms
 from coovox_billing.errors import BadInput
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiAddress, AmiError, AmiGone, Message
+from coovox_billing.pbx.live_call import UNTOLD, LiveCall, hang_up, is_there, tell_limit
 from coovox_billing.pbx.warning import warn
 from coovox_billing.services import live_calls
 from coovox_billing.services.live_calls import Answered, Outlook
@@ -27,27 +27,12 @@ from coovox_billing.store.loop_database import LoopDatabase
 TICK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 LOST_RETRY_SECONDS = 10.0
-CUT_MARGIN_SECONDS = 0.05
+OWN_SECONDS = 5.0
+MISSES_UNTIL_GONE = 2
+REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
-UNTOLD = -1
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Live:
-    """A call in progress; instants are of `time.monotonic()`. `limit_seconds` is what Asterisk was told last."""
-
-    channel: str
-    uniqueid: str
-    answered: float
-    limit_seconds: int | None = UNTOLD
-    review_at: float = 0.0
-    is_warned: bool = False
-
-    @property
-    def talked_seconds(self) -> float:
-        return time.monotonic() - self.answered
 
 
 class LiveCalls:
@@ -57,10 +42,11 @@ class LiveCalls:
         self._database = database
         self._now_ms = now_ms
         self._ami = Ami(address, self._hear, self._ready)
-        self._calls: dict[str, _Live] = {}
+        self._calls: dict[str, LiveCall] = {}
         self._data_version = 0
         self._is_new_connection = False
         self._find_at = inf
+        self._clock_offset = self._read_clock_offset()
 
     @property
     def is_ready(self) -> bool:
@@ -71,18 +57,18 @@ class LiveCalls:
         """Watch over the calls until cancelled."""
         connection = asyncio.create_task(self._ami.run())
         try:
-            while True:
+            while not connection.done():
                 await asyncio.sleep(TICK_SECONDS)
                 await self._tick()
+            await connection
         finally:
             connection.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await connection
+            await asyncio.wait([connection])
 
     def since_answer_ms(self, call_id: str) -> int | None:
         """Our own monotonic time since a call was answered, None where we were not there."""
         live = self._calls.get(call_id)
-        return None if live is None else int(live.talked_seconds * 1000)
+        return int(live.talked_seconds * 1000) if live is not None and live.saw_answer else None
 
     def forget(self, call_id: str) -> None:
         """The trunk's leg ended."""
@@ -100,28 +86,87 @@ class LiveCalls:
         except BadInput as error:
             log.warning("call %s: %s", call_id[:80], error)
             return
-        if answered_ms is None:
-            return
-        answered = Answered(call_id, answered_ms, channel, uniqueid)
-        self._watch(answered)
-        self._database.submit(lambda connection: live_calls.answer(connection, answered))
+        if answered_ms is not None:
+            self._watch(Answered(call_id, answered_ms, channel, uniqueid))
 
     def _watch(self, answered: Answered) -> None:
-        talked_ms = max(0, self._now_ms() - answered.answered_ms)
-        answered_at = time.monotonic() - talked_ms / 1000
-        self._calls[answered.call_id] = _Live(answered.channel, answered.uniqueid, answered_at)
+        """A stamp of just now is taken at its word; of an older one the database knows what is possible."""
+        talked_seconds = (self._now_ms() - answered.answered_ms) / 1000
+        if 0 <= talked_seconds <= OWN_SECONDS:
+            self._keep(answered, talked_seconds, saw_answer=True)
+        stored = self._database.submit(lambda connection: self._store(connection, answered))
+        stored.add_done_callback(lambda done: self._stored(answered, done))
+
+    def _store(self, connection: sqlite3.Connection, answered: Answered) -> float:
+        live_calls.answer(connection, answered)
+        return live_calls.talked_seconds_after_a_gap(connection, answered, self._now_ms())
+
+    def _stored(self, answered: Answered, done: "asyncio.Future[float]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
+            self.forget(answered.call_id)
+            self._find_at = time.monotonic() + LOST_RETRY_SECONDS
+        elif answered.call_id not in self._calls:
+            self._keep(answered, done.result(), saw_answer=False)
+
+    def _keep(self, answered: Answered, talked_seconds: float, *, saw_answer: bool) -> None:
+        answered_at = time.monotonic() - talked_seconds
+        self._calls[answered.call_id] = LiveCall(
+            answered.call_id, answered.channel, answered.uniqueid, answered_at, saw_answer
+        )
 
     def _hear(self, event: Message) -> None:
-        if event.get("UserEvent") == dialplan.ANSWERED_EVENT:
-            self.adopt(event.get("ID"), event.get("Stamp"), event.get("Channel"), event.get("Uniqueid"))
+        if event.get("UserEvent") != dialplan.ANSWERED_EVENT:
+            return
+        if event.is_ambiguous:
+            self._find_at = 0.0
+            return
+        self.adopt(event.get("ID"), event.get("Stamp"), event.get("Channel"), event.get("Uniqueid"))
 
     def _ready(self) -> None:
         self._is_new_connection = True
 
-    async def _take_over(self) -> None:
-        """Tell Asterisk again what may not have arrived, and find what was answered while nobody listened."""
+    async def _tick(self) -> None:
+        """Nothing that goes wrong in one look may be the end of looking."""
+        try:
+            if self._ami.is_ready:
+                await self._look_ahead()
+        except Exception:
+            log.exception("the calls in progress could not be looked at")
+
+    async def _look_ahead(self) -> None:
+        self._mind_the_clock()
+        if self._is_new_connection:
+            await self._take_over()
+            self._is_new_connection = False
+        if time.monotonic() >= self._find_at:
+            await self._find_channels()
+        if not self._calls:
+            return
+        due = await self._due()
+        for start in range(0, len(due), REVIEWED_AT_ONCE):
+            await self._review(due[start : start + REVIEWED_AT_ONCE])
+
+    def _read_clock_offset(self) -> float:
+        return self._now_ms() / 1000 - time.monotonic()
+
+    def _mind_the_clock(self) -> None:
+        """Asterisk's limits are by the wall clock: where that stepped, they are set again (DESIGN §5)."""
+        offset = self._read_clock_offset()
+        if abs(offset - self._clock_offset) > CLOCK_TOLERANCE_SECONDS:
+            log.warning(
+                "the clock stepped by %.0f s: the limits of all calls are set again", offset - self._clock_offset
+            )
+            self._tell_all_again()
+        self._clock_offset = offset
+
+    def _tell_all_again(self) -> None:
         for live in self._calls.values():
             live.limit_seconds, live.review_at = UNTOLD, 0.0
+
+    async def _take_over(self) -> None:
+        """Tell Asterisk again what may not have arrived, and find what was answered while nobody listened."""
+        self._tell_all_again()
         for answered in await self._database.submit(live_calls.talking):
             if answered.call_id not in self._calls:
                 self._watch(answered)
@@ -137,98 +182,78 @@ class LiveCalls:
             log.warning("the calls in progress could not be listed: %s", error)
             return
         self._find_at = inf
+        there = set()
         for channel in channels:
             call_id, stamp = (channel.variables.get(name, "") for name in variables)
             self._place(call_id, channel.get("Channel"), channel.get("Uniqueid"))
             self.adopt(call_id, stamp, channel.get("Channel"), channel.get("Uniqueid"))
+            there.add(call_id)
+        self._miss(self._calls.keys() - there)
 
     def _place(self, call_id: str, channel: str, uniqueid: str) -> None:
         """The call is on another channel than before, as a masquerade puts it."""
         live = self._calls.get(call_id)
-        if live is not None and live.uniqueid != uniqueid:
-            live.channel, live.uniqueid, live.review_at = channel, uniqueid, 0.0
-
-    async def _tick(self) -> None:
-        """Nothing that goes wrong in one look may be the end of looking."""
-        try:
-            if self._ami.is_ready:
-                await self._look_ahead()
-        except Exception:
-            log.exception("the calls in progress could not be looked at")
-
-    async def _look_ahead(self) -> None:
-        if self._is_new_connection:
-            self._is_new_connection = False
-            await self._take_over()
-        if time.monotonic() >= self._find_at:
-            await self._find_channels()
-        outlooks = await self._review() if self._calls else []
-        followed = await asyncio.gather(*(self._follow(call_id, outlook) for call_id, outlook in outlooks))
-        if not all(followed):
-            self._find_at = 0.0
-
-    async def _review(self) -> list[tuple[str, Outlook | None]]:
-        """The outlook of those whose time has come; of all, where another process changed the database."""
-        now = time.monotonic()
-
-        def review(connection: sqlite3.Connection) -> list[tuple[str, Outlook | None]]:
-            version = reads.data_version(connection)
-            changed, self._data_version = version != self._data_version, version
-            talked = {
-                call_id: int(live.talked_seconds)
-                for call_id, live in self._calls.items()
-                if changed or live.review_at <= now
-            }
-            outlooks = live_calls.review(connection, talked)
-            return [(call_id, outlooks.get(call_id)) for call_id in talked]
-
-        return await self._database.submit(review)
-
-    async def _follow(self, call_id: str, outlook: Outlook | None) -> bool:
-        """Make Asterisk do what was decided; what it could not be told is tried again. False: where is the channel?"""
-        live = self._calls.get(call_id)
         if live is None:
-            return True
+            return
+        live.misses = 0
+        if live.uniqueid != uniqueid:
+            live.channel, live.uniqueid = channel, uniqueid
+            live.limit_seconds, live.review_at = UNTOLD, 0.0
+
+    def _miss(self, call_ids: set[str]) -> None:
+        """A call that complete lists do not have is not watched any more; what it holds is for its settling to free."""
+        for call_id in call_ids:
+            live = self._calls[call_id]
+            live.misses += 1
+            if live.misses >= MISSES_UNTIL_GONE:
+                log.warning("call %s has no channel any more", call_id)
+                self.forget(call_id)
+
+    async def _due(self) -> list[LiveCall]:
+        """Those whose time has come and whose channel is there; all, where another process changed the database."""
+        version = await self._database.submit(reads.data_version)
+        changed, self._data_version = version != self._data_version, version
+        now = time.monotonic()
+        due = [live for live in self._calls.values() if changed or live.review_at <= now]
+        there = await asyncio.gather(*(is_there(self._ami, live) for live in due))
+        for live, is_known in zip(due, there, strict=True):
+            if not is_known:
+                live.review_at = now + LOST_RETRY_SECONDS
+                self._find_at = 0.0
+        return [live for live, is_known in zip(due, there, strict=True) if is_known]
+
+    async def _review(self, due: list[LiveCall]) -> None:
+        talked = {live.call_id: int(live.talked_seconds) for live in due}
+        outlooks = await self._database.submit(lambda connection: live_calls.review(connection, talked))
+        await asyncio.gather(*(self._follow(live, outlooks.get(live.call_id)) for live in due))
+
+    async def _follow(self, live: LiveCall, outlook: Outlook | None) -> None:
+        """Make Asterisk do what was decided; what it could not be told is tried again."""
         if outlook is None:
-            self.forget(call_id)
-            return True
+            self.forget(live.call_id)
+            return
         live.review_at = live.answered + outlook.review_at_seconds
         try:
             await self._tell(live, outlook)
-        except AmiGone as error:
+        except (AmiError, AmiGone, ValueError) as error:
             live.review_at = time.monotonic() + RETRY_SECONDS
-            log.warning("call %s: its limit could not be moved: %s", call_id, error)
-        except AmiError as error:
-            live.review_at = time.monotonic() + LOST_RETRY_SECONDS
-            log.warning("call %s: its channel is looked for again: %s", call_id, error)
-            return False
-        return True
+            log.warning("call %s: %s", live.call_id, error)
 
-    async def _tell(self, live: _Live, outlook: Outlook) -> None:
-        if outlook.must_end or _left_seconds(live, outlook) <= 0:
-            await self._on_its_channel(live, "Hangup", ("Cause", "16"))
-            return
-        if outlook.limit_seconds != live.limit_seconds:
-            await self._move_limit(live, outlook)
+    async def _tell(self, live: LiveCall, outlook: Outlook) -> None:
+        limit = outlook.limit_seconds
+        if outlook.must_end or (limit is not None and live.left_seconds(limit) <= 0):
+            await hang_up(self._ami, live)
+        elif outlook.is_lifted or limit is not None:
+            await self._tell_limit(live, limit)
+        if limit is not None and not outlook.must_end:
+            await self._warn(live, outlook, live.left_seconds(limit))
+
+    async def _tell_limit(self, live: LiveCall, limit_seconds: int | None) -> None:
+        if live.limit_seconds != limit_seconds:
+            await tell_limit(self._ami, live, limit_seconds)
+
+    async def _warn(self, live: LiveCall, outlook: Outlook, left_seconds: float) -> None:
         if not outlook.is_last:
             live.is_warned = False
-        elif not live.is_warned and _left_seconds(live, outlook) <= outlook.warning_seconds:
-            live.is_warned = await warn(self._ami, live.channel, round(_left_seconds(live, outlook)))
-
-    async def _move_limit(self, live: _Live, outlook: Outlook) -> None:
-        """TIMEOUT(absolute) counts from when it is set; 0 is none."""
-        left = _left_seconds(live, outlook)
-        value = "0" if left == inf else f"{left + CUT_MARGIN_SECONDS:.3f}"
-        await self._on_its_channel(live, "Setvar", ("Variable", "TIMEOUT(absolute)"), ("Value", value))
-        live.limit_seconds = outlook.limit_seconds
-
-    async def _on_its_channel(self, live: _Live, action: str, *fields: tuple[str, str]) -> None:
-        """An action on the call's channel, unless that name means another channel by now."""
-        answer = await self._ami.action("Getvar", [("Channel", live.channel), ("Variable", "UNIQUEID")])
-        if answer.get("Value") != live.uniqueid:
-            raise AmiError(f"{live.channel} is another channel now")
-        await self._ami.action(action, [("Channel", live.channel), *fields])
-
-
-def _left_seconds(live: _Live, outlook: Outlook) -> float:
-    return inf if outlook.limit_seconds is None else outlook.limit_seconds - live.talked_seconds
+        elif not live.is_warned and 0 < left_seconds <= outlook.warning_seconds:
+            live.is_warned = await warn(self._ami, live.channel, round(left_seconds))

@@ -1,6 +1,7 @@
 """Speaking into a call: the caller hears that the money is nearly out (asterisk/README.md, "The warning")."""
 
 from coovox_billing.pbx.ami import Ami
+from coovox_billing.pbx.live_call import read_variable
 
 CONTEXT = "coovox-billing-warning"
 ATTACH_MS = "5000"
@@ -17,10 +18,10 @@ async def warn(ami: Ami, trunk_channel: str, left_seconds: int) -> bool:
     Raises:
         AmiError, AmiGone: it was not spoken.
     """
-    peer = (await _read(ami, trunk_channel, "BRIDGEPEER")).partition(",")[0]
+    peer = (await read_variable(ami, trunk_channel, "BRIDGEPEER")).partition(",")[0]
     if not peer:
         return False
-    language = await _read(ami, peer, "CHANNEL(language)")
+    language = await read_variable(ami, peer, "CHANNEL(language)")
     variables = {"COOVOX_SECONDS": str(left_seconds), "COOVOX_LANGUAGE": language, "CDR_PROP(disable)": "1"}
     await ami.action(
         "Originate",
@@ -34,7 +35,3 @@ async def warn(ami: Ami, trunk_channel: str, left_seconds: int) -> bool:
         ],
     )
     return True
-
-
-async def _read(ami: Ami, channel: str, variable: str) -> str:
-    return (await ami.action("Getvar", [("Channel", channel), ("Variable", variable)])).get("Value")

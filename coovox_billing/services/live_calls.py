@@ -5,10 +5,11 @@ Each function is a job for the write door and may be repeated.
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from coovox_billing.core.call import OPEN_STATES, Event, State, next_state
+from coovox_billing.core.leg import EMERGENCY
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.stretch import Promise, hour_micros, lengthen
 from coovox_billing.services.calls import account_view
@@ -36,7 +37,8 @@ class Outlook:
     `limit_seconds` of talk is where Asterisk is to cut, None for a call without
     limit. `review_at_seconds`: the second of talk at which to look again.
     `is_last`: there is no money for more, and `warning_seconds` before the limit
-    the caller is to hear that. `must_end`: it is to be cut now.
+    the caller is to hear that. `must_end`: it is to be cut now. `is_lifted`: it
+    had a limit, which is to be taken away.
     """
 
     limit_seconds: int | None
@@ -44,9 +46,11 @@ class Outlook:
     is_last: bool = False
     warning_seconds: int = 0
     must_end: bool = False
+    is_lifted: bool = False
 
 
 WITHOUT_LIMIT = Outlook(None)
+LIFTED = Outlook(None, is_lifted=True)
 
 
 def answer(connection: sqlite3.Connection, answered: Answered) -> None:
@@ -77,75 +81,108 @@ def talking(connection: sqlite3.Connection) -> list[Answered]:
     ]
 
 
+def talked_seconds_after_a_gap(connection: sqlite3.Connection, answered: Answered, now_ms: int) -> float:
+    """The talk so far of a call whose answer nobody of us was there for, from the wall clock.
+
+    A clock that stepped meanwhile shows where the answer lies in the future, or beyond the limit that Asterisk has:
+    then all that was promised counts as talked.
+    """
+    call = reads.call(connection, answered.call_id)
+    seconds = (now_ms - answered.answered_ms) / 1000
+    if call is None or call["promised_seconds"] is None:
+        return max(0.0, seconds)
+    is_possible = seconds >= 0 and (call["limit_seconds"] is None or seconds <= call["limit_seconds"])
+    return seconds if is_possible else float(call["promised_seconds"])
+
+
 def review(connection: sqlite3.Connection, talked: Mapping[str, int]) -> dict[str, Outlook]:
     """How far each call may go, by its whole seconds of talk so far; what runs out soon is lengthened.
 
-    A call that is over, or was never known, is not in the answer.
+    Only for calls that are known to be live: for one that died unseen, all the money would be held. A call
+    that is over, or was never known, is not in the answer.
     """
-    site = reads.site(connection)
+    view = _Review(connection, reads.site(connection))
     outlooks = {}
     for call_id, seconds in talked.items():
         call = reads.call(connection, call_id)
         if call is not None and call["state"] in OPEN_STATES:
-            outlooks[call_id] = _outlook(connection, call, seconds, site)
+            outlooks[call_id] = view.outlook(call, seconds)
     return outlooks
 
 
-def _outlook(connection: sqlite3.Connection, call: sqlite3.Row, talked_seconds: int, site: Site) -> Outlook:
-    if call["promised_seconds"] is None or call["billable_seconds"] is not None:
-        return WITHOUT_LIMIT
-    if not site.is_active:
-        _lift_limit(connection, call, talked_seconds)
-        return WITHOUT_LIMIT
-    if site.locking_ends_calls and reads.account(connection, call["account_id"])["status"] == "locked":
-        return Outlook(call["limit_seconds"], talked_seconds + RETRY_SECONDS, must_end=True)
-    return _look_ahead(connection, call, talked_seconds, site)
+class _Review:
+    """One look at some calls. What an hour of an account's calls costs is counted once."""
 
+    def __init__(self, connection: sqlite3.Connection, site: Site) -> None:
+        self._connection = connection
+        self._site = site
+        self._hours_micros: dict[int, int] = {}
 
-def _lift_limit(connection: sqlite3.Connection, call: sqlite3.Row, talked_seconds: int) -> None:
-    """Billing was deactivated: the talk so far is charged, further talk is free."""
-    state = State(call["state"])
-    writes.move_call(connection, call["call_id"], state, state, billable_seconds=talked_seconds, limit_seconds=None)
+    def outlook(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
+        if self._must_end(call):
+            return Outlook(call["limit_seconds"], talked_seconds + RETRY_SECONDS, must_end=True)
+        if call["promised_seconds"] is None:
+            return WITHOUT_LIMIT
+        if call["billable_seconds"] is None and not self._site.is_active:
+            self._lift_limit(call, talked_seconds)
+            return LIFTED
+        return LIFTED if call["billable_seconds"] is not None else self._look_ahead(call, talked_seconds)
 
+    def _must_end(self, call: sqlite3.Row) -> bool:
+        if not self._site.locking_ends_calls or call["account_id"] is None or call["reason"] == EMERGENCY:
+            return False
+        return bool(reads.account(self._connection, call["account_id"])["status"] == "locked")
 
-def _look_ahead(connection: sqlite3.Connection, call: sqlite3.Row, talked_seconds: int, site: Site) -> Outlook:
-    before = _promise_of(call)
-    lead_seconds = max(LEAD_SECONDS, site.warning_seconds + WARNING_LEAD_SECONDS)
-    promise, is_last = before, False
-    while promise.promised_seconds <= talked_seconds + lead_seconds and not is_last:
-        longer = _lengthen(connection, call, promise, site)
-        is_last = longer.promised_seconds <= promise.promised_seconds
-        promise = longer
-    if promise != before:
-        _keep(connection, call, promise)
-    review_at_seconds = max(promise.promised_seconds - lead_seconds, talked_seconds + RETRY_SECONDS)
-    return Outlook(promise.limit_seconds, review_at_seconds, is_last, site.warning_seconds)
+    def _lift_limit(self, call: sqlite3.Row, talked_seconds: int) -> None:
+        """Billing was deactivated: the talk so far is charged, further talk is free."""
+        state = State(call["state"])
+        columns = {"billable_seconds": talked_seconds, "limit_seconds": None}
+        writes.move_call(self._connection, call["call_id"], state, state, **columns)
 
+    def _look_ahead(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
+        before = _promise_of(call)
+        lead_seconds = max(LEAD_SECONDS, self._site.warning_seconds + WARNING_LEAD_SECONDS)
+        promise, is_last = before, False
+        while promise.promised_seconds <= talked_seconds + lead_seconds and not is_last:
+            longer = self._lengthen(call, promise)
+            is_last = longer.promised_seconds <= promise.promised_seconds
+            promise = longer
+        self._keep(call, before, promise)
+        review_at_seconds = max(promise.promised_seconds - lead_seconds, talked_seconds + RETRY_SECONDS)
+        return Outlook(promise.limit_seconds, review_at_seconds, is_last, self._site.warning_seconds)
 
-def _lengthen(connection: sqlite3.Connection, call: sqlite3.Row, promise: Promise, site: Site) -> Promise:
-    account = reads.account(connection, call["account_id"])
-    available_micros = account_view(account).available_micros + call["hold_micros"] - promise.hold_micros
-    others_hour_micros = sum(
-        hour_micros(reads.rate_of_snapshot(other["rate"]), _promise_of(other))
-        for other in reads.open_priced_calls(connection, call["account_id"])
-        if other["call_id"] != call["call_id"]
-    )
-    rate = reads.rate_of_snapshot(call["rate"])
-    return lengthen(rate, promise, available_micros, others_hour_micros, site.terms)
+    def _lengthen(self, call: sqlite3.Row, promise: Promise) -> Promise:
+        account = reads.account(self._connection, call["account_id"])
+        available_micros = account_view(account).available_micros + call["hold_micros"] - promise.hold_micros
+        rate = reads.rate_of_snapshot(call["rate"])
+        others_hour_micros = self._hour_micros(call["account_id"]) - hour_micros(rate, _promise_of(call))
+        return lengthen(rate, promise, available_micros, others_hour_micros, self._site.terms)
 
+    def _hour_micros(self, account_id: int) -> int:
+        """What a further hour of all the account's live calls costs, as they were before this look."""
+        if account_id not in self._hours_micros:
+            self._hours_micros[account_id] = sum(
+                hour_micros(reads.rate_of_snapshot(call["rate"]), _promise_of(call))
+                for call in reads.open_priced_calls(self._connection, account_id)
+            )
+        return self._hours_micros[account_id]
 
-def _keep(connection: sqlite3.Connection, call: sqlite3.Row, promise: Promise) -> None:
-    state = State(call["state"])
-    writes.move_call(connection, call["call_id"], state, state, **writes.promise_columns(promise))
-    more_micros = promise.hold_micros - call["hold_micros"]
-    if more_micros:
-        writes.change_hold(connection, call["account_id"], more_micros)
+    def _keep(self, call: sqlite3.Row, before: Promise, promise: Promise) -> None:
+        """The row keeps the farthest limit that Asterisk was ever told, for it may not have heard of a nearer one."""
+        farthest = replace(promise, limit_seconds=max(promise.limit_seconds, before.limit_seconds))
+        if farthest == before:
+            return
+        state = State(call["state"])
+        writes.move_call(self._connection, call["call_id"], state, state, **writes.promise_columns(farthest))
+        more_micros = promise.hold_micros - before.hold_micros
+        if more_micros:
+            writes.change_hold(self._connection, call["account_id"], more_micros)
 
 
 def _promise_of(call: sqlite3.Row) -> Promise:
     return Promise(
         promised_seconds=call["promised_seconds"],
-        limit_seconds=call["limit_seconds"],
+        limit_seconds=call["limit_seconds"] or 0,
         hold_micros=call["hold_micros"],
         stretch_seconds=call["stretch_seconds"],
     )

@@ -241,6 +241,7 @@ def rate_snapshot(rate: Rate) -> str:
     return json.dumps({name: getattr(rate, name) for name in _SNAPSHOT})
 
 
+@lru_cache(maxsize=256)
 def rate_of_snapshot(text: str) -> Rate:
     """The rate of a call's snapshot; when and for whom it applied is no longer asked."""
     fields: dict[str, Any] = json.loads(text)

@@ -87,7 +87,7 @@ def test_it_falls_back_to_a_minute_when_others_need_the_money() -> None:
     others = hour_micros(CENT_A_SECOND, Promise(60, 180, 600_000, 60))
     assert others == _money("36")
     longer = lengthen(CENT_A_SECOND, rich, _money("70"), others, TERMS)
-    assert longer == Promise(960, 1_080, 9_600_000, FIRST_STRETCH_SECONDS)
+    assert longer == Promise(960, 960, 9_600_000, FIRST_STRETCH_SECONDS), "and no grace, which others could talk away"
 
 
 def test_it_ends_where_the_money_does() -> None:

@@ -5,7 +5,7 @@ ALTER TABLE calls ADD COLUMN billable_seconds INTEGER;
 ALTER TABLE calls ADD COLUMN free_seconds INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN caller_channel TEXT NOT NULL DEFAULT '';
 ALTER TABLE calls ADD COLUMN trunk_channel TEXT NOT NULL DEFAULT '';
-CREATE INDEX calls_open ON calls (state) WHERE state IN ('held', 'talking');
+CREATE INDEX calls_open ON calls (account_id) WHERE state IN ('held', 'talking');
 
 -- Devices behind which many phones are, whose caller ID says which extension it is.
 CREATE TABLE gateways (
