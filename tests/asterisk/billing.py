@@ -189,9 +189,9 @@ class BilledPbx:
     The two sets of packages are each proven beside an Asterisk of their age.
     """
 
-    def __init__(self, version: int, folder: Path, with_ami: bool = False) -> None:
+    def __init__(self, version: int, folder: Path, with_ami: bool = False, dialplan: str = DIALPLAN) -> None:
         self.billing = Billing(folder, PYTHON_BESIDE.get(version, sys.executable))
-        dialplan = DIALPLAN.format(agi_port=self.billing.agi_port, shipped=SHIPPED)
+        dialplan = dialplan.format(agi_port=self.billing.agi_port, shipped=SHIPPED)
         self.pbx = Pbx(version, dialplan, {SHIPPED: ROOT / "asterisk" / SHIPPED})
         self.wire: Wire | None = None
         if with_ami:

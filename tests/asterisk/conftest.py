@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
-from tests.asterisk import fetch
+from tests.asterisk import fetch, house
 from tests.asterisk.billing import DESK, LOBBY, RATES, SALES, BilledPbx, Billing, top_up
+from tests.asterisk.house import Scene
 from tests.asterisk.waiting import wait_until
 
+PEOPLE = {SALES: "Sales", LOBBY: "Lobby", DESK: "Desk"}
 VERSIONS = [int(version) for version in os.environ.get("ASTERISK_VERSIONS", "16 22").split()]
 
 
@@ -39,18 +41,40 @@ def managed_site(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
+@pytest.fixture(scope="module")
+def busy_house(asterisk_version: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BilledPbx]:
+    """Every phone of the house is billed a cent a second, so that nobody can pay unseen."""
+    site = BilledPbx(asterisk_version, tmp_path_factory.mktemp("house"), with_ami=True, dialplan=house.DIALPLAN)
+    with _opened(site, house.PEOPLE, billed=tuple(house.PEOPLE)) as running:
+        for extension in house.PEOPLE:
+            running.billing.do("extension", "set", extension, "--credit", "9")
+        yield running
+
+
 @contextmanager
-def _opened(site: BilledPbx) -> Iterator[BilledPbx]:
+def _opened(
+    site: BilledPbx, people: Mapping[str, str] = PEOPLE, billed: Iterable[str] = (SALES, LOBBY)
+) -> Iterator[BilledPbx]:
     rates = site.billing.data.with_name("rates.csv")
     rates.write_text(RATES)
     with site as running:
         billing = running.billing
-        for extension, name in ((SALES, "Sales"), (LOBBY, "Lobby"), (DESK, "Desk")):
+        for extension, name in people.items():
             billing.do("extension", "add", extension, "--name", name)
-        for extension in (SALES, LOBBY):
+        for extension in billed:
             billing.do("extension", "set", extension, "--billing", "on")
         billing.do("rate", "import", str(rates))
         yield running
+
+
+@pytest.fixture
+def scene(busy_house: BilledPbx) -> Iterator[Scene]:
+    """Something happens in the house; afterwards the books agree."""
+    busy_house.billing.do("setting", "set", "calls_without_payer", "pass")
+    yield Scene(busy_house)
+    busy_house.pbx.cli("channel request hangup all")
+    busy_house.pbx.wait_idle()
+    busy_house.billing.assert_sound()
 
 
 @pytest.fixture

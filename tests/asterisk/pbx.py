@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.asterisk import config, fetch, processes, trace
+from tests.asterisk import config, fetch, manager, processes, trace
 from tests.asterisk.ports import free_port
 from tests.asterisk.sip import ADDRESSES, PHONES_ADDRESS, FarEnd
 from tests.asterisk.waiting import wait_until
@@ -124,6 +124,14 @@ class Pbx:
         """The names of all live channels."""
         rows = self.cli("core show channels concise").splitlines()
         return [row.split("!")[0] for row in rows if "!" in row]
+
+    def channel_of(self, device: str) -> str:
+        """The name of a device's newest live channel: `PJSIP/108-0000002a` of `PJSIP/108`."""
+        return sorted(name for name in self.channels() if name.rpartition("-")[0] == device)[-1]
+
+    def act(self, action: str, **fields: object) -> None:
+        """An action of Asterisk's manager (AMI)."""
+        manager.act(self.ami_port, action, **fields)
 
     def wait_idle(self, timeout_seconds: float = 10.0) -> None:
         """Until no channel is left, so that every hangup handler has run."""

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 TEXTS = Path(__file__).parent / "sipp"
 REPLY = "[last_Via:]\n[last_From:]\n[last_Call-ID:]\n[last_CSeq:]\n[last_To:]"
+CALL_ID = "%u-%p-%s"  # without an @, so that it can stand in a Refer-To
 OWN_TAG = "tag=[pid]far[call_number]"
 PROGRESS = (100, 180, 181, 182, 183)
 REFUSALS = (*range(400, 411), *range(480, 489), *range(500, 505), 600, 603, 604)
 NEVER_MS = 3_600_000
+KEY_PAUSE_MS = 50
+ANSWERED = '<action><ereg regexp=".*" search_in="hdr" header="To:" assign_to="first"/></action>'
 PHONES_ADDRESS = "127.0.0.3"
 CALLERS_ADDRESS = "127.0.0.4"
 ADDRESSES = {"trunk": "127.0.0.2", "trunk2": "127.0.0.5", "108": "127.0.0.8", "109": "127.0.0.9"}
@@ -124,8 +127,14 @@ def phone(
     password: str | None = None,
     media_port: int | None = None,
     at_once: int = 1,
+    keys: str = "",
+    consult: str | None = None,
 ) -> PhoneCall:
-    """Have a telephone dial, `at_once` several times; `extension` may also be a trunk, for a call from outside."""
+    """Have a telephone dial, `at_once` several times; `extension` may also be a trunk, for a call from outside.
+
+    After `refer_after_ms` of talk it sends the other side to `refer_to`, or presses `keys`, or calls `consult` as well
+    (only 108 and 109, which need no password) and, after as long again, joins the two.
+    """
     caller = f"<sip:{from_user or extension}@[local_ip]:[local_port]>"
     values: dict[str, object] = {
         "extension": extension,
@@ -137,6 +146,9 @@ def phone(
         "cancel_after_ms": NEVER_MS if cancel_after_ms is None else cancel_after_ms,
         "refer_to": refer_to,
         "refer_after_ms": refer_after_ms,
+        "keys": keys,
+        "consult": consult,
+        "consulter": f"{caller};tag=[pid]second[call_number]",
     }
     return _dial(pbx, number, extension, _caller(values, media_port), at_once)
 
@@ -160,6 +172,7 @@ def sipp(
         "-sf": scenario,
         "-i": address,
         "-p": str(port),
+        "-cid_str": CALL_ID,
         "-message_file": trace_file,
         "-error_file": f"{trace_file}.errors",
     }
@@ -193,9 +206,21 @@ def _caller(values: dict[str, object], media_port: int | None) -> str:
         "waiting": waiting,
         "progress": _answers(PROGRESS, waiting),
         "refusals": _answers(REFUSALS, f'{waiting} next="refused"'),
-        "transfer": text("transfer.xml", **values) if values["refer_to"] else "",
+        "answered": ANSWERED if values["consult"] else "",
+        "transfer": _transfer(values, media_port),
     }
     return text("caller.xml", media_port, **values, **parts)
+
+
+def _transfer(values: dict[str, object], media_port: int | None) -> str:
+    """What the telephone does with the call it has, before it only talks."""
+    if values["refer_to"]:
+        return text("transfer.xml", **values)
+    if values["consult"]:
+        return text("consult.xml", media_port, **values)
+    pauses = itertools.chain([values["refer_after_ms"]], itertools.repeat(KEY_PAUSE_MS))
+    pressed = enumerate(zip(str(values["keys"]), pauses, strict=False), 10)
+    return "".join(text("key.xml", place=place, key=key, pause_ms=pause, **values) for place, (key, pause) in pressed)
 
 
 def _answers(codes: Sequence[int], attributes: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.asterisk import fetch
+from tests.asterisk import fetch, manager
 from tests.asterisk.media import DECODED, Media, Sound, encoded, tone
 from tests.asterisk.pbx import Pbx, PbxError
 from tests.asterisk.sip import ADDRESSES, phone
@@ -22,7 +22,7 @@ from tests.asterisk.waiting import wait_until
 DIALPLAN = """
 [from-internal]
 exten => _9X.,1,NoOp(${CHANNEL(endpoint)} calls ${EXTEN:1}, header ${PJSIP_HEADER(read,X-Test)})
- same => n,Dial(PJSIP/${EXTEN:1}@trunk,30)
+ same => n,Dial(PJSIP/${EXTEN:1}@trunk,30,T)
 exten => _8X.,1,Dial(PJSIP/${EXTEN:1}@trunk,30)
  same => n,Dial(PJSIP/${EXTEN:1}@trunk2,30)
 exten => _10X,1,Dial(PJSIP/${EXTEN},30)
@@ -116,6 +116,35 @@ def test_blind_transfer_leaves_the_trunk_talking(pbx: Pbx) -> None:
     assert result.talk_seconds == about(1.5)
     assert leg.ended_at == about(new.ended_at or 0.0)
     assert leg.talk_seconds == about(2.0)
+
+
+def test_blind_transfer_by_keys(pbx: Pbx) -> None:
+    result = phone(pbx, "911705", keys="#1107#", refer_after_ms=300).wait()
+    pbx.wait_idle()
+    (leg,) = pbx.trunk_calls("trunk", "11705")
+    assert result.ended_by == "them"
+    assert leg.ended_at == about(pbx.trunk_calls("phones", "107")[-1].ended_at or 0.0)
+
+
+def test_called_phone_refers_the_caller(pbx: Pbx) -> None:
+    call = phone(pbx, "108", "100", 10_000)
+    wait_until(lambda: "PJSIP/trunk" in {name.rpartition("-")[0] for name in pbx.channels()}, 5)
+    assert pbx.trunk_calls("trunk")[-1].number == "5550000"
+    pbx.act("Hangup", Channel=pbx.channel_of("PJSIP/100"))
+    assert call.wait().ended_by == "them"
+
+
+def test_phone_joins_its_two_calls(pbx: Pbx) -> None:
+    result = phone(pbx, "911805", consult="105", refer_after_ms=300, hang_up_after_ms=300).wait()
+    assert result.ended_by == "us"
+    assert {name.rpartition("-")[0] for name in pbx.channels()} == {"PJSIP/105", "PJSIP/trunk"}
+    pbx.cli("channel request hangup all")
+    pbx.wait_idle()
+
+
+def test_manager_refuses(pbx: Pbx) -> None:
+    with pytest.raises(manager.Refused, match="No such channel"):
+        pbx.act("Hangup", Channel="PJSIP/nobody")
 
 
 def test_call_from_outside_and_between_phones(pbx: Pbx) -> None:
