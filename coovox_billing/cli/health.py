@@ -120,7 +120,7 @@ def _check_trunks(context: Context) -> list[Diagnosis]:
 
 def _check_manager(context: Context) -> list[Diagnosis]:
     """Without Asterisk's manager calls hold all that they could cost, and none can be lengthened."""
-    from coovox_billing.pbx.manager import OFF, manager_address, signed_in
+    from coovox_billing.pbx.manager import OFF, manager_address, signed_in, what_to_do
 
     async def greet(address: AmiAddress) -> None:
         async with signed_in(address):
@@ -128,10 +128,9 @@ def _check_manager(context: Context) -> list[Diagnosis]:
 
     address = manager_address(context.config.ami)
     if address is None:
-        advice = "Run `coovox-billing pbx install` here, or put the manager's user into the setting ami."
         finding = "none: calls hold all that they could cost, and a recharge does not lengthen them"
         is_meant = context.config.ami == OFF or not DEFAULT_ETC.is_dir()
-        return [Diagnosis("manager", finding, "" if is_meant else advice)]
+        return [Diagnosis("manager", finding, "" if is_meant else what_to_do())]
     try:
         asyncio.run(greet(address))
     except SetupError as error:

@@ -1,6 +1,7 @@
 """Where Asterisk's manager is: as the setting `ami` says, else as `pbx install` left it on this machine."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,14 @@ def manager_address(setting: str, etc: Path = DEFAULT_ETC) -> AmiAddress | None:
         if secret:
             return AmiAddress("127.0.0.1", _port(read_bytes(etc / AMI.host)), AMI_USER, secret)
     return None
+
+
+def what_to_do(etc: Path = DEFAULT_ETC) -> str:
+    """What brings a manager where `manager_address` found none."""
+    file = etc / AMI_FILE
+    if file.exists() and not os.access(file, os.R_OK):
+        return f"Let this user read {file}, as a member of the group that owns it, and start billing again."
+    return "Run `coovox-billing pbx install` here, or put the manager's user into the setting ami."
 
 
 @asynccontextmanager

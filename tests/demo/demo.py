@@ -20,16 +20,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from coovox_billing.config import Address
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.rate_csv import parse_rates
 from coovox_billing.opening import open_site
 from coovox_billing.services import accounts, owner, rates
 from coovox_billing.services.accounts import Person
+from coovox_billing.web_plane import is_listening
 from tests.asterisk import fetch
 from tests.asterisk.pbx import Pbx
 from tests.asterisk.ports import free_port
 from tests.asterisk.sip import phone
+from tests.asterisk.waiting import wait_until
 from tests.pbx.fake_asterisk import FakeAsterisk, stamp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,19 +83,20 @@ def furnish() -> None:
         database.write(lambda c: owner.set_password(c, PASSWORD, person))
 
 
-def serve(web_port: int, agi_port: int) -> subprocess.Popen[bytes]:
+def serve(web_port: int, agi_port: int, ami: str) -> subprocess.Popen[bytes]:
     """The product, as `make run` starts it."""
     environment = os.environ | {
         "COOVOX_WEB_LISTEN": f"127.0.0.1:{web_port}",
         "COOVOX_AGI_LISTEN": f"127.0.0.1:{agi_port}",
+        "COOVOX_AMI": ami,
     }
     command = [sys.executable, "-m", "coovox_billing", "--data", str(DATA), "serve"]
     log = (ROOT / "run/demo.log").open("wb")
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
-def real_exchange(agi_port: int, until: ExitStack) -> Dial | None:
-    """Telephones of a real Asterisk; None where SIPp is not installed or Asterisk cannot be fetched."""
+def real_exchange(agi_port: int, until: ExitStack) -> tuple[Dial, str] | None:
+    """Telephones of a real Asterisk, and its manager; None where SIPp is not there or Asterisk cannot be fetched."""
     if shutil.which("sipp") is None:
         return None
     try:
@@ -101,7 +105,11 @@ def real_exchange(agi_port: int, until: ExitStack) -> Dial | None:
         return None
     dialplan = DIALPLAN.format(agi_port=agi_port, shipped=SHIPPED)
     pbx = until.enter_context(Pbx(22, dialplan, {SHIPPED: ROOT / "asterisk" / SHIPPED}))
-    return lambda extension, number, seconds: phone(pbx, number, extension, hang_up_after_ms=seconds * 1000).wait(60)
+
+    def dial(extension: str, number: str, seconds: int) -> None:
+        phone(pbx, number, extension, hang_up_after_ms=seconds * 1000).wait(60)
+
+    return dial, f"test:test@{pbx.address}:{pbx.ami_port}"
 
 
 def fake_exchange(agi_port: int) -> Dial:
@@ -146,20 +154,21 @@ def main() -> None:
         signal.signal(number, lambda *_: over.set())
     furnish()
     agi_port = free_port()
-    product = serve(options.web_port, agi_port)
-    try:
-        with ExitStack() as until:
-            real = None if options.fake else real_exchange(agi_port, until)
-            dial = real or fake_exchange(agi_port)
+    with ExitStack() as until:
+        real = None if options.fake else real_exchange(agi_port, until)
+        dial, ami = real or (fake_exchange(agi_port), "off")
+        product = serve(options.web_port, agi_port, ami)
+        try:
+            wait_until(lambda: is_listening(Address("127.0.0.1", options.web_port)), 30, "the pages")
             print(f"Calls go through {'a real Asterisk 22' if real else 'a fake Asterisk'}. Look at")
             print(f"  http://127.0.0.1:{options.web_port}/extensions?refresh=3    (owner, {PASSWORD})")
             print("Ctrl-C ends it.", flush=True)
             for extension, *_ in OFFICE:
                 threading.Thread(target=keep_calling, args=(extension, dial, over), daemon=True).start()
             over.wait(options.seconds or None)
-    finally:
-        product.terminate()
-        product.wait(10)
+        finally:
+            product.terminate()
+            product.wait(10)
 
 
 if __name__ == "__main__":

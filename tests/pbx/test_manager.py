@@ -6,7 +6,7 @@ import pytest
 
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx.install import install
-from coovox_billing.pbx.manager import manager_address
+from coovox_billing.pbx.manager import manager_address, what_to_do
 
 
 @pytest.fixture
@@ -51,6 +51,13 @@ def test_it_is_nowhere_where_a_file_of_that_name_is_not_ours(etc: Path) -> None:
 
 def test_it_can_be_switched_off(etc: Path) -> None:
     assert manager_address("off", etc) is None
+
+
+def test_it_says_what_brings_one(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "Let this user read" in what_to_do(etc)
+    (etc / "manager_coovox_billing.conf").unlink()
+    assert "pbx install" in what_to_do(etc)
 
 
 def test_it_says_how_to_write_the_setting(etc: Path) -> None:
