@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from coovox_billing import heartbeat
@@ -15,6 +16,7 @@ from coovox_billing.config import Config
 from coovox_billing.opening import open_site
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_server import AgiServer
+from coovox_billing.pbx.astdb_keeper import AstDbKeeper
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.manager import manager_address
 from coovox_billing.store.loop_database import LoopDatabase
@@ -48,18 +50,22 @@ async def _answer(config: Config, path: Path) -> None:
     database = LoopDatabase(path)
     manager = manager_address(config.ami)
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
-    watching = asyncio.create_task(live_calls.run()) if live_calls else None
     handlers = AgiHandlers(database, wall_clock_ms, live_calls)
+    watchers = _watch(live_calls, AstDbKeeper(live_calls.ami, database, handlers.book)) if live_calls else []
     try:
-        await _serve(AgiServer(handlers.by_path(), config.agi_allow), config)
+        await _serve(AgiServer(handlers.by_path(), config.agi_allow), config, watchers)
     finally:
-        if watching:
-            watching.cancel()
-            await asyncio.wait([watching])
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
         await database.close()
 
 
-async def _serve(server: AgiServer, config: Config) -> None:
+def _watch(live_calls: LiveCalls, keeper: AstDbKeeper) -> "list[asyncio.Task[None]]":
+    return [asyncio.create_task(live_calls.run()), asyncio.create_task(keeper.run())]
+
+
+async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.Task[None]]") -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +75,9 @@ async def _serve(server: AgiServer, config: Config) -> None:
     while not stop.is_set():
         if not heartbeat.beat():
             log.warning("the parent is gone, so the call plane ends")
+            break
+        if any(watcher.done() for watcher in watchers):
+            log.error("who watches over the calls has ended, so the call plane ends to be started again")
             break
         await _wait(stop, heartbeat.BEAT_SECONDS)
     await server.stop()

@@ -16,24 +16,24 @@ from typing import TypeVar
 from coovox_billing.core.clock import UNKNOWN, OwnTime, parse_stamp_ms
 from coovox_billing.core.leg import Leg, parse_leg
 from coovox_billing.core.payer import Origin
-from coovox_billing.errors import BadInput, BillingError
+from coovox_billing.errors import BillingError
 from coovox_billing.pbx import dialplan_variables as dialplan
-from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed, quoted
+from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
+from coovox_billing.pbx.astdb import SessionAstDb
+from coovox_billing.pbx.leftovers import collect
 from coovox_billing.pbx.live_calls import LiveCalls
+from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.services import calls
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
-from coovox_billing.store.write_group import TooLate
 
 T = TypeVar("T")
 
 AUTHORIZE_SECONDS = 2.0
 SETTLE_SECONDS = 0.15
 END_SECONDS = 1.0
-MIRROR_ROWS_PER_SESSION = 500
-LEFTOVERS_PER_SESSION = 50
 EMERGENCY_RECORD_TRIES = 5
 EMERGENCY_RECORD_PAUSE_SECONDS = 0.05
 MAX_WATCHED_CALLS = 10_000
@@ -81,9 +81,9 @@ class AgiHandlers:
         if decided is None:
             return
         if arguments["mirror"] != decided.mirror:
-            await self._send_mirror(session, arguments["mirror"], decided.mirror)
+            await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if arguments["left"] and not decided.answer.passes:
-            await self._collect(session)
+            await collect(SessionAstDb(session), self.book)
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -111,7 +111,7 @@ class AgiHandlers:
         if talked and leg.alone:
             await self._await_record(session, call_id)
         if leg.alone or arguments.get("left"):
-            await self._collect(session)
+            await collect(SessionAstDb(session), self.book)
 
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()
@@ -161,57 +161,19 @@ class AgiHandlers:
             since_answer_ms=None if self._live_calls is None else self._live_calls.since_answer_ms(call_id),
         )
 
-    async def _send_mirror(self, session: Session, known: str, ours: str) -> None:
-        """Bring AstDB up to date. Both markers are `DATABASE-ID:REVISION`; a foreign or missing one means all anew."""
-        identity, _, newest = ours.partition(":")
-        known_identity, _, revision = known.partition(":")
-        since = int(revision) if known_identity == identity and revision.isdigit() else 0
-        if since == 0:
-            for key in (dialplan.COMPLETE, dialplan.INACTIVE):
-                await _put(session, key, "")
-            for key in (dialplan.PAYER, dialplan.EMERGENCY):
-                await session.command(f"DATABASE DELTREE {dialplan.FAMILY} {key}")
-        rows = await self._database.submit(
-            lambda connection: reads.mirror_since(connection, since, MIRROR_ROWS_PER_SESSION)
-        )
-        for row in rows:
-            await _put(session, row["key"], row["value"])
-        reached = rows[-1]["revision"] if rows else int(newest)
-        await _put(session, dialplan.MIRROR, f"{identity}:{reached}")
-        await _put(session, dialplan.COMPLETE, "1" if reached >= int(newest) else "")
-
     async def _await_record(self, session: Session, call_id: str) -> None:
         """An emergency call's trunk leg writes its record itself, maybe a moment after the caller hung up."""
         for _ in range(EMERGENCY_RECORD_TRIES):
-            if any(key.startswith(f"{call_id}.") for key in await _left_keys(session)):
+            if any(key.startswith(f"{call_id}.") for key in await SessionAstDb(session).left()):
                 return
             await asyncio.sleep(EMERGENCY_RECORD_PAUSE_SECONDS)
 
-    async def _collect(self, session: Session) -> None:
-        """Book what the dialplan left. The flag that tells of it stays up while anything is left."""
-        for key in (await _left_keys(session))[:LEFTOVERS_PER_SESSION]:
-            await self._take_over(session, key)
-        await _put(session, dialplan.LEFTOVERS, "")
-        if await _left_keys(session):
-            await _put(session, dialplan.LEFTOVERS, "1")
+    async def book(self, call_id: str, leg: Leg) -> None:
+        """Store a leg that the dialplan left in AstDB.
 
-    async def _take_over(self, session: Session, key: str) -> None:
-        """Book one record; it is deleted from AstDB only after the commit."""
-        name = f"{dialplan.LEFT}/{key}"
-        record = (await session.command(f"DATABASE GET {dialplan.FAMILY} {quoted(name)}")).value
-        if not record:
-            return  # another session took it meanwhile
-        try:
-            await self._book(key.partition(".")[0], parse_leg(record))
-        except (sqlite3.Error, TooLate, TimeoutError) as error:
-            log.error("AstDB %s/%s could not be booked yet: %s", dialplan.FAMILY, name, error)
-            return
-        except (BadInput, ArithmeticError, ValueError) as error:
-            log.error("AstDB %s/%s is no record and goes to %s: %s", dialplan.FAMILY, name, dialplan.STRANGE, error)
-            await _put(session, f"{dialplan.STRANGE}/{key}", record)
-        await _put(session, name, "")
-
-    async def _book(self, call_id: str, leg: Leg) -> None:
+        Raises:
+            TimeoutError: that takes too long.
+        """
         if leg.answered_ms is None:
             done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
         else:
@@ -280,16 +242,3 @@ async def _is_done_within(done: "asyncio.Future[T]", deadline: float) -> bool:
 def _resolve(decided: "asyncio.Future[None]") -> None:
     if not decided.done():
         decided.set_result(None)
-
-
-async def _put(session: Session, key: str, value: str) -> None:
-    """Store a value in AstDB; an empty one is deleted."""
-    if value:
-        await session.command(f"DATABASE PUT {dialplan.FAMILY} {quoted(key)} {quoted(value)}")
-    else:
-        await session.command(f"DATABASE DEL {dialplan.FAMILY} {quoted(key)}")
-
-
-async def _left_keys(session: Session) -> list[str]:
-    reply = await session.command(f"GET FULL VARIABLE ${{DB_KEYS({dialplan.FAMILY}/{dialplan.LEFT})}}")
-    return [key for key in reply.value.split(",") if key]

@@ -39,9 +39,9 @@ class LiveCalls:
     """Those of one Asterisk. `now_ms` is the wall clock, ms since 1970 in UTC."""
 
     def __init__(self, database: LoopDatabase, address: AmiAddress, now_ms: Callable[[], int]) -> None:
+        self.ami = Ami(address, self._hear, self._ready)
         self._database = database
         self._now_ms = now_ms
-        self._ami = Ami(address, self._hear, self._ready)
         self._calls: dict[str, LiveCall] = {}
         self._data_version = 0
         self._is_new_connection = False
@@ -51,11 +51,11 @@ class LiveCalls:
     @property
     def is_ready(self) -> bool:
         """Whether limits can be moved just now."""
-        return self._ami.is_ready
+        return self.ami.is_ready
 
     async def run(self) -> None:
         """Watch over the calls until cancelled."""
-        connection = asyncio.create_task(self._ami.run())
+        connection = asyncio.create_task(self.ami.run())
         try:
             while not connection.done():
                 await asyncio.sleep(TICK_SECONDS)
@@ -129,7 +129,7 @@ class LiveCalls:
     async def _tick(self) -> None:
         """Nothing that goes wrong in one look may be the end of looking."""
         try:
-            if self._ami.is_ready:
+            if self.ami.is_ready:
                 await self._look_ahead()
         except Exception:
             log.exception("the calls in progress could not be looked at")
@@ -176,7 +176,7 @@ class LiveCalls:
         """Which channel carries which call, by our own variables. Who spoils the list spoils it for a while only."""
         variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED)
         try:
-            channels = await self._ami.listing("Status", {"Variables": ",".join(variables)})
+            channels = await self.ami.listing("Status", {"Variables": ",".join(variables)})
         except (AmiError, AmiGone) as error:
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
             log.warning("the calls in progress could not be listed: %s", error)
@@ -215,7 +215,7 @@ class LiveCalls:
         changed, self._data_version = version != self._data_version, version
         now = time.monotonic()
         due = [live for live in self._calls.values() if changed or live.review_at <= now]
-        there = await asyncio.gather(*(is_there(self._ami, live) for live in due))
+        there = await asyncio.gather(*(is_there(self.ami, live) for live in due))
         for live, is_known in zip(due, there, strict=True):
             if not is_known:
                 live.review_at = now + LOST_RETRY_SECONDS
@@ -242,7 +242,7 @@ class LiveCalls:
     async def _tell(self, live: LiveCall, outlook: Outlook) -> None:
         limit = outlook.limit_seconds
         if outlook.must_end or (limit is not None and live.left_seconds(limit) <= 0):
-            await hang_up(self._ami, live)
+            await hang_up(self.ami, live)
         elif outlook.is_lifted or limit is not None:
             await self._tell_limit(live, limit)
         if limit is not None and not outlook.must_end:
@@ -250,10 +250,10 @@ class LiveCalls:
 
     async def _tell_limit(self, live: LiveCall, limit_seconds: int | None) -> None:
         if live.limit_seconds != limit_seconds:
-            await tell_limit(self._ami, live, limit_seconds)
+            await tell_limit(self.ami, live, limit_seconds)
 
     async def _warn(self, live: LiveCall, outlook: Outlook, left_seconds: float) -> None:
         if not outlook.is_last:
             live.is_warned = False
         elif not live.is_warned and 0 < left_seconds <= outlook.warning_seconds:
-            live.is_warned = await warn(self._ami, live.channel, round(left_seconds))
+            live.is_warned = await warn(self.ami, live.channel, round(left_seconds))

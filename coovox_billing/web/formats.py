@@ -19,6 +19,7 @@ REASONS = {
     "no-money": "no money",
     "no-payer": "no extension",
     "no-rate": "no rate",
+    "not-active": "billing was off",
     "not-billed": "not billed",
 }
 _STATES = {

@@ -284,9 +284,6 @@ def test_it_lets_a_call_outlive_it_for_a_grace(site: BilledPbx) -> None:
     assert _leg(site, "5550011").talk_seconds == pytest.approx(65, abs=0.2)
     site.billing.start()
     site.wait_for_ami()
-    nudging = Customer.with_cents(site, 100)
-    nudging.calls_out("95550001").wait()
-    nudging.wait_closed()
     assert customer.the_call()["talk_seconds"] == 65
     assert customer.balance == 3_500
 
@@ -302,6 +299,13 @@ def test_it_goes_on_when_asterisk_is_restarted(site: BilledPbx) -> None:
     site.pbx.start()
     wait_until(lambda: site.billing.log().count("signed in") > before, 15, "the call plane signs in again")
     test_it_lengthens_a_call_by_a_recharge_in_its_last_seconds(site)
+
+
+def test_it_tells_the_dialplan_of_a_change_without_a_call(site: BilledPbx) -> None:
+    customer = Customer.with_cents(site, 100)
+    for status, known in (("locked", "locked"), ("unlocked", "billed")):
+        customer.set("--status", status)
+        wait_until(lambda known=known: site.pbx.db(f"coovox_billing/payer/{customer.extension}") == known, 5)
 
 
 def test_it_keeps_a_long_minute_of_many_calls_right(site: BilledPbx) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from coovox_billing.core.leg import FIELDS, parse_leg
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS
-from coovox_billing.pbx import agi_handlers
+from coovox_billing.pbx import agi_handlers, leftovers, mirror
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_protocol import MAX_REQUEST_BYTES
@@ -358,7 +358,7 @@ def test_it_books_a_record_once_that_was_settled_already(box: Box) -> None:
 
 
 def test_it_takes_over_a_few_at_a_time_and_remembers_the_rest(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agi_handlers, "LEFTOVERS_PER_SESSION", 3)
+    monkeypatch.setattr(leftovers, "RECORDS_AT_ONCE", 3)
     for number in range(7):
         box.asterisk.leave(f"1{number}", a_leg(talked=60, alone="passed"))
     left = []
@@ -374,7 +374,7 @@ def test_it_takes_over_what_a_day_without_billing_left(box: Box) -> None:
     keys = ",".join(box.asterisk.billing("left/"))
     assert len(keys) > MAX_REQUEST_BYTES
     box.asterisk.end("1", NOBODY_ANSWERED)
-    assert len(box.asterisk.billing("left/")) == 1_000 - agi_handlers.LEFTOVERS_PER_SESSION
+    assert len(box.asterisk.billing("left/")) == 1_000 - leftovers.RECORDS_AT_ONCE
     assert box.asterisk.billing("leftovers") == {"": "1"}
 
 
@@ -519,7 +519,7 @@ def test_it_takes_back_what_no_longer_holds(box: Box) -> None:
 def test_it_tells_a_long_list_in_parts_and_says_complete_only_at_the_end(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agi_handlers, "MIRROR_ROWS_PER_SESSION", 4)
+    monkeypatch.setattr(mirror, "ROWS_AT_ONCE", 4)
     complete = []
     for number in range(4):
         box.asterisk.authorize(str(number))

@@ -1,0 +1,57 @@
+"""Keeps AstDB as it should be over the manager, without waiting for the next call's session."""
+
+import asyncio
+import logging
+import time
+
+from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx.ami import Ami
+from coovox_billing.pbx.astdb import ManagerAstDb
+from coovox_billing.pbx.leftovers import Book, collect
+from coovox_billing.pbx.mirror import bring_up_to_date
+from coovox_billing.store import reads
+from coovox_billing.store.loop_database import LoopDatabase
+
+TICK_SECONDS = 1.0
+LOOK_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class AstDbKeeper:
+    """Of one Asterisk: a change of an extension is there within a second, a call that passed alone is soon priced."""
+
+    def __init__(self, ami: Ami, database: LoopDatabase, book: Book) -> None:
+        self._ami = ami
+        self._astdb = ManagerAstDb(ami)
+        self._database = database
+        self._book = book
+        self._sent = ""
+        self._look_at = 0.0
+
+    async def run(self) -> None:
+        """Keep it until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self._tick()
+            except Exception as error:
+                log.warning("AstDB could not be kept up to date: %s", error)
+
+    async def _tick(self) -> None:
+        if not self._ami.is_ready:
+            self._look_at = 0.0
+            return
+        ours = await self._database.submit(reads.mirror_marker)
+        is_time = time.monotonic() >= self._look_at
+        if ours == self._sent and not is_time:
+            return
+        known = await self._astdb.get(dialplan.MIRROR)
+        if known != ours:
+            await bring_up_to_date(self._astdb, self._database, known, ours)
+            known = await self._astdb.get(dialplan.MIRROR)
+        self._sent = known
+        if is_time:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            if await self._astdb.get(dialplan.LEFTOVERS):
+                await collect(self._astdb, self._book)

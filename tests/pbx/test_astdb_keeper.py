@@ -1,0 +1,173 @@
+"""AstDB over the manager: a change is there at once, and what the dialplan left is booked without a further call."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from coovox_billing.pbx import astdb_keeper
+from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx.agi_handlers import AgiHandlers
+from coovox_billing.pbx.ami import Ami
+from coovox_billing.pbx.astdb_keeper import AstDbKeeper
+from coovox_billing.store.loop_database import LoopDatabase
+from tests.cast import NOW_MS, Exchange, a_leg, a_record
+from tests.pbx.fake_ami import Action, FakeAmi, listed, refused, success
+
+
+@dataclass
+class FakeAstDb:
+    """Asterisk's database behind the fake manager."""
+
+    rows: dict[str, str] = field(default_factory=dict)
+
+    def serve(self, fake: FakeAmi) -> None:
+        fake.answers |= {
+            "DBGet": self._get,
+            "DBPut": self._put,
+            "DBDel": self._delete,
+            "DBGetTree": self._tree,
+            "DBDelTree": self._delete_tree,
+        }
+
+    def _key(self, action: Action) -> str:
+        assert action.get("Family") == dialplan.FAMILY
+        return action.get("Key")
+
+    def _get(self, action: Action) -> str:
+        value = self.rows.get(self._key(action))
+        return refused(action, "Database entry not found") if value is None else listed(action, "R", {"Val": value})
+
+    def _put(self, action: Action) -> str:
+        self.rows[self._key(action)] = action.get("Val")
+        return success(action)
+
+    def _delete(self, action: Action) -> str:
+        found = self.rows.pop(self._key(action), None)
+        return refused(action, "Database entry could not be deleted") if found is None else success(action)
+
+    def _below(self, action: Action) -> list[str]:
+        return [key for key in self.rows if key.startswith(f"{self._key(action)}/")]
+
+    def _tree(self, action: Action) -> str:
+        rows = [{"Key": f"/{dialplan.FAMILY}/{key}", "Val": self.rows[key]} for key in self._below(action)]
+        return listed(action, "DBGetTreeResponse", *rows)
+
+    def _delete_tree(self, action: Action) -> str:
+        for key in self._below(action):
+            del self.rows[key]
+        return success(action)
+
+
+@dataclass
+class Box:
+    exchange: Exchange
+    fake: FakeAmi
+    rows: dict[str, str]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(astdb_keeper, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr("coovox_billing.pbx.ami.FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("coovox_billing.pbx.ami.HEALTHY_SECONDS", 0)
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = Exchange(tmp_path)
+    yield exchange
+    findings = exchange.findings()
+    exchange.database.close()
+    assert findings == []
+
+
+def tell(exchange: Exchange, story: Callable[[Box], Awaitable[None]], **rows: str) -> None:
+    """Tell a story to a keeper that is signed in; AstDB holds `rows` at first."""
+
+    async def told() -> None:
+        astdb = FakeAstDb({key.replace("__", "/"): value for key, value in rows.items()})
+        async with FakeAmi() as fake:
+            astdb.serve(fake)
+            database = LoopDatabase(exchange.database.path)
+            ami = Ami(fake.address, lambda event: None)
+            keeper = AstDbKeeper(ami, database, AgiHandlers(database, lambda: NOW_MS).book)
+            tasks = [asyncio.create_task(ami.run()), asyncio.create_task(keeper.run())]
+            try:
+                await story(Box(exchange, fake, astdb.rows))
+            finally:
+                for task in tasks:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+                await database.close()
+
+    asyncio.run(told())
+
+
+def test_it_fills_an_asterisk_that_was_never_told(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.rows.get("complete") == "1")
+        assert (box.rows["payer/100"], box.rows["payer/102"], box.rows["payer/103"]) == ("billed", "locked", "free")
+        assert (box.rows["emergency/112"], box.rows["policy"]) == ("1", "refuse")
+
+    tell(exchange, story)
+
+
+def test_it_forgets_what_another_database_said(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.rows.get("complete") == "1")
+        assert "payer/999" not in box.rows
+        assert "inactive" not in box.rows
+
+    tell(exchange, story, mirror="another:7", payer__999="billed", inactive="1")
+
+
+def test_it_tells_of_a_change_without_a_call(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.rows.get("complete") == "1")
+        exchange.change("100", status="locked")
+        await box.until(lambda: box.rows["payer/100"] == "locked")
+        exchange.switch(False)
+        await box.until(lambda: box.rows.get("inactive") == "1")
+        exchange.switch(True)
+        await box.until(lambda: "inactive" not in box.rows)
+
+    tell(exchange, story)
+
+
+def test_it_tells_it_all_again_over_a_new_connection(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.rows.get("complete") == "1")
+        box.rows.clear()
+        await box.fake.drop()
+        await box.until(lambda: box.rows.get("payer/100") == "billed")
+
+    tell(exchange, story)
+
+
+def test_it_books_what_was_left_without_a_call(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await box.until(lambda: "left/7.1772442000.2" not in box.rows)
+        await box.until(lambda: "leftovers" not in box.rows)
+        call = exchange.call("7")
+        assert (call["state"], call["settled_late"], call["cost_micros"]) == ("settled", 1, 140_000)
+
+    left = a_record(a_leg(talked=116, alone="passed"))
+    tell(exchange, story, **{"left__7.1772442000.2": left, "leftovers": "1"})
+
+
+def test_it_puts_nonsense_aside(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.rows.get("strange/7.1") == "nonsense")
+        await box.until(lambda: "leftovers" not in box.rows)
+
+    tell(exchange, story, **{"left__7.1": "nonsense", "leftovers": "1"})
