@@ -100,8 +100,11 @@ def _row(extension: Any, site: Site) -> dict[str, Any]:
 
 def _add(context: Context) -> None:
     arguments, person = context.arguments, context.person()
-    context.database.write(lambda c: accounts.add(c, arguments.extension, arguments.name.strip(), person))
-    print(f"extension {arguments.extension} added; billing is off for it until `extension set --billing on`")
+    was_closed = context.database.write(lambda c: accounts.add(c, arguments.extension, arguments.name.strip(), person))
+    if was_closed:
+        print(extension_sync.question(arguments.extension))
+    else:
+        print(f"extension {arguments.extension} added; billing is off for it until `extension set --billing on`")
 
 
 def _set(context: Context) -> None:

@@ -64,6 +64,12 @@ def device_of(channel: str) -> str:
     return channel.rpartition("-")[0] or channel
 
 
+def spelled(device: str) -> str:
+    """A device as Asterisk names it: `PJSIP/100` of `pjsip/100`."""
+    technology, slash, name = device.partition("/")
+    return _TECHNOLOGIES.get(technology.lower(), technology) + slash + name
+
+
 def extension_of(device: str) -> str:
     """The extension's number that a device has by default: `100` of `PJSIP/100`."""
     return device.partition("/")[2]
@@ -79,8 +85,7 @@ def trunks_of(dial_string: str) -> list[str]:
 
 
 def _trunk_of(destination: str) -> str:
-    technology, _, rest = destination.partition("/")
-    technology = _TECHNOLOGIES.get(technology.lower(), technology)
+    technology, _, rest = spelled(destination).partition("/")
     peer = rest.partition("/")[0].rpartition("@")[2]
     return "" if not peer or technology == LOCAL else f"{technology}/{peer}"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import LEDGER_STEP_MICROS, MAX_MICROS, format_amount
-from coovox_billing.core.payer import Payer, extension_of
+from coovox_billing.core.payer import LOCAL, Payer, extension_of, spelled
 from coovox_billing.errors import BadInput, NotFound, Refused
 from coovox_billing.store import reads, writes
 
@@ -49,18 +49,31 @@ def check_extension(extension: str) -> str:
 
 
 def check_device(device: str) -> str:
-    """A device's name.
+    """A device's name, as Asterisk spells it.
 
     Raises:
-        BadInput: it is not technology and name.
+        BadInput: it is not technology and name, or a Local channel, behind which anybody may be.
     """
-    if not _DEVICE.fullmatch(device):
-        raise BadInput(f"{device!r} is not a device: write technology and name, like PJSIP/100")
+    device = spelled(device)
+    if not _DEVICE.fullmatch(device) or device.startswith(f"{LOCAL}/"):
+        raise BadInput(f"{device[:80]!r} is not a device: write technology and name, like PJSIP/100")
     return device
 
 
-def add(connection: sqlite3.Connection, extension: str, name: str, person: Person) -> None:
-    """Open an account: not billed, prepaid, unlocked, empty.
+def refuse_trunk(connection: sqlite3.Connection, device: str) -> None:
+    """A trunk's callers are outside, so that it neither is somebody's nor says who pays.
+
+    Raises:
+        Refused: the device is a trunk.
+    """
+    if device in reads.trunks(connection):
+        raise Refused(f"{device} is a trunk, whose callers are outside: if it is none, first `trunk remove {device}`")
+
+
+def add(connection: sqlite3.Connection, extension: str, name: str, person: Person) -> bool:
+    """Open an account: not billed, prepaid, unlocked, empty. One that was closed is opened again with all it had.
+
+    Returns whether it is a closed one, so that a person is to say if it is the same extension.
 
     Raises:
         BadInput: not an extension, or a name too long.
@@ -70,8 +83,13 @@ def add(connection: sqlite3.Connection, extension: str, name: str, person: Perso
     _check_name(name)
     if reads.account_by_extension(connection, extension) is not None:
         raise Refused(f"extension {extension} is there already: change it with `extension set {extension}`")
+    closed = reads.closed_account_of_payer(connection, "", extension)
+    if closed is not None:
+        reopen(connection, closed["id"], person)
+        return True
     _open(connection, extension, name, person.now_ms)
     _record(connection, person, f"extension {extension}", {}, {"name": name})
+    return False
 
 
 def change(connection: sqlite3.Connection, extension: str, changes: Mapping[str, object], person: Person) -> None:
@@ -128,9 +146,11 @@ def find(connection: sqlite3.Connection, extension: str) -> sqlite3.Row:
         NotFound: there is none.
     """
     account = reads.account_by_extension(connection, extension) if is_extension(extension) else None
-    if account is None:
-        raise NotFound(f"there is no extension {extension!r}: `extension list` shows them, `extension add` makes one")
-    return account
+    if account is not None:
+        return account
+    if is_extension(extension) and reads.closed_account_of_payer(connection, "", extension) is not None:
+        raise NotFound(f"extension {extension} is closed: `extension add {extension}` opens it again with all it had")
+    raise NotFound(f"there is no extension {extension[:80]!r}: `extension list` shows them, `extension add` makes one")
 
 
 def account_of_payer(connection: sqlite3.Connection, payer: Payer, now_ms: int) -> sqlite3.Row | None:
@@ -235,8 +255,9 @@ def _open(connection: sqlite3.Connection, extension: str, name: str, now_ms: int
 
 
 def _change_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> list[str]:
-    devices = list(dict.fromkeys(devices))
-    for device in map(check_device, devices):
+    devices = list(dict.fromkeys(map(check_device, devices)))
+    for device in devices:
+        refuse_trunk(connection, device)
         owner = reads.account_by_device(connection, device)
         if owner is not None and owner["id"] != account_id:
             raise Refused(f"device {device} belongs to extension {owner['extension']}: take it from there first")

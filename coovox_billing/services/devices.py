@@ -64,12 +64,14 @@ def trust_caller_id(connection: sqlite3.Connection, device: str, trusted: bool, 
 
     Raises:
         BadInput: not a device.
+        Refused: it is a trunk.
         NotFound: it is not trusted, so nothing can be taken back.
     """
-    before = accounts.check_device(device) in reads.gateways(connection)
+    device = accounts.check_device(device)
+    before = device in reads.gateways(connection)
     if trusted:
+        accounts.refuse_trunk(connection, device)
         writes.insert_gateway(connection, device)
-        writes.delete_trunk(connection, device)
     elif before:
         writes.delete_gateway(connection, device)
     else:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from coovox_billing.core.payer import extension_of, trunks_of
+from coovox_billing.core.payer import extension_of, spelled, trunks_of
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.trunk import (
     AT_ONCE_MS,
@@ -161,9 +161,12 @@ def _why_it_pays(connection: sqlite3.Connection, device: str) -> str:
 
 
 def _find(connection: sqlite3.Connection, word: str) -> sqlite3.Row:
-    found = reads.trunks_called(connection, word) if word else []
+    """A word with a slash is a device and nothing else, for a trunk may be named after another's."""
+    found = reads.trunks_called(connection, spelled(word)) if word else []
+    if "/" in word:
+        found = [row for row in found if row["device"] == spelled(word)]
     if not found:
-        raise NotFound(f"there is no trunk {word!r}: `trunk list` shows them, `trunk add` makes one")
+        raise NotFound(f"there is no trunk {word[:80]!r}: `trunk list` shows them, `trunk add` makes one")
     if len(found) > 1:
         devices = ", ".join(row["device"] for row in found)
         raise Refused(f"{len(found)} trunks have the name {word!r}: say which one, {devices}")

@@ -300,9 +300,38 @@ def test_it_counts_a_gateway_as_billed_while_billing_is_down(exchange: Exchange)
     assert _mirror(exchange, "PJSIP/gw") == ""
 
 
-def test_it_does_not_take_a_gateway_for_a_trunk(exchange: Exchange) -> None:
+def test_it_does_not_trust_a_trunks_caller_id(exchange: Exchange) -> None:
+    """Outside callers choose it."""
     exchange.ask("1", dial_string="PJSIP/9@gw")
+    for give in (lambda: _trust(exchange, "pjsip/gw"), lambda: exchange.change("103", devices=["PJSIP/gw"])):
+        with pytest.raises(Refused, match="trunk remove PJSIP/gw"):
+            give()
     assert look_up(exchange.database.path, "SELECT device FROM trunks") == [("PJSIP/gw",)]
+
+
+@pytest.mark.parametrize("device", ["Local/9@x", "local/9@x", "gw", "PJSIP/"])
+def test_it_trusts_no_caller_id_of_what_is_no_device(exchange: Exchange, device: str) -> None:
+    with pytest.raises(BadInput, match="not a device"):
+        _trust(exchange, device)
+
+
+def test_it_spells_a_device_as_asterisk_does(exchange: Exchange) -> None:
+    _trust(exchange, "pjsip/gw")
+    exchange.change("103", devices=["pjsip/kitchen", "PJSIP/kitchen"])
+    assert exchange.database.write(devices.gateways) == ["PJSIP/gw"]
+    assert look_up(exchange.database.path, "SELECT device FROM devices") == [("PJSIP/kitchen",)]
+
+
+def test_it_opens_a_closed_extension_again_with_all_it_had(exchange: Exchange) -> None:
+    exchange.database.write(lambda c: accounts.close(c, "100", MANAGER))
+    with pytest.raises(NotFound, match="extension add 100"):
+        exchange.recharge("100", "1")
+    assert exchange.database.write(lambda c: accounts.add(c, "100", "", MANAGER)) is True
+    assert exchange.money("100") == ("10.0000", "0.0000")
+    exchange.database.write(lambda c: accounts.answer_recreated(c, "100", "continue", MANAGER))
+
+
+def test_it_does_not_take_a_gateway_for_a_trunk(exchange: Exchange) -> None:
     _trust(exchange, "PJSIP/gw")
     exchange.ask("2", dial_string="PJSIP/9@gw")
     assert look_up(exchange.database.path, "SELECT device FROM trunks") == []

@@ -170,6 +170,15 @@ def test_it_takes_the_ends_of_the_range(exchange: Exchange, seconds: int) -> Non
     assert _known(exchange) == [(TRUNK, "carrier", seconds)]
 
 
+def test_it_takes_a_word_with_a_slash_for_a_device_alone(exchange: Exchange) -> None:
+    _add(exchange)
+    _add(exchange, "DAHDI/g1", TRUNK)
+    assert _remove(exchange, TRUNK) == TRUNK
+    with pytest.raises(NotFound):
+        _remove(exchange, TRUNK)
+    assert _change(exchange, "dahdi/g1", free_seconds=30) == "DAHDI/g1"
+
+
 def test_it_asks_which_of_several_trunks_with_one_name(exchange: Exchange) -> None:
     _add(exchange, "DAHDI/1", "lines")
     _add(exchange, "DAHDI/2", "lines")
