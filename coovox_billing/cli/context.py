@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -91,6 +92,11 @@ def complain(lines: Sequence[object]) -> None:
     """Print lines where errors go."""
     for line in lines:
         print(line, file=sys.stderr)
+
+
+def silence_log() -> None:
+    """Keep from the terminal what is logged beside the answer that says it too."""
+    logging.getLogger("coovox_billing").addHandler(logging.NullHandler())
 
 
 def listable(parser: argparse.ArgumentParser) -> None:

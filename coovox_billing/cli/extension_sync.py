@@ -1,11 +1,10 @@
 """`extension sync`: the extensions as Asterisk has them, and what was done for it."""
 
 import json
-import logging
 from collections.abc import Sequence
 from typing import Any
 
-from coovox_billing.cli.context import Context, listable
+from coovox_billing.cli.context import Context, listable, silence_log
 from coovox_billing.core.devices import KnownAccount, Listing, Plan
 from coovox_billing.core.money import format_amount
 from coovox_billing.errors import SetupError
@@ -31,14 +30,12 @@ def question(extension: str) -> str:
 
 def _sync(context: Context) -> None:
     from coovox_billing.pbx.devices import read_devices
-    from coovox_billing.pbx.manager import manager_address
+    from coovox_billing.pbx.manager import manager_address, what_to_do
 
     manager = manager_address(context.config.ami)
     if manager is None:
-        raise SetupError(
-            "sync asks Asterisk's manager: run `coovox-billing pbx install` here, or put its user into the setting ami"
-        )
-    logging.getLogger("coovox_billing").addHandler(logging.NullHandler())
+        raise SetupError(f"sync asks Asterisk's manager. {what_to_do(context.config.ami)}")
+    silence_log()
     listings = read_devices(manager)
     person, dry_run = context.person(), context.arguments.dry_run
     if dry_run:

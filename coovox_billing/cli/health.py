@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from coovox_billing import RELEASED_MS
-from coovox_billing.cli.context import Context, listable
+from coovox_billing.cli.context import Context, listable, silence_log
 from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError, SetupError
-from coovox_billing.pbx.ami_protocol import AmiAddress
-from coovox_billing.pbx.parts import DEFAULT_ETC
-from coovox_billing.services import trunks
+from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress
+from coovox_billing.pbx.parts import DEFAULT_ETC, WITHOUT_AMI
+from coovox_billing.services import activation, trunks
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
 from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
@@ -103,6 +103,12 @@ def _check_planes(context: Context) -> list[Diagnosis]:
     ]
 
 
+def _check_billing(context: Context) -> list[Diagnosis]:
+    if context.database.read(activation.is_active):
+        return [Diagnosis("billing", "active")]
+    return [Diagnosis("billing", "not active, calls pass unbilled", "Run: coovox-billing activation on")]
+
+
 def _check_first_password(context: Context) -> list[Diagnosis]:
     path = context.config.data / FIRST_PASSWORD_FILE
     if path.exists() and path.stat().st_mode & 0o077:
@@ -128,14 +134,21 @@ def _check_manager(context: Context) -> list[Diagnosis]:
 
     address = manager_address(context.config.ami)
     if address is None:
-        finding = "none: calls hold all that they could cost, and a recharge does not lengthen them"
         is_meant = context.config.ami == OFF or not DEFAULT_ETC.is_dir()
-        return [Diagnosis("manager", finding, "" if is_meant else what_to_do())]
+        advice = "" if is_meant else what_to_do(context.config.ami)
+        return [Diagnosis("manager", f"{_why_no_manager(context.config.ami == OFF)}: {WITHOUT_AMI}", advice)]
+    silence_log()
     try:
         asyncio.run(greet(address))
     except SetupError as error:
-        return [Diagnosis("manager", str(error), "Start Asterisk, or correct its manager.conf or the setting ami.")]
+        return [Diagnosis("manager", str(error), f"Start Asterisk, or correct its manager.conf or {AMI_SETTING}.")]
     return [Diagnosis("manager", f"Asterisk lets billing in at {address}")]
+
+
+def _why_no_manager(is_off: bool) -> str:
+    if is_off:
+        return "none, as the setting ami says"
+    return "none" if DEFAULT_ETC.is_dir() else f"none, and no {DEFAULT_ETC} here"
 
 
 def _check_pbx(context: Context) -> list[Diagnosis]:
@@ -150,6 +163,7 @@ CHECKS: tuple[Callable[[Context], list[Diagnosis]], ...] = (
     _check_disk,
     _check_clock,
     _check_planes,
+    _check_billing,
     _check_first_password,
     _check_trunks,
     _check_manager,

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from coovox_billing.cli.context import Context, listable
-from coovox_billing.errors import SetupError
+from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.pbx import console, install
 from coovox_billing.pbx.check import check
-from coovox_billing.pbx.parts import DEFAULT_ETC, Item
+from coovox_billing.pbx.parts import DEFAULT_ETC, Item, command, directory_of
 
 
 def add_commands(commands: Any) -> None:
@@ -21,7 +21,7 @@ def add_commands(commands: Any) -> None:
     checking = verbs.add_parser("check", help="what is there, what is missing, and which routes bypass billing")
     checking.set_defaults(run=_check)
     for verb in (installing, checking, removing):
-        verb.add_argument("--etc", metavar="DIR", type=Path, default=DEFAULT_ETC, help="Asterisk's configuration")
+        verb.add_argument("--etc", metavar="DIR", default=str(DEFAULT_ETC), help="Asterisk's configuration")
         listable(verb)
     for verb in (installing, removing):
         verb.add_argument("--reload", action="store_true", help="make the running Asterisk read it")
@@ -33,19 +33,31 @@ def pbx_items(context: Context) -> list[Item]:
 
 
 def _items(context: Context, etc: Path) -> list[Item]:
-    return check(etc, console.find_asterisk_cli(), f"agi://{context.config.agi_listen}")
+    from coovox_billing.pbx.manager import OFF
+
+    settings = context.config
+    return check(etc, console.find_asterisk_cli(), f"agi://{settings.agi_listen}", settings.ami != OFF)
+
+
+def _etc(context: Context) -> Path:
+    if not context.arguments.etc:
+        raise BadInput("--etc is empty: name the directory of Asterisk's configuration")
+    return directory_of(Path(context.arguments.etc))
 
 
 def _install(context: Context) -> None:
-    _finish(context, install.install(context.arguments.etc))
+    etc = _etc(context)
+    _finish(context, install.install(etc))
+    if not context.arguments.json:
+        print(f"Next: {command('check', etc)}")
 
 
 def _remove(context: Context) -> None:
-    _finish(context, install.remove(context.arguments.etc))
+    _finish(context, install.remove(_etc(context)))
 
 
 def _check(context: Context) -> int:
-    return _show(context, _items(context, context.arguments.etc))
+    return _show(context, _items(context, _etc(context)))
 
 
 def _finish(context: Context, items: list[Item]) -> None:
@@ -53,7 +65,7 @@ def _finish(context: Context, items: list[Item]) -> None:
     _show(context, items)
     if context.arguments.reload:
         _reload()
-    elif not context.arguments.json:
+    elif not context.arguments.json and install.NOTHING_REMOVED not in items:
         print('Then: asterisk -rx "dialplan reload" and asterisk -rx "manager reload", or use --reload.')
 
 

@@ -15,7 +15,7 @@ from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
-from coovox_billing.services import quotes, rates
+from coovox_billing.services import activation, quotes, rates
 from coovox_billing.services.quotes import Quote
 from coovox_billing.store import reads
 
@@ -138,6 +138,7 @@ def _quote(context: Context) -> int:
         print(json.dumps(_quote_row(answer, zone), indent=2, ensure_ascii=False))
     else:
         _print_quote(answer)
+        _print_inactivity(context)
     return 0
 
 
@@ -148,6 +149,11 @@ def _print_quote(answer: Quote) -> None:
     print(f"{verdict}{reason}: {format_amount(answer.cost_micros)} for {answer.seconds} s, {limit}")
     for line in answer.why:
         print(f"  {line}")
+
+
+def _print_inactivity(context: Context) -> None:
+    if not context.database.read(activation.is_active):
+        print("Billing is not active: until `coovox-billing activation on` calls pass unbilled.")
 
 
 def _quote_file(context: Context, zone: ZoneInfo) -> int:
@@ -168,6 +174,7 @@ def _quote_file(context: Context, zone: ZoneInfo) -> int:
         print(json.dumps(answers, indent=2, ensure_ascii=False))
     elif answers:
         print_table(answers, _QUOTE_COLUMNS)
+        _print_inactivity(context)
     return 0
 
 

@@ -5,8 +5,9 @@ import sys
 from typing import Any
 
 from coovox_billing.cli.context import Context, listable
+from coovox_billing.config import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE, FILE_SETTINGS
 from coovox_billing.core.site_settings import SITE_SETTINGS, site_setting
-from coovox_billing.errors import BadInput
+from coovox_billing.errors import BadInput, NotFound
 from coovox_billing.services import owner, site
 from coovox_billing.store import reads
 
@@ -40,13 +41,27 @@ def _list(context: Context) -> None:
 
 
 def _get(context: Context) -> None:
+    _refuse_file_setting(context.arguments.name)
     print(_value(context, context.arguments.name))
 
 
 def _set(context: Context) -> None:
     name, text, person = context.arguments.name, context.arguments.value, context.person()
+    _refuse_file_setting(name)
     value = context.database.write(lambda c: site.change_setting(c, name, text, person))
     print(f"{name} = {value}")
+
+
+def _refuse_file_setting(name: str) -> None:
+    """Say where a setting is that must be known before the database is open.
+
+    Raises:
+        NotFound: it is such a setting.
+    """
+    variable = next((setting.variable for setting in FILE_SETTINGS if setting.name == name), None)
+    if variable is not None:
+        file = f"{DEFAULT_CONFIG_FILE}, or what {CONFIG_VARIABLE} names"
+        raise NotFound(f"{name} is not in the database: write it into the settings file ({file}) or into {variable}")
 
 
 def _value(context: Context, name: str) -> str:

@@ -16,6 +16,7 @@ MAX_CALL_ID_LENGTH = 64
 
 _REPLY = re.compile(r"(\d{3})[ -](.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(-?\d{1,18})(?: \((.*)\))?.*", re.DOTALL)
+_NOT_SHOWN = re.compile(r"(?<=secret).*|[\r\n].*", re.DOTALL | re.IGNORECASE)
 _SAFE_VALUE = re.compile(r"[0-9A-Za-z_.:/*#+-]*", re.ASCII)
 
 
@@ -57,7 +58,7 @@ class RequestReader:
         if len(self._head) > MAX_REQUEST_BYTES:
             raise Malformed(f"a request is longer than {MAX_REQUEST_BYTES} bytes")
         if not head.startswith(b"agi_"[: len(self._head)]):
-            raise Malformed(f"not a line of an AGI request: {head[:80]!r}")
+            raise Malformed(f"not a line of an AGI request: {_shown(head.decode('utf-8', 'replace'))}")
         if rest:
             raise Malformed("a reply to no command")
         return _parse_request(head.decode("utf-8", "replace").split("\n")) if end else None
@@ -75,21 +76,26 @@ def _parse_request(lines: list[str]) -> Request:
         elif name == "agi_network_script":
             path = _only(path, value)
         elif not name.startswith("agi_"):
-            raise Malformed(f"not a line of an AGI request: {line[:80]!r}")
+            raise Malformed(f"not a line of an AGI request: {_shown(line)}")
     return Request(path, arguments)
+
+
+def _shown(text: str) -> str:
+    """What may be logged of what a peer sent, who may have taken us for Asterisk's manager and signed in."""
+    return repr(_NOT_SHOWN.sub("", text)[:80])
 
 
 def _only(path: str, value: str) -> str:
     """Asterisk says once where it goes; a caller that writes lines of his own into the request would say it again."""
     if path:
-        raise Malformed(f"two paths in a request: {path[:80]!r} and {value[:80]!r}")
+        raise Malformed(f"two paths in a request: {_shown(path)} and {_shown(value)}")
     return value
 
 
 def _add_argument(arguments: dict[str, str], argument: str) -> None:
     name, separator, value = argument.partition("=")
     if not separator or name in arguments:
-        raise Malformed(f"an argument is not name=value, or comes twice: {argument[:80]!r}")
+        raise Malformed(f"an argument is not name=value, or comes twice: {_shown(argument)}")
     arguments[name] = value
 
 
@@ -130,7 +136,7 @@ class ReplyParser:
         if self._usage is not None:
             return self._end_of_usage(line, match)
         if match is None:
-            raise Malformed(f"not a reply to a command: {line[:80]!r}")
+            raise Malformed(f"not a reply to a command: {_shown(line)}")
         code = int(match[1])
         if code == 520 and line[3] == "-":
             self._usage = code

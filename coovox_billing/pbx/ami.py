@@ -11,8 +11,11 @@ without one are hints.
 """
 
 import asyncio
+import errno
 import logging
 import os
+import re
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +23,7 @@ from typing import Any
 
 from coovox_billing.errors import BillingError
 from coovox_billing.pbx.ami_protocol import (
+    AMI_SETTING,
     AmiAddress,
     Fields,
     Malformed,
@@ -135,7 +139,7 @@ class _Connection(asyncio.Protocol):
             self.end(f"the peer is malformed: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.end("Asterisk closed the connection" if exc is None else f"the connection broke: {exc}")
+        self.end("Asterisk closed the connection" if exc is None else f"the connection broke: {_plain(exc)}")
 
     def _hear(self, message: Message) -> None:
         event, action_id = message.get("Event"), message.get("ActionID")
@@ -192,6 +196,26 @@ def _fault(items: int, intruder: Message | None, last: Message) -> str:
     return ""
 
 
+def _why(error: Exception, address: AmiAddress) -> str:
+    """Why there is no connection, without Python's words."""
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return f"the name {address.host} is not known"
+    if _system_errors(error) == {errno.ECONNREFUSED}:
+        return f"nothing answers at {address}"
+    return f"{address}: {_plain(error)}"
+
+
+def _plain(error: Exception) -> str:
+    return ", ".join(os.strerror(number) for number in _system_errors(error)) or str(error) or "no answer in time"
+
+
+def _system_errors(error: Exception) -> set[int]:
+    """The system's errors behind this one; asyncio puts those of several addresses of a host into one text."""
+    if not isinstance(error, OSError):
+        return set()
+    return {error.errno} if error.errno else {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
+
+
 def _nothing() -> None:
     """What is done on an occasion that nobody asked for."""
 
@@ -235,10 +259,9 @@ class Ami:
                 await self._stay()
             except AmiError as error:
                 self._retry_seconds = SLOWEST_RETRY_SECONDS
-                self._complain(logging.ERROR, f"Asterisk refuses {self._address.user}: {error}; check the setting ami")
+                self._complain(logging.ERROR, f"Asterisk refuses {self._address.user}: {error}; check {AMI_SETTING}")
             except (AmiGone, OSError, UnicodeError) as error:
-                reason = str(error) or "no connection in time"
-                self._complain(logging.WARNING, f"no connection to Asterisk's manager at {self._address}: {reason}")
+                self._complain(logging.WARNING, f"no connection to Asterisk's manager: {_why(error, self._address)}")
             jitter = 0.9 + os.urandom(1)[0] / 255 * 0.2
             await asyncio.sleep(self._retry_seconds * jitter)
             self._retry_seconds = min(self._retry_seconds * 2, SLOWEST_RETRY_SECONDS)

@@ -14,6 +14,7 @@ MAX_LINE_BYTES = 100_000
 MAX_MESSAGE_BYTES = 1_000_000
 MAX_HEADERS = 20_000
 
+AMI_SETTING = "the setting ami (in the settings file, or COOVOX_AMI)"
 GREETING = b"Asterisk Call Manager/"
 LINE_END = b"\r\n"
 FORBIDDEN = frozenset("\r\n\0")
@@ -55,7 +56,8 @@ def parse_ami(text: str) -> AmiAddress:
     except BadInput:
         number = 0
     if not (user and secret and host and number and text.isprintable()):
-        raise SetupError("ami cannot be read: write user:secret@HOST:PORT, like coovox-billing:SECRET@127.0.0.1:5038")
+        example = "user:secret@HOST:PORT, like coovox-billing:SECRET@127.0.0.1:5038"
+        raise SetupError(f"{AMI_SETTING} cannot be read: write {example}")
     return AmiAddress(host, number, user, secret)
 
 

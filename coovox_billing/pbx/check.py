@@ -20,7 +20,18 @@ from coovox_billing.pbx.dialplan_check import (
     read_bytes,
     read_config,
 )
-from coovox_billing.pbx.parts import AMI, AMI_FILE, AMI_USER, DIALPLAN, Item, Part, directory_of, secret_in
+from coovox_billing.pbx.parts import (
+    AMI,
+    AMI_FILE,
+    AMI_USER,
+    DIALPLAN,
+    WITHOUT_AMI,
+    Item,
+    Part,
+    command,
+    directory_of,
+    secret_in,
+)
 from coovox_billing.shipped import shipped
 
 DEFAULT_AGI = "agi://127.0.0.1:4573"
@@ -33,13 +44,16 @@ REQUIRED_MODULES = (
 _TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
 
 
-def check(etc: Path, asterisk: AsteriskCli | None, agi_address: str = DEFAULT_AGI) -> list[Item]:
+def check(
+    etc: Path, asterisk: AsteriskCli | None, agi_address: str = DEFAULT_AGI, is_ami_meant: bool = True
+) -> list[Item]:
     """What is in place and what is missing, item by item, down to the routes that escape billing.
 
     `agi_address` is where the call plane answers; the dialplan must ask there.
+    `is_ami_meant` is False where the site has decided to do without Asterisk's manager.
 
     Raises:
-        SetupError: a file cannot be read.
+        SetupError: there is no such directory, or a file cannot be read.
     """
     etc = directory_of(etc)
     dialplan = read_config(etc, DIALPLAN.host)
@@ -50,7 +64,7 @@ def check(etc: Path, asterisk: AsteriskCli | None, agi_address: str = DEFAULT_AG
         _agi_address_item(dialplan, agi_address),
         _ami_file_item(etc),
         _include_item(etc, AMI, manager),
-        _ami_enabled_item(manager),
+        _ami_enabled_item(etc, manager, is_ami_meant),
         *_running_items(asterisk),
         *_problem_items("include", [*include_problems(dialplan), *include_problems(manager)]),
         *_route_items(dialplan),
@@ -60,9 +74,9 @@ def check(etc: Path, asterisk: AsteriskCli | None, agi_address: str = DEFAULT_AG
 def _dialplan_file_item(etc: Path) -> Item:
     name, path = "dialplan file", etc / DIALPLAN_FILE
     if not is_there(path):
-        return Item(name, False, f"{path} is missing", "run: coovox-billing pbx install")
+        return Item(name, False, f"{path} is missing", f"run: {command('install', etc)}")
     if read_bytes(path) != read_bytes(shipped("asterisk") / DIALPLAN_FILE):
-        return Item(name, False, f"{path} is not the one of this version", "run: coovox-billing pbx install")
+        return Item(name, False, f"{path} is not the one of this version", f"run: {command('install', etc)}")
     return Item(name, True, f"{path} is in place")
 
 
@@ -70,7 +84,7 @@ def _include_item(etc: Path, part: Part, config: Config) -> Item:
     include = next((one for one in config.includes if one.names(etc / part.file)), None)
     if include is None:
         message = f"{etc / part.host} does not include {part.file}"
-        return Item(part.include_name, False, message, "run: coovox-billing pbx install")
+        return Item(part.include_name, False, message, f"run: {command('install', etc)}")
     return Item(part.include_name, True, f"{include.line.where} includes {part.file}")
 
 
@@ -85,17 +99,18 @@ def _agi_address_item(dialplan: Config, agi_address: str) -> Item:
 def _ami_file_item(etc: Path) -> Item:
     name, path = AMI.file_name, etc / AMI_FILE
     if not is_there(path) or secret_in(read_bytes(path)) is None:
-        return Item(name, False, f"{path} is missing or holds no secret", "run: coovox-billing pbx install")
+        return Item(name, False, f"{path} is missing or holds no secret", f"run: {command('install', etc)}")
     if path.stat().st_mode & stat.S_IRWXO:
         return Item(name, False, f"everybody can read the secret in {path}", f"run: chmod o= {path}")
     return Item(name, True, f"the user {AMI_USER} is in {path}")
 
 
-def _ami_enabled_item(manager: Config) -> Item:
+def _ami_enabled_item(etc: Path, manager: Config, is_meant: bool) -> Item:
     enabled = manager.value("general", "enabled")
     if (enabled or "no").lower() in _TRUE:
         return Item("AMI enabled", True, "manager.conf enables AMI")
-    return Item("AMI enabled", True, "AMI is off: not needed yet, each call is promised all its time at once")
+    cure = f"put `enabled = yes` under [general] of {etc / AMI.host}, then run: asterisk -rx 'manager reload'"
+    return Item("AMI enabled", not is_meant, f"AMI is off: {WITHOUT_AMI}", cure if is_meant else "")
 
 
 def _running_items(asterisk: AsteriskCli | None) -> list[Item]:

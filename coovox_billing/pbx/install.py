@@ -41,6 +41,7 @@ from coovox_billing.shipped import shipped
 
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
+NOTHING_REMOVED = Item("billing", True, "nothing of billing was installed")
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
     includes a missing file.
 
     Raises:
-        SetupError: something cannot be read or written. Nothing is changed then.
+        SetupError: there is no such directory, or something cannot be read or written. Nothing is changed then.
     """
     etc = directory_of(etc)
     changes = [change for part in PARTS for change in _removals(etc, part)]
     # Lines before files: at no moment is a file included that is gone.
     changes.sort(key=lambda change: change.after is None)
     _apply(changes)
-    done = [change.item for change in changes] or [Item("billing", True, "nothing of billing was installed")]
+    done = [change.item for change in changes] or [NOTHING_REMOVED]
     left = [item for part in PARTS for item in _left_behind(etc, part)]
     return [*done, *left, *_orphans(etc)]
 

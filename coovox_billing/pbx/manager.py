@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx.ami import Ami
-from coovox_billing.pbx.ami_protocol import AmiAddress, parse_ami
+from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress, parse_ami
 from coovox_billing.pbx.dialplan_check import active_lines, read_bytes
 from coovox_billing.pbx.parts import AMI, AMI_FILE, AMI_USER, DEFAULT_ETC, is_ours, secret_in
 
@@ -33,12 +33,14 @@ def manager_address(setting: str, etc: Path = DEFAULT_ETC) -> AmiAddress | None:
     return None
 
 
-def what_to_do(etc: Path = DEFAULT_ETC) -> str:
+def what_to_do(setting: str, etc: Path = DEFAULT_ETC) -> str:
     """What brings a manager where `manager_address` found none."""
+    if setting == OFF:
+        return f"It is off: take `{OFF}` out of {AMI_SETTING}."
     file = etc / AMI_FILE
     if file.exists() and not os.access(file, os.R_OK):
         return f"Let this user read {file}, as a member of the group that owns it, and start billing again."
-    return "Run `coovox-billing pbx install` here, or put the manager's user into the setting ami."
+    return f"Run `coovox-billing pbx install` here, or put the manager's user into {AMI_SETTING}."
 
 
 @asynccontextmanager

@@ -4,15 +4,21 @@ Shared by `install`, which writes them, and `check`, which looks at them.
 """
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from coovox_billing.errors import SetupError
 from coovox_billing.pbx.dialplan_check import DIALPLAN_FILE, active_lines, is_there, read_bytes
 
 DEFAULT_ETC = Path("/etc/asterisk")
 AMI_FILE = "manager_coovox_billing.conf"
 AMI_USER = "coovox-billing"
 NO_SECRET = b"@SECRET@"
+WITHOUT_AMI = (
+    "a call holds all that it could cost from the start, a recharge does not lengthen it, it has no warning and no "
+    "grace, locking does not end it, and `extension sync` has nobody to ask"
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,22 @@ PARTS = (DIALPLAN, AMI)
 
 
 def directory_of(etc: Path) -> Path:
+    """The whole path of Asterisk's configuration.
+
+    Raises:
+        SetupError: it is no directory.
+    """
     # Not resolve(): what follows links no longer matches what an include names.
-    return Path(os.path.abspath(etc))  # noqa: PTH100
+    path = Path(os.path.abspath(etc))  # noqa: PTH100
+    if not os.path.isdir(path):  # noqa: PTH112  unlike is_dir(), no exception where this user may not look
+        raise SetupError(f"{path} is not a directory that this user sees: install Asterisk, or name its directory")
+    return path
+
+
+def command(verb: str, etc: Path) -> str:
+    """How a person runs `pbx VERB` for that configuration."""
+    option = "" if etc == DEFAULT_ETC else f" --etc {shlex.quote(str(etc))}"
+    return f"coovox-billing pbx {verb}{option}"
 
 
 def is_ours(path: Path, part: Part) -> bool:

@@ -188,7 +188,9 @@ def test_it_is_not_let_in_with_a_wrong_secret(pbx: Pbx) -> None:
     async def play() -> None:
         async with running(address(pbx, "wrong")) as client:
             await until(lambda: client.ami.complaint, 10)
-            assert client.ami.complaint == "Asterisk refuses test: Authentication failed; check the setting ami"
+            assert client.ami.complaint.startswith(
+                "Asterisk refuses test: Authentication failed; check the setting ami"
+            )
             assert (client.ami.is_ready, client.occasions, client.events) == (False, [], [])
 
     asyncio.run(play())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -69,6 +72,11 @@ def test_it_restarts_total_recharges_with_the_payment_type(reception: Terminal) 
         (("setting", "set", "time_zone", "Mars/Base"), "Europe/Madrid"),
         (("setting", "set", "emergency_numbers", " "), "cannot be empty"),
         (("setting", "get", "nonsense"), "setting list"),
+        (("setting", "get", "web_listen"), "/etc/coovox-billing.toml"),
+        (("setting", "set", "ami", "off"), "into COOVOX_AMI"),
+        (("pbx", "check", "--etc", ""), "--etc is empty"),
+        (("pbx", "check", "--etc", "/no/such/dir"), "/no/such/dir is not a directory"),
+        (("pbx", "remove", "--etc", "/no/such/dir"), "/no/such/dir is not a directory"),
         (("setting", "set", "calls_without_payer", "12345"), "no extension"),
         (("rate", "import", "/nowhere.csv"), "cannot read"),
         (("quote", "--extension", "100"), "--number"),
@@ -315,3 +323,59 @@ def test_the_doctor_says_where_asterisks_manager_does_not_let_billing_in(
     (row,) = [row for row in rows if row["name"] == "manager"]
     assert (row["ok"], "127.0.0.1:1" in row["finding"], "setting ami" in row["what_to_do"]) == (False, True, True)
     assert "secret" not in str(rows)
+
+
+def test_the_doctor_says_it_once(terminal: Terminal) -> None:
+    command = [sys.executable, "-m", "coovox_billing", "--data", str(terminal.folder / "data"), "doctor"]
+    environment = os.environ | {"COOVOX_AMI": "billing:secret@127.0.0.1:1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stderr, done.stdout.count("nothing answers at 127.0.0.1:1\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("ami", "is_pbx_here", "ok", "finding"),
+    [
+        ("off", True, True, "none, as the setting ami says: "),
+        ("", False, True, "none, and no "),
+        ("", True, False, "none: "),
+    ],
+)
+def test_the_doctor_says_what_has_no_effect_without_a_manager(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, ami: str, is_pbx_here: bool, ok: bool, finding: str
+) -> None:
+    from coovox_billing.cli import health, pbx
+
+    etc = terminal.folder / "etc"
+    if is_pbx_here:
+        etc.mkdir()
+    monkeypatch.setattr(health, "DEFAULT_ETC", etc)
+    monkeypatch.setattr(pbx, "DEFAULT_ETC", etc)
+    monkeypatch.setenv("COOVOX_AMI", ami)
+    (row,) = [row for row in json.loads(terminal.run("doctor", "--json").out) if row["name"] == "manager"]
+    assert (row["ok"], row["finding"].startswith(finding)) == (ok, True)
+    assert all(word in row["finding"] for word in ("warning", "grace", "recharge does not lengthen", "sync"))
+
+
+def test_it_says_that_billing_is_not_active(reception: Terminal) -> None:
+    quote = ("quote", "--extension", "100", "--number", "988360046")
+    assert "not active" not in reception.do(*quote)
+    reception.do("activation", "off")
+    assert reception.do(*quote).splitlines()[-1].startswith("Billing is not active")
+    calls = reception.file("c.csv", "extension,number,at,seconds\n100,988360046,,\n")
+    assert reception.do("quote", "--calls", calls).splitlines()[-1].startswith("Billing is not active")
+    assert reception.read(*quote)["verdict"] == "pass"
+    said = reception.run("doctor").out
+    assert "FAULT  billing: not active, calls pass unbilled\n       Run: coovox-billing activation on" in said
+    reception.do("activation", "on")
+    assert "ok     billing: active" in reception.run("doctor").out
+
+
+def test_it_says_what_is_next_after_an_installation(terminal: Terminal) -> None:
+    etc = terminal.folder / "my etc"
+    etc.mkdir()
+    (etc / "extensions.conf").write_text("[general]\n")
+    option = ("--etc", str(etc))
+    assert "reload" not in terminal.do("pbx", "remove", *option)
+    last = terminal.do("pbx", "install", *option).splitlines()[-1]
+    assert last == f"Next: coovox-billing pbx check --etc '{etc}'"
+    assert "dialplan reload" in terminal.do("pbx", "remove", *option)

@@ -77,6 +77,11 @@ def test_it_says_what_to_do_without_the_setting_ami(reception: Terminal) -> None
     assert "pbx install" in reception.refused("extension", "sync")
 
 
+def test_it_says_that_the_setting_ami_is_off(reception: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COOVOX_AMI", "off")
+    assert "manager. It is off" in reception.refused("extension", "sync")
+
+
 def test_it_says_what_an_address_looks_like(reception: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COOVOX_AMI", "127.0.0.1:5038")
     assert "user:secret@HOST:PORT" in reception.refused("extension", "sync")

@@ -236,3 +236,25 @@ def test_it_quotes_any_text_into_one_argument_on_one_line(text: str) -> None:
     argument = quoted(text)
     assert argument[0] == argument[-1] == '"'
     assert not set(argument[1:-1]) & set('"\\\r\n')
+
+
+LOGIN = "Action: Login\r\nUsername: billing\r\nSecret: hunter2\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [LOGIN, "Secret: hunter2\r\n\r\n", "action=login&SECRET=hunter2\n\n", "x\rhunter2"])
+def test_it_tells_no_secret_of_who_took_it_for_the_manager(said: str) -> None:
+    with pytest.raises(Malformed) as error:
+        RequestReader().feed(said.encode())
+    assert "hunter2" not in str(error.value)
+    assert repr(said[:1])[:-1] in str(error.value)
+
+
+@pytest.mark.parametrize("said", ["agi_arg_1: Secret: hunter2", "agi_a: b\nSecret: hunter2"])
+def test_it_tells_no_secret_within_a_request(said: str) -> None:
+    with pytest.raises(Malformed, match="Secret'"):
+        RequestReader().feed(said.encode() + b"\n\n")
+
+
+def test_it_tells_no_secret_in_place_of_a_reply() -> None:
+    with pytest.raises(Malformed, match="not a reply to a command: 'Secret'"):
+        ReplyParser().feed("Secret: hunter2")

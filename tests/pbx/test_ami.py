@@ -17,7 +17,7 @@ from coovox_billing.errors import SetupError
 from coovox_billing.pbx import ami as ami_module
 from coovox_billing.pbx import ami_protocol
 from coovox_billing.pbx.ami import Ami, AmiAddress, AmiError, AmiGone, Message, parse_ami
-from coovox_billing.pbx.ami_protocol import Malformed, MessageReader
+from coovox_billing.pbx.ami_protocol import AMI_SETTING, Malformed, MessageReader
 from tests.pbx.fake_ami import (
     GREETING,
     Action,
@@ -273,7 +273,7 @@ def test_it_says_what_to_do_when_the_login_is_refused(caplog: pytest.LogCaptureF
 
     asyncio.run(play())
     (error,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert error.getMessage() == "Asterisk refuses billing: Authentication failed; check the setting ami"
+    assert error.getMessage() == f"Asterisk refuses billing: Authentication failed; check {AMI_SETTING}"
     assert "hidden" not in caplog.text
 
 
@@ -343,6 +343,37 @@ def test_it_goes_on_trying_where_the_host_cannot_even_be_looked_up() -> None:
     async def play() -> None:
         async with running(AmiAddress("pbx..example", 5038, "a", "b")) as client:
             await until(lambda: client.ami.complaint)
+            assert client.ami.complaint.endswith("manager: the name pbx..example is not known")
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("error", "plain"),
+    [
+        (OSError(111, "Connect call failed ('127.0.0.1', 5038)"), "nothing answers at 127.0.0.1:5038"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1'), [Errno 111] Connect call failed"),
+            "nothing answers at 127.0.0.1:5038",
+        ),
+        (OSError(113, "Connect call failed ('127.0.0.1', 5038)"), "127.0.0.1:5038: No route to host"),
+        (socket.gaierror(-2, "Name or service not known"), "the name 127.0.0.1 is not known"),
+        (TimeoutError(), "127.0.0.1:5038: no answer in time"),
+        (AmiGone("Asterisk closed the connection"), "127.0.0.1:5038: Asterisk closed the connection"),
+    ],
+    ids=["refused", "refused twice", "no route", "no name", "slow", "closed"],
+)
+def test_it_says_plainly_why_there_is_no_connection(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, plain: str
+) -> None:
+    async def fail(ami: Ami) -> None:
+        raise error
+
+    async def play() -> None:
+        monkeypatch.setattr(Ami, "_stay", fail)
+        async with running(AmiAddress("127.0.0.1", 5038, "a", "b")) as client:
+            await until(lambda: client.ami.complaint)
+            assert client.ami.complaint == f"no connection to Asterisk's manager: {plain}"
 
     asyncio.run(play())
 

@@ -538,7 +538,29 @@ def test_it_sees_ami_enabled(etc: Path, enabled: bytes) -> None:
 def test_it_sees_ami_not_enabled(etc: Path, enabled: bytes) -> None:
     (etc / "manager.conf").write_bytes(b"[general]\n" + enabled + b"\n")
     (item,) = (item for item in check(etc, running) if item.name == "AMI enabled")
-    assert item.message.startswith("AMI is off")
+    assert (item.ok, item.message.partition(":")[0]) == (False, "AMI is off")
+    assert item.what_to_do.startswith(f"put `enabled = yes` under [general] of {etc}/manager.conf")
+
+
+def test_it_asks_for_ami_where_there_is_no_manager_conf(etc: Path) -> None:
+    (etc / "manager.conf").unlink()
+    assert "AMI enabled" in bad(check(etc, running))
+
+
+def test_it_does_not_ask_for_ami_where_the_site_does_without(etc: Path) -> None:
+    (etc / "manager.conf").unlink()
+    assert "AMI enabled" not in bad(check(etc, running, is_ami_meant=False))
+
+
+def test_it_advises_for_the_directory_that_it_looked_at(etc: Path) -> None:
+    advice = {item.what_to_do for item in check(etc, running) if "pbx install" in item.what_to_do}
+    assert advice == {f"run: coovox-billing pbx install --etc {etc}"}
+
+
+@pytest.mark.parametrize("act", [install, remove, lambda etc: check(etc, running)], ids=["install", "remove", "check"])
+def test_it_refuses_a_directory_that_is_not_there(tmp_path: Path, act: Callable[[Path], list[Item]]) -> None:
+    with pytest.raises(SetupError, match=f"{tmp_path}/nowhere is not a directory"):
+        act(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,15 @@ def test_it_can_be_switched_off(etc: Path) -> None:
 
 def test_it_says_what_brings_one(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert "Let this user read" in what_to_do(etc)
+    assert "Let this user read" in what_to_do("", etc)
     (etc / "manager_coovox_billing.conf").unlink()
-    assert "pbx install" in what_to_do(etc)
+    assert "pbx install" in what_to_do("", etc)
+
+
+def test_it_says_that_it_was_switched_off(etc: Path) -> None:
+    assert "It is off: take `off` out of the setting ami (in the settings file, or COOVOX_AMI)" in what_to_do(
+        "off", etc
+    )
 
 
 def test_it_says_how_to_write_the_setting(etc: Path) -> None:
