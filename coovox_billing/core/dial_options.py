@@ -1,7 +1,8 @@
-"""The options of Asterisk's `Dial`, read as Asterisk reads them.
+"""The options and destinations of Asterisk's `Dial`, read as Asterisk reads them.
 
 Decides which of them would let a call talk before billing has stamped its
-answer. Which routes hold such options is for `pbx check` to find.
+answer, or after its stamp is gone. Which routes hold such is for `pbx check`
+to find.
 """
 
 import re
@@ -73,3 +74,16 @@ def bypassing_options(options: str) -> list[str]:
         for letter, argument in dial_option_letters(options)
         if letter in BYPASSING and (argument or letter not in _IDLE_WITHOUT_ARGUMENT)
     ]
+
+
+def vanishing_destinations(dial_string: str) -> list[str]:
+    """The destinations that step aside as soon as voice flows, and take our stamp and limit with them.
+
+    They are Local channels without the option `n`: `Local/555@outbound`, not `Local/555@outbound/n`.
+    """
+    return [destination for destination in dial_string.split("&") if _vanishes(destination.strip())]
+
+
+def _vanishes(destination: str) -> bool:
+    technology, _, rest = destination.partition("/")
+    return technology.lower() == "local" and "n" not in rest.rpartition("@")[2].partition("/")[2]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from coovox_billing.core.dial_options import BYPASSING, bypassing_options
+from coovox_billing.core.dial_options import BYPASSING, bypassing_options, vanishing_destinations
 from coovox_billing.errors import BadInput, SetupError
 
 SUBROUTINE = "coovox-billing-dial"
@@ -107,6 +107,7 @@ class BilledRoute:
 
     line: Line
     devices: tuple[str, ...]
+    dial_string: str
     options: str
 
 
@@ -258,13 +259,20 @@ def billed_routes(config: Config) -> list[BilledRoute]:
     for line, text in _applications(config):
         for match in _BILLED.finditer(text):
             arguments = [*_arguments(text, match.end()), "", "", "", ""]
-            routes.append(BilledRoute(line, tuple(_trunks(arguments[1])), arguments[3].strip()))
+            dial_string, options = arguments[1].strip(), arguments[3].strip()
+            routes.append(BilledRoute(line, tuple(_trunks(dial_string)), dial_string, options))
     return routes
 
 
 def bypass_problems(routes: list[BilledRoute]) -> list[RouteProblem]:
-    """The billed routes whose Dial options let a call talk unbilled, or cannot be read."""
-    return [problem for route in routes for problem in _option_problems(route)]
+    """The billed routes whose destinations or Dial options let a call talk unbilled, or cannot be read."""
+    return [problem for route in routes for problem in (*_destination_problems(route), *_option_problems(route))]
+
+
+def _destination_problems(route: BilledRoute) -> Iterator[RouteProblem]:
+    for destination in vanishing_destinations(_masked(route.dial_string, "x")):
+        message = f"{route.line.where}: {destination} steps aside when voice flows, and its limit and charge with it"
+        yield RouteProblem(route.line, message, "write /n behind that Local channel")
 
 
 def _option_problems(route: BilledRoute) -> Iterator[RouteProblem]:

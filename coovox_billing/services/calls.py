@@ -14,7 +14,7 @@ from coovox_billing.core import clock, decision, dialed_number, leg, payer, rati
 from coovox_billing.core.call import Event, State, is_late, next_state
 from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.decision import AccountView, Verdict
-from coovox_billing.core.dial_options import bypassing_options
+from coovox_billing.core.dial_options import bypassing_options, vanishing_destinations
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.payer import Origin
@@ -214,14 +214,14 @@ def _decide(
     except BadInput:
         return (_INACTIVE if not site.is_active else Verdict(passes=False, reason="bad-number")), ""
     verdict = _decide_number(connection, account, number, site, asked_ms, by_stretches)
-    if verdict.rate is not None and _bypasses_billing(question.dial_options):
+    if verdict.rate is not None and _bypasses_billing(question):
         verdict = Verdict(passes=False, reason="dial-options", choice=verdict.choice)
     return verdict, number
 
 
-def _bypasses_billing(dial_options: str) -> bool:
+def _bypasses_billing(question: Question) -> bool:
     try:
-        return bool(bypassing_options(dial_options))
+        return bool(vanishing_destinations(question.dial_string) or bypassing_options(question.dial_options))
     except BadInput:
         return True
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coovox_billing.core.dial_options import BYPASSING, bypassing_options, dial_option_letters
+from coovox_billing.core.dial_options import BYPASSING, bypassing_options, dial_option_letters, vanishing_destinations
 from coovox_billing.errors import BadInput
 
 
@@ -90,3 +90,21 @@ def test_it_never_fails_with_anything_but_bad_input(options: str) -> None:
 def test_it_gives_back_every_well_formed_option(parts: list[tuple[str, str | None]]) -> None:
     written = "".join(letter if argument is None else f"{letter}({argument})" for letter, argument in parts)
     assert dial_option_letters(written) == parts
+
+
+@pytest.mark.parametrize(
+    ("dial_string", "vanishing"),
+    [
+        ("PJSIP/555@carrier", []),
+        ("Local/555@outbound/n", []),
+        ("local/555@outbound/nj", []),
+        ("Local/5/5@outbound/jn", []),
+        ("Local/555@outbound", ["Local/555@outbound"]),
+        ("LOCAL/555@outbound/j", ["LOCAL/555@outbound/j"]),
+        ("Local/n@n", ["Local/n@n"]),
+        ("PJSIP/5@a&Local/555@b & Local/6@c/n", ["Local/555@b "]),
+        ("", []),
+    ],
+)
+def test_it_names_the_destinations_that_step_aside(dial_string: str, vanishing: list[str]) -> None:
+    assert vanishing_destinations(dial_string) == vanishing

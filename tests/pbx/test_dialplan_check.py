@@ -267,3 +267,12 @@ def test_it_names_a_subroutine_that_does_not_exist(tmp_path: Path, called: str, 
     (tmp_path / "extensions.conf").write_text(f"[out]\nexten => _9X.,1,Gosub({called},s,1(1,PJSIP/1@t,9,,T))\n")
     found = misspelled_calls(read_config(tmp_path, "extensions.conf"))
     assert [called in problem.message for problem in found] == [True] * count
+
+
+@pytest.mark.parametrize(
+    ("destination", "found"), [("Local/${EXTEN}@out", 1), ("Local/${EXTEN}@out/n", 0), ("PJSIP/${EXTEN}@trunk", 0)]
+)
+def test_it_finds_a_local_channel_that_would_step_aside(tmp_path: Path, destination: str, found: int) -> None:
+    route = f"exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${{EXTEN}},{destination},30,,trunk))"
+    said = [problem for problem in problems(dialplan(tmp_path, route)) if "steps aside" in problem.message]
+    assert len(said) == found

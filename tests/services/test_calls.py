@@ -471,6 +471,11 @@ def test_it_refuses_dial_options_that_would_bypass_billing(exchange: Exchange) -
     assert exchange.ask("2", dial_options="tTr").passes
 
 
+def test_it_refuses_a_local_channel_that_would_step_aside(exchange: Exchange) -> None:
+    assert exchange.ask("1", dial_string="Local/9@outbound") == Answer(False, "dial-options", None)
+    assert exchange.ask("2", dial_string="Local/9@outbound/n").passes
+
+
 def test_it_does_not_mind_dial_options_of_what_it_does_not_price(exchange: Exchange) -> None:
     assert exchange.ask("1", "103", dial_options="G(elsewhere^s^1)").passes
     assert exchange.ask("2", number="112", dial_options="G(elsewhere^s^1)").passes
