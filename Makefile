@@ -9,7 +9,10 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 ASTERISK_VERSIONS ?= 16 22
-FAST := tests/core tests/store tests/services tests/pbx tests/cli tests/web tests/house
+# Two halves of like length, which run side by side.
+FAST_calls := tests/services tests/pbx
+FAST_rest := tests/core tests/store tests/cli tests/web tests/house
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
 	python3-pytest python3-hypothesis
 
@@ -33,16 +36,22 @@ deps:
 test: deps lint test-fast test-debian test-browser test-asterisk
 
 ## test-fast: no Asterisk, no browser, under a minute
-test-fast: $(VENV)/test.stamp
-	$(PYTEST) $(FAST)
+test-fast:
+	$(SIDE_BY_SIDE) test-fast-calls test-fast-rest
+
+test-fast-%: $(VENV)/test.stamp
+	$(PYTEST) $(FAST_$*)
 
 ## test-debian: the same on Debian's own Python packages
-test-debian: deps
-	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST) --deselect tests/house/test_wheel.py
+test-debian:
+	$(SIDE_BY_SIDE) test-debian-calls test-debian-rest
+
+test-debian-%: deps
+	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) --deselect tests/house/test_wheel.py
 
 ## test-asterisk: calls through a real Asterisk, both versions side by side, for they mostly wait
 test-asterisk:
-	@$(MAKE) --no-print-directory -j2 --output-sync=target $(ASTERISK_VERSIONS:%=test-asterisk-%)
+	$(SIDE_BY_SIDE) $(ASTERISK_VERSIONS:%=test-asterisk-%)
 
 test-asterisk-%: deps $(VENV)/test.stamp
 	ASTERISK_VERSIONS=$* $(PYTEST) tests/asterisk --durations=8
