@@ -6,7 +6,8 @@ begins on a Monday morning in Madrid.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -234,6 +235,18 @@ def audited(path: Path) -> list[str]:
         return [finding.message for finding in audit(connection)]
     finally:
         connection.close()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Somebody else has the database to himself."""
+    other = connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
 
 
 def look_up(path: Path, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:

@@ -88,7 +88,7 @@ def add(connection: sqlite3.Connection, extension: str, name: str, person: Perso
         reopen(connection, closed["id"], person)
         return True
     _open(connection, extension, name, person.now_ms)
-    _record(connection, person, f"extension {extension}", {}, {"name": name})
+    record(connection, person, f"extension {extension}", {}, {"name": name})
     return False
 
 
@@ -118,7 +118,7 @@ def change(connection: sqlite3.Connection, extension: str, changes: Mapping[str,
         _take_from_trunks(connection, account)
     _mirror(connection, account["id"])
     if columns:
-        _record(connection, person, f"extension {extension}", before, columns)
+        record(connection, person, f"extension {extension}", before, columns)
 
 
 def recharge(connection: sqlite3.Connection, extension: str, amount_micros: int, person: Person) -> int:
@@ -135,7 +135,7 @@ def recharge(connection: sqlite3.Connection, extension: str, amount_micros: int,
         raise BadInput(f"extension {extension} would have more than {format_amount(MAX_MICROS)}: recharge less")
     after_micros = writes.post(connection, account["id"], "recharge", amount_micros, person.name, person.now_ms)
     before, after = {"balance_micros": account["balance_micros"]}, {"balance_micros": after_micros}
-    _record(connection, person, f"extension {extension}", before, after)
+    record(connection, person, f"extension {extension}", before, after)
     return after_micros
 
 
@@ -186,14 +186,14 @@ def close(connection: sqlite3.Connection, extension: str, person: Person) -> Non
     writes.update_account(connection, account["id"], closed_at_ms=person.now_ms, recreated=0)
     _mirror(connection, account["id"])
     kept = {"closed": False, "balance_micros": account["balance_micros"]}
-    _record(connection, person, f"extension {extension}", kept, kept | {"closed": True})
+    record(connection, person, f"extension {extension}", kept, kept | {"closed": True})
 
 
 def reopen(connection: sqlite3.Connection, account_id: int, person: Person) -> None:
     """Open a closed account because its extension is back; all that it was holds until a person answers."""
     _reopen(connection, account_id)
     extension = reads.account(connection, account_id)["extension"]
-    _record(connection, person, f"extension {extension}", {"closed": True}, {"closed": False})
+    record(connection, person, f"extension {extension}", {"closed": True}, {"closed": False})
 
 
 def answer_recreated(connection: sqlite3.Connection, extension: str, answer: str, person: Person) -> None:
@@ -214,7 +214,7 @@ def answer_recreated(connection: sqlite3.Connection, extension: str, answer: str
         _open(connection, extension, _name_in_asterisk(connection, account), person.now_ms)
     else:
         writes.update_account(connection, account["id"], recreated=0)
-    _record(connection, person, f"extension {extension}", {"recreated": True}, {"recreated": answer})
+    record(connection, person, f"extension {extension}", {"recreated": True}, {"recreated": answer})
 
 
 def _reopen_for_call(connection: sqlite3.Connection, account_id: int, device: str) -> sqlite3.Row:
@@ -322,13 +322,14 @@ def _texts(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else []
 
 
-def _record(
+def record(
     connection: sqlite3.Connection,
     person: Person,
     what: str,
     before: Mapping[str, object],
     after: Mapping[str, object],
 ) -> None:
+    """Enter what a person changed: what it was before and after."""
     writes.record_change(
         connection, person.now_ms, person.name, person.origin, what, json.dumps(before), json.dumps(after)
     )

@@ -3,7 +3,6 @@
 Each function is a job for `Database.write`; `plan` and `gateways` only read.
 """
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -78,8 +77,8 @@ def trust_caller_id(connection: sqlite3.Connection, device: str, trusted: bool, 
         raise NotFound(f"the caller ID of {device} is not trusted: `gateway list` shows of which devices it is")
     accounts.mirror_device(connection, device)
     if before != trusted:
-        was, now = json.dumps({"trust_caller_id": before}), json.dumps({"trust_caller_id": trusted})
-        writes.record_change(connection, person.now_ms, person.name, person.origin, f"gateway {device}", was, now)
+        was, now = {"trust_caller_id": before}, {"trust_caller_id": trusted}
+        accounts.record(connection, person, f"gateway {device}", was, now)
 
 
 def _known(connection: sqlite3.Connection) -> Known:

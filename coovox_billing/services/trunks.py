@@ -3,7 +3,6 @@
 Each function is a job for `Database.write`; `overview` only reads.
 """
 
-import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -86,7 +85,7 @@ def add(connection: sqlite3.Connection, device: str, name: str | None, person: P
     if pays:
         raise Refused(f"{device} cannot be a trunk, {pays}: name another")
     learn(connection, [device], name, reads.site(connection))
-    _record(connection, person, device, {}, {"name": name})
+    accounts.record(connection, person, f"trunk {device}", {}, {"name": name})
     return device
 
 
@@ -105,7 +104,7 @@ def change(connection: sqlite3.Connection, word: str, changes: Mapping[str, obje
     columns = {key: value for key, value in changes.items() if value != trunk[key]}
     if columns:
         writes.update_trunk(connection, trunk["device"], **columns)
-        _record(connection, person, trunk["device"], {key: trunk[key] for key in columns}, columns)
+        accounts.record(connection, person, f"trunk {trunk['device']}", {key: trunk[key] for key in columns}, columns)
     return str(trunk["device"])
 
 
@@ -119,7 +118,9 @@ def remove(connection: sqlite3.Connection, word: str, person: Person) -> str:
     trunk = _find(connection, word)
     writes.delete_trunk(connection, trunk["device"])
     accounts.mirror_device(connection, trunk["device"])
-    _record(connection, person, trunk["device"], {key: trunk[key] for key in ("name", "free_seconds")}, {})
+    accounts.record(
+        connection, person, f"trunk {trunk['device']}", {key: trunk[key] for key in ("name", "free_seconds")}, {}
+    )
     return str(trunk["device"])
 
 
@@ -199,15 +200,3 @@ def _check_name(name: str) -> None:
 def _check_free_seconds(value: object) -> None:
     if not isinstance(value, int) or not 0 <= value <= MAX_FREE_SECONDS:
         raise BadInput(f"the free seconds of a trunk are a whole number from 0 to {MAX_FREE_SECONDS}")
-
-
-def _record(
-    connection: sqlite3.Connection,
-    person: Person,
-    device: str,
-    before: Mapping[str, object],
-    after: Mapping[str, object],
-) -> None:
-    writes.record_change(
-        connection, person.now_ms, person.name, person.origin, f"trunk {device}", json.dumps(before), json.dumps(after)
-    )

@@ -77,7 +77,8 @@ class Database:
             group, is_last = self._gather(first)
             self._commit(group)
             for job in group:
-                _resolve(job)
+                if job.done.set_running_or_notify_cancel():
+                    job.tell()
             if is_last:
                 return
 
@@ -100,15 +101,6 @@ class Database:
         except Exception as error:
             # Whatever it is, nobody may wait for ever for a writer that has died of it.
             abandon(self._connection, group, error)
-
-
-def _resolve(job: Job) -> None:
-    if not job.done.set_running_or_notify_cancel():
-        return
-    if job.error is not None:
-        job.done.set_exception(job.error)
-    else:
-        job.done.set_result(job.result)
 
 
 def open_database(directory: Path) -> Database:

@@ -84,18 +84,10 @@ class LoopDatabase:
             abandon(self._connection, self._group, failure)
         group, self._group = self._group, []
         for job in group:
-            _resolve(job)
+            if not job.done.done():
+                job.tell()
         self._begin_group()
 
 
 def _is_locked(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-
-
-def _resolve(job: Job) -> None:
-    if job.done.done():
-        return
-    if job.error is not None:
-        job.done.set_exception(job.error)
-    else:
-        job.done.set_result(job.result)

@@ -1,4 +1,4 @@
-"""Writes that share one transaction: each in a savepoint of its own, none committed after its deadline.
+"""Writes that share one transaction: one that fails is undone alone, none is committed after its deadline.
 
 Whoever commits them (`database`, `loop_database`) tells each what became of it.
 """
@@ -34,6 +34,13 @@ class Job:
     def is_too_late(self) -> bool:
         """Whether its deadline has passed."""
         return self.deadline is not None and time.monotonic() > self.deadline
+
+    def tell(self) -> None:
+        """Give who waits the result, or the error."""
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)
 
 
 def run_group(connection: sqlite3.Connection, group: Sequence[Job]) -> None:

@@ -23,9 +23,9 @@ from coovox_billing.services import accounts, calls, devices
 from coovox_billing.services import site as site_service
 from coovox_billing.shipped import shipped
 from coovox_billing.store import writes
-from coovox_billing.store.database import connect, open_database
+from coovox_billing.store.database import open_database
 from coovox_billing.store.loop_database import LoopDatabase
-from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_rate, look_up
+from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_rate, locked, look_up
 from tests.pbx.fake_asterisk import FakeAsterisk, connected, environment, serving, stamp
 
 DOWN = {"COOVOX_VERDICT": "down", "COOVOX_REASON": "billing-down", "COOVOX_LIMIT": "0"}
@@ -75,18 +75,6 @@ def _restarted(box: Box) -> Iterator[None]:
         box.asterisk.port = port
         yield
     box.asterisk.port = before
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Somebody else has the database to himself."""
-    other = connect(path)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
@@ -174,7 +162,7 @@ def test_it_answers_down_when_the_database_cannot_be_written(box: Box, monkeypat
 
 def test_it_answers_down_past_its_deadline_and_commits_nothing_later(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agi_handlers, "AUTHORIZE_SECONDS", 0.2)
-    with _locked(box.path):
+    with locked(box.path):
         outcome = box.asterisk.authorize("1")
     assert outcome.variables == DOWN
     assert 0.15 < outcome.seconds < 1
@@ -211,7 +199,7 @@ def _without_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_withdraws_what_was_committed_too_late(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agi_handlers, "AUTHORIZE_SECONDS", 0.2)
     _without_deadlines(monkeypatch)
-    with _locked(box.path):
+    with locked(box.path):
         assert box.asterisk.authorize("1").variables == DOWN
     _wait_until(lambda: box.state("1") == "released")
     assert box.exchange.money("100") == ("10.0000", "0.0000")
@@ -221,7 +209,7 @@ def test_it_withdraws_what_was_committed_too_late(box: Box, monkeypatch: pytest.
 def test_it_withdraws_an_answer_that_asterisk_did_not_wait_for(box: Box) -> None:
     arguments = dict.fromkeys(dialplan.AUTHORIZE_ARGUMENTS, "")
     arguments |= {"id": "1", "asked": stamp(NOW_MS), "number": "988360046", "channel": "PJSIP/100-0000000a"}
-    with _locked(box.path), connected(box.asterisk.port) as peer:
+    with locked(box.path), connected(box.asterisk.port) as peer:
         peer.sendall(environment("authorize", arguments))
         time.sleep(0.1)
         peer.close()
@@ -272,7 +260,7 @@ def test_it_leaves_a_call_open_whose_leg_nobody_answered(box: Box) -> None:
 
 def test_it_closes_without_a_word_when_the_database_is_slow_and_settles_later(box: Box) -> None:
     box.asterisk.authorize("1")
-    with _restarted(box), _locked(box.path):
+    with _restarted(box), locked(box.path):
         outcome = box.asterisk.settle("1", a_leg(talked=116))
         assert outcome.variables == {}
         assert 0.1 < outcome.seconds < 0.4
@@ -315,7 +303,7 @@ def test_it_finds_the_money_free_at_the_next_trunk(box: Box) -> None:
 def test_it_says_nothing_of_an_end_that_is_not_on_disk_in_time(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agi_handlers, "END_SECONDS", 0.2)
     box.asterisk.authorize("1")
-    with _locked(box.path):
+    with locked(box.path):
         assert box.asterisk.end("1", NOBODY_ANSWERED).variables == {}
     _wait_until(lambda: box.state("1") == "released")
 

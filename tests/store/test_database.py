@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from coovox_billing.services import accounts
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import FILE_NAME, Database, connect, open_database
 from tests.cast import MANAGER, audited, look_up, move_in
+from tests.store.jobs import fails, note
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -26,19 +27,6 @@ REPOSITORY = Path(__file__).parents[2]
 def database(tmp_path: Path) -> Iterator[Database]:
     with open_database(tmp_path) as opened:
         yield opened
-
-
-def _note(name: str) -> Callable[[sqlite3.Connection], str]:
-    def job(connection: sqlite3.Connection) -> str:
-        connection.execute("INSERT INTO site VALUES (?, '')", (name,))
-        return name
-
-    return job
-
-
-def _fails(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO site VALUES ('half', '')")
-    raise LookupError("the job changed its mind")
 
 
 def _notes(database: Database) -> set[str]:
@@ -61,19 +49,19 @@ class _Grouped:
 
 
 def test_it_returns_what_the_job_returned_once_it_is_stored(database: Database) -> None:
-    assert database.write(_note("first")) == "first"
+    assert database.write(note("first")) == "first"
     assert _notes(database) == {"first"}
 
 
 def test_it_raises_what_the_job_raised_and_undoes_it(database: Database) -> None:
     with pytest.raises(LookupError, match="changed its mind"):
-        database.write(_fails)
+        database.write(fails)
     assert _notes(database) == set()
 
 
 def test_it_undoes_a_failing_job_alone(database: Database) -> None:
     with _Grouped(database):
-        before, failing, after = (database.submit(job) for job in (_note("before"), _fails, _note("after")))
+        before, failing, after = (database.submit(job) for job in (note("before"), fails, note("after")))
     assert (before.result(5), after.result(5)) == ("before", "after")
     assert isinstance(failing.exception(5), LookupError)
     assert _notes(database) == {"before", "after"}
@@ -81,7 +69,7 @@ def test_it_undoes_a_failing_job_alone(database: Database) -> None:
 
 def test_it_undoes_a_job_that_broke_a_constraint_alone(database: Database) -> None:
     with _Grouped(database):
-        first, twin, after = (database.submit(job) for job in (_note("one"), _note("one"), _note("two")))
+        first, twin, after = (database.submit(job) for job in (note("one"), note("one"), note("two")))
     assert (first.result(5), after.result(5)) == ("one", "two")
     assert isinstance(twin.exception(5), sqlite3.IntegrityError)
     assert _notes(database) == {"one", "two"}
@@ -94,17 +82,17 @@ def test_it_tells_everybody_in_the_group_when_the_file_stays_locked(
     with open_database(tmp_path) as database:
         other = connect(database.path)
         other.execute("BEGIN IMMEDIATE")
-        waiting = [database.submit(_note(name)) for name in ("one", "two")]
+        waiting = [database.submit(note(name)) for name in ("one", "two")]
         assert all(isinstance(job.exception(5), sqlite3.OperationalError) for job in waiting)
         other.execute("ROLLBACK")
         other.close()
-        assert database.write(_note("three")) == "three"
+        assert database.write(note("three")) == "three"
         assert _notes(database) == {"three"}
 
 
 def test_it_finishes_what_was_submitted_before_it_closes(tmp_path: Path) -> None:
     database = open_database(tmp_path)
-    jobs: list[Future[str]] = [database.submit(_note(str(number))) for number in range(600)]
+    jobs: list[Future[str]] = [database.submit(note(str(number))) for number in range(600)]
     database.close()
     assert all(job.done() for job in jobs)
     assert len(_notes(database)) == 600
@@ -112,7 +100,7 @@ def test_it_finishes_what_was_submitted_before_it_closes(tmp_path: Path) -> None
 
 def test_it_serves_many_threads(database: Database) -> None:
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda number: database.write(_note(str(number))), range(400)))
+        list(pool.map(lambda number: database.write(note(str(number))), range(400)))
     assert len(_notes(database)) == 400
 
 
@@ -120,7 +108,7 @@ def test_it_is_made_once_when_many_open_it_at_once(tmp_path: Path) -> None:
     def open_and_note(directory: Path, start: threading.Barrier, name: int) -> None:
         start.wait()
         with open_database(directory) as database:
-            database.write(_note(str(name)))
+            database.write(note(str(name)))
 
     for round_number in range(60):
         directory, start = tmp_path / str(round_number), threading.Barrier(4)

@@ -7,39 +7,26 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coovox_billing.store.database import FILE_NAME, connect, open_database
+from coovox_billing.store.database import FILE_NAME, open_database
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.store.write_group import MAX_GROUP, TooLate
-from tests.cast import look_up
+from tests.cast import locked, look_up
+from tests.store.jobs import fails, note
 
 REPOSITORY = Path(__file__).parents[2]
 SLOW_COMMIT_SECONDS = 0.15
 
 
-def _note(name: str) -> Callable[[sqlite3.Connection], str]:
-    def job(connection: sqlite3.Connection) -> str:
-        connection.execute("INSERT INTO site VALUES (?, '')", (name,))
-        return name
-
-    return job
-
-
-def _fails(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO site VALUES ('half', '')")
-    raise LookupError("the job changed its mind")
-
-
 def _sleeps(seconds: float, name: str) -> Callable[[sqlite3.Connection], str]:
     def job(connection: sqlite3.Connection) -> str:
         time.sleep(seconds)
-        return _note(name)(connection)
+        return note(name)(connection)
 
     return job
 
@@ -57,17 +44,6 @@ def _in_a_loop(directory: Path, story: Callable[[LoopDatabase], Awaitable[None]]
     open_database(directory).close()
     asyncio.run(told())
     return {name for (name,) in look_up(directory / FILE_NAME, "SELECT name FROM site")}
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    other = connect(path)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 class _SlowCommits:
@@ -98,7 +74,7 @@ async def _outcomes(*futures: "asyncio.Future[str]") -> list[str | BaseException
 
 def test_it_returns_what_the_job_returned_once_it_is_stored(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
-        assert await database.submit(_note("first")) == "first"
+        assert await database.submit(note("first")) == "first"
         assert look_up(database.path, "SELECT name FROM site") == [("first",)]
 
     assert _in_a_loop(tmp_path, story) == {"first"}
@@ -108,7 +84,7 @@ def test_it_groups_what_is_submitted_during_a_commit(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
         _with_a_slow_disk(database)
         began = time.monotonic()
-        jobs = [database.submit(_note(str(number))) for number in range(50)]
+        jobs = [database.submit(note(str(number))) for number in range(50)]
         assert await _outcomes(*jobs) == [str(number) for number in range(50)]
         assert time.monotonic() - began < 4 * SLOW_COMMIT_SECONDS
 
@@ -118,11 +94,11 @@ def test_it_groups_what_is_submitted_during_a_commit(tmp_path: Path) -> None:
 def test_it_undoes_a_failing_job_alone(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
         first, before, failing, twin, after = await _outcomes(
-            database.submit(_note("first")),
-            database.submit(_note("before")),
-            database.submit(_fails),  # type: ignore[arg-type]
-            database.submit(_note("before")),
-            database.submit(_note("after")),
+            database.submit(note("first")),
+            database.submit(note("before")),
+            database.submit(fails),  # type: ignore[arg-type]
+            database.submit(note("before")),
+            database.submit(note("after")),
         )
         assert (first, before, after) == ("first", "before", "after")
         assert isinstance(failing, LookupError)
@@ -134,8 +110,8 @@ def test_it_undoes_a_failing_job_alone(tmp_path: Path) -> None:
 def test_it_does_not_run_a_job_whose_deadline_has_passed(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
         with pytest.raises(TooLate):
-            await database.submit(_note("late"), deadline=time.monotonic() - 0.001)
-        assert await database.submit(_note("in time"), deadline=time.monotonic() + 5) == "in time"
+            await database.submit(note("late"), deadline=time.monotonic() - 0.001)
+        assert await database.submit(note("in time"), deadline=time.monotonic() + 5) == "in time"
 
     assert _in_a_loop(tmp_path, story) == {"in time"}
 
@@ -143,8 +119,8 @@ def test_it_does_not_run_a_job_whose_deadline_has_passed(tmp_path: Path) -> None
 def test_it_gives_up_a_job_whose_deadline_passes_while_it_waits(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
         _with_a_slow_disk(database)
-        slow = database.submit(_note("slow"))
-        late = database.submit(_note("late"), deadline=time.monotonic() + SLOW_COMMIT_SECONDS / 2)
+        slow = database.submit(note("slow"))
+        late = database.submit(note("late"), deadline=time.monotonic() + SLOW_COMMIT_SECONDS / 2)
         outcomes = await _outcomes(slow, late)
         assert outcomes[0] == "slow"
         assert isinstance(outcomes[1], TooLate)
@@ -154,9 +130,9 @@ def test_it_gives_up_a_job_whose_deadline_passes_while_it_waits(tmp_path: Path) 
 
 def test_it_takes_back_a_job_whose_deadline_passes_behind_it_in_the_group(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
-        first = database.submit(_note("first"))
-        late = database.submit(_note("same"), deadline=time.monotonic() + 0.15)
-        twin = database.submit(_note("same"))
+        first = database.submit(note("first"))
+        late = database.submit(note("same"), deadline=time.monotonic() + 0.15)
+        twin = database.submit(note("same"))
         slow = database.submit(_sleeps(0.3, "slow"))
         outcomes = await _outcomes(first, late, twin, slow)
         assert (outcomes[0], outcomes[2], outcomes[3]) == ("first", "same", "slow")
@@ -168,17 +144,17 @@ def test_it_takes_back_a_job_whose_deadline_passes_behind_it_in_the_group(tmp_pa
 def test_its_loop_goes_on_while_the_disk_is_slow(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
         _with_a_slow_disk(database)
-        assert await _longest_pause(database.submit(_note("slow"))) < SLOW_COMMIT_SECONDS / 2
+        assert await _longest_pause(database.submit(note("slow"))) < SLOW_COMMIT_SECONDS / 2
 
     _in_a_loop(tmp_path, story)
 
 
 def test_its_loop_goes_on_while_the_database_is_locked(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
-        with _locked(database.path):
-            waiting = database.submit(_note("patient"))
-            behind = database.submit(_note("behind"))
-            late = database.submit(_note("late"), deadline=time.monotonic() + 0.1)
+        with locked(database.path):
+            waiting = database.submit(note("patient"))
+            behind = database.submit(note("behind"))
+            late = database.submit(note("late"), deadline=time.monotonic() + 0.1)
             assert await _longest_pause(asyncio.sleep(0.3)) < 0.1
             assert not waiting.done()
         outcomes = await _outcomes(waiting, behind, late)
@@ -201,10 +177,10 @@ def test_it_tells_everybody_when_the_file_stays_locked(tmp_path: Path, monkeypat
     monkeypatch.setattr("coovox_billing.store.loop_database.BUSY_TIMEOUT_MS", 50)
 
     async def story(database: LoopDatabase) -> None:
-        with _locked(database.path):
-            outcomes = await _outcomes(*(database.submit(_note(name)) for name in ("one", "two")))
+        with locked(database.path):
+            outcomes = await _outcomes(*(database.submit(note(name)) for name in ("one", "two")))
             assert all(isinstance(outcome, sqlite3.OperationalError) for outcome in outcomes)
-        assert await database.submit(_note("three")) == "three"
+        assert await database.submit(note("three")) == "three"
 
     assert _in_a_loop(tmp_path, story) == {"three"}
 
@@ -218,10 +194,10 @@ def test_it_tells_everybody_when_the_commit_fails(tmp_path: Path) -> None:
                 raise sqlite3.OperationalError("database or disk is full")
 
         database._connection = Full(healthy)
-        outcomes = await _outcomes(*(database.submit(_note(name)) for name in ("one", "two")))
+        outcomes = await _outcomes(*(database.submit(note(name)) for name in ("one", "two")))
         assert all(isinstance(outcome, sqlite3.OperationalError) for outcome in outcomes)
         database._connection = healthy
-        assert await database.submit(_note("three")) == "three"
+        assert await database.submit(note("three")) == "three"
 
     assert _in_a_loop(tmp_path, story) == {"three"}
 
@@ -234,11 +210,11 @@ def test_it_stores_nothing_of_a_group_whose_transaction_was_lost(tmp_path: Path)
         raise sqlite3.OperationalError("database or disk is full")
 
     async def story(database: LoopDatabase) -> None:
-        jobs = (_note("first"), _note("before"), loses_the_transaction, _note("after"))
+        jobs = (note("first"), note("before"), loses_the_transaction, note("after"))
         outcomes = await _outcomes(*(database.submit(job) for job in jobs))
         assert outcomes[0] == "first"
         assert all(isinstance(outcome, sqlite3.OperationalError) for outcome in outcomes[1:])
-        assert await database.submit(_note("later")) == "later"
+        assert await database.submit(note("later")) == "later"
 
     assert _in_a_loop(tmp_path, story) == {"first", "later"}
 
@@ -248,8 +224,8 @@ def test_it_goes_on_after_its_own_failure(tmp_path: Path, monkeypatch: pytest.Mo
         with monkeypatch.context() as broken:
             broken.setattr("coovox_billing.store.loop_database.run_group", None)
             with pytest.raises(TypeError):
-                await database.submit(_note("broken"))
-        assert await database.submit(_note("after")) == "after"
+                await database.submit(note("broken"))
+        assert await database.submit(note("after")) == "after"
 
     assert _in_a_loop(tmp_path, story) == {"after"}
 
@@ -257,15 +233,15 @@ def test_it_goes_on_after_its_own_failure(tmp_path: Path, monkeypatch: pytest.Mo
 def test_it_finishes_what_was_submitted_before_it_closes(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
         for number in range(2 * MAX_GROUP + 5):
-            database.submit(_note(str(number)))
+            database.submit(note(str(number)))
 
     assert len(_in_a_loop(tmp_path, story)) == 2 * MAX_GROUP + 5
 
 
 def test_it_does_not_mind_who_no_longer_waits(tmp_path: Path) -> None:
     async def story(database: LoopDatabase) -> None:
-        database.submit(_note("left")).cancel()
-        assert await database.submit(_note("stayed")) == "stayed"
+        database.submit(note("left")).cancel()
+        assert await database.submit(note("stayed")) == "stayed"
 
     assert _in_a_loop(tmp_path, story) == {"left", "stayed"}
 
