@@ -21,7 +21,7 @@ from coovox_billing.core.money import format_amount, parse_amount, parse_price
 from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
-from coovox_billing.services import accounts, activation, calls, live_calls
+from coovox_billing.services import accounts, activation, calls, live_calls, settlement
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import Answer, Question
@@ -137,7 +137,8 @@ def a_record(leg: Leg) -> str:
     """A leg as the dialplan writes it."""
     asked, answered, ended = map(_stamp, (leg.asked_ms, leg.answered_ms, leg.ended_ms))
     facts = (leg.device, leg.number, leg.trunk, asked, leg.alone)
-    return "|".join((*facts, answered, ended, leg.cause, leg.uniqueid, leg.linkedid))
+    rang = "" if leg.rang_ms is None else str(leg.rang_ms)
+    return "|".join((*facts, answered, ended, leg.cause, leg.uniqueid, leg.linkedid, rang))
 
 
 def _stamp(ms: int | None) -> str:
@@ -187,7 +188,7 @@ class Exchange:
         """The trunk's leg ended; our own time since the question and since the answer, in seconds."""
         leg = a_leg(talked=talked, **changes)
         own = OwnTime(*(None if seconds is None else int(seconds * 1000) for seconds in (elapsed, since_answer)))
-        self.database.write(lambda connection: calls.settle(connection, call_id, leg, own, leg.ended_ms))
+        self.database.write(lambda connection: settlement.settle(connection, call_id, leg, own, leg.ended_ms))
 
     def give_up(self, call_id: str, **changes: Any) -> None:
         """The caller's side ended without an answer."""

@@ -3,7 +3,9 @@
     asked -> refused
     asked -> held -> (talking ->) settled
              held -> released               no answer; a failover holds again
+             held -> released, talking -> settled     lost: closed by rule
     any of them -> settled, late            evidence found after a crash
+    settled -> settled                      a close by rule is corrected by the truth
 
 A pair that the table does not name changes nothing: a repeated or late
 message is harmless.
@@ -24,13 +26,25 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What the dialplan reports of a call."""
+    """What the dialplan reports of a call, or what reconciliation finds."""
 
     REFUSE = "refuse"
     HOLD = "hold"
     ANSWER = "answer"
     SETTLE = "settle"
     GIVE_UP = "give up"
+    LOSE = "lose"
+    CORRECT = "correct"
+
+
+class Source(StrEnum):
+    """Who told of a call's end: the dialplan at once, Asterisk's records later, or nobody."""
+
+    SETTLE = "settle"
+    ASTDB = "astdb"
+    CEL = "cel"
+    CDR = "cdr"
+    RULE = "rule"
 
 
 OPEN_STATES = frozenset({State.HELD, State.TALKING})
@@ -42,12 +56,22 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.HELD, Event.ANSWER): State.TALKING,
     (State.HELD, Event.SETTLE): State.SETTLED,
     (State.HELD, Event.GIVE_UP): State.RELEASED,
+    (State.HELD, Event.LOSE): State.RELEASED,
     (State.TALKING, Event.SETTLE): State.SETTLED,
+    (State.TALKING, Event.LOSE): State.SETTLED,
     (State.RELEASED, Event.HOLD): State.HELD,
     (State.RELEASED, Event.REFUSE): State.REFUSED,
     (State.RELEASED, Event.SETTLE): State.SETTLED,
     (State.REFUSED, Event.SETTLE): State.SETTLED,
+    (State.SETTLED, Event.CORRECT): State.SETTLED,
 }
+
+# Flags of a call for a person to see.
+LOST = "lost"
+CORRECTED = "corrected"
+CLOCK = "clock"
+ALONE = "alone"
+UNCOLLECTED = "uncollected"
 
 
 def next_state(state: State, event: Event) -> State | None:

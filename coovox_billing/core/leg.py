@@ -1,8 +1,8 @@
-"""The record of an outbound leg, as the dialplan writes it: ten fields, separated by `|`.
+"""The record of an outbound leg, as the dialplan writes it: eleven fields, separated by `|`.
 
-    device|number|trunk|asked|alone|answered|ended|cause|uniqueid|linkedid
+    device|number|trunk|asked|alone|answered|ended|cause|uniqueid|linkedid|rang
 
-The same text comes as an AGI argument and out of AstDB (asterisk/README.md).
+The same text comes as an AGI argument, out of AstDB and out of CEL (asterisk/README.md).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from coovox_billing.core.clock import parse_stamp_ms
 from coovox_billing.errors import BadInput
 
-FIELDS = 10
+FIELDS = 11
+MOST_RING_DIGITS = 9
 EMERGENCY = "emergency"
 PASSED_ALONE = "passed"
 REFUSED_ALONE = "refused"
@@ -22,7 +23,8 @@ class Leg:
 
     `answered_ms` is None for a leg that nobody answered. `alone` is empty
     where the call plane had answered for the call, else why it did not:
-    `emergency`, `passed` or `refused`.
+    `emergency`, `passed` or `refused`. `rang_ms` is the time from the dial to
+    the first ringing, None where nothing rang.
     """
 
     device: str
@@ -35,6 +37,7 @@ class Leg:
     cause: str
     uniqueid: str
     linkedid: str
+    rang_ms: int | None = None
 
 
 def parse_leg(record: str) -> Leg:
@@ -46,7 +49,7 @@ def parse_leg(record: str) -> Leg:
     fields = record.split("|")
     if len(fields) != FIELDS:
         raise BadInput(f"a leg's record has {FIELDS} fields, this one {len(fields)}: {record[:200]!r}")
-    device, number, trunk, asked, alone, answered, ended, cause, uniqueid, linkedid = fields
+    device, number, trunk, asked, alone, answered, ended, cause, uniqueid, linkedid, rang = fields
     asked_ms, ended_ms = parse_stamp_ms(asked), parse_stamp_ms(ended)
     if asked_ms is None or ended_ms is None or alone not in ("", EMERGENCY, PASSED_ALONE, REFUSED_ALONE):
         raise BadInput(f"a leg's record lacks its stamps: {record[:200]!r}")
@@ -61,4 +64,5 @@ def parse_leg(record: str) -> Leg:
         cause[:8],
         uniqueid[:64],
         linkedid[:64],
+        int(rang) if rang.isdecimal() and len(rang) <= MOST_RING_DIGITS else None,
     )

@@ -54,11 +54,12 @@ def affordable_seconds(rate: Rate, available_micros: int, longest_seconds: int) 
     return min(rate.initial_seconds + affordable_units * rate.unit_seconds, longest_seconds)
 
 
-def charge(cost: int, hold_micros: int, available_micros: int) -> Charge:
+def charge(cost: int, hold_micros: int, available_micros: int, charged_before_micros: int = 0) -> Charge:
     """`min(cost, its hold + available)`, so that no balance goes below -credit; the rest is uncollected.
 
     `available_micros` is what is free beside the call's own hold. It is negative
-    where the credit was lowered during the call.
+    where the credit was lowered during the call. What was charged for the call
+    before counts as taken already, and goes back where the cost is less.
     """
-    charged = max(0, min(cost, hold_micros + available_micros))
+    charged = min(cost, charged_before_micros + max(0, hold_micros + available_micros))
     return Charge(cost, charged, cost - charged)

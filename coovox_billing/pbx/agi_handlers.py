@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from coovox_billing.core.call import Source
 from coovox_billing.core.clock import UNKNOWN, OwnTime, parse_stamp_ms
-from coovox_billing.core.leg import Leg, parse_leg
+from coovox_billing.core.leg import MOST_RING_DIGITS, Leg, parse_leg
 from coovox_billing.core.payer import Origin
 from coovox_billing.errors import BillingError
 from coovox_billing.pbx import dialplan_variables as dialplan
@@ -24,7 +25,7 @@ from coovox_billing.pbx.astdb import SessionAstDb
 from coovox_billing.pbx.leftovers import collect
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
-from coovox_billing.services import calls
+from coovox_billing.services import calls, settlement
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
@@ -146,13 +147,15 @@ class AgiHandlers:
         now_ms = self._now_ms()
         self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
 
-    def _submit_settle(self, call_id: str, leg: Leg) -> "asyncio.Future[None]":
+    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> "asyncio.Future[None]":
         own = UNKNOWN if leg.alone else self._own_time(call_id)
         self._asked_at.pop(call_id, None)
         if self._live_calls is not None:
             self._live_calls.forget(call_id)
         now_ms = self._now_ms()
-        return self._database.submit(lambda connection: calls.settle(connection, call_id, leg, own, now_ms))
+        return self._database.submit(
+            lambda connection: settlement.settle(connection, call_id, leg, own, now_ms, source)
+        )
 
     def _own_time(self, call_id: str) -> OwnTime:
         asked_at = self._asked_at.get(call_id)
@@ -168,8 +171,8 @@ class AgiHandlers:
                 return
             await asyncio.sleep(EMERGENCY_RECORD_PAUSE_SECONDS)
 
-    async def book(self, call_id: str, leg: Leg) -> None:
-        """Store a leg that the dialplan left in AstDB.
+    async def book(self, call_id: str, leg: Leg, source: Source = Source.ASTDB) -> None:
+        """Store a leg that the dialplan left in Asterisk's records.
 
         Raises:
             TimeoutError: that takes too long.
@@ -177,7 +180,7 @@ class AgiHandlers:
         if leg.answered_ms is None:
             done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
         else:
-            done = self._submit_settle(call_id, leg)
+            done = self._submit_settle(call_id, leg, source)
         if not await _is_done_within(done, time.monotonic() + END_SECONDS):
             raise TimeoutError("the database is too slow")
 
@@ -204,7 +207,13 @@ def _question(arguments: Mapping[str, str]) -> Question:
         origin=origin,
         uniqueid=arguments["uniqueid"],
         linkedid=arguments["linkedid"],
+        ring_limit_seconds=_seconds(arguments["ring"]),
     )
+
+
+def _seconds(text: str) -> int | None:
+    """A whole number of seconds, None where none is given or nobody would wait so long."""
+    return int(text) if text.isdecimal() and len(text) <= MOST_RING_DIGITS else None
 
 
 def _call_id(arguments: Mapping[str, str]) -> str:

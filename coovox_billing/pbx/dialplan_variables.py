@@ -13,10 +13,16 @@ LIMIT = "COOVOX_LIMIT"
 SETTLED = "COOVOX_SETTLED"
 ENDED = "COOVOX_ENDED"
 
+# On the caller's channel: which call it makes.
+CALL_ID = "COOVOX_ID"
+
 # On the trunk's channel: which call it is, and when it was answered; the UserEvent that tells of the answer.
 LEG_ID = "COOVOX_LEG_ID"
 LEG_ANSWERED = "COOVOX_LEG_ANSWERED"
 ANSWERED_EVENT = "CooVoxAnswered"
+
+# In CEL: what billing did not take. The event of the answer is there too.
+LEFT_EVENT = "CooVoxLeft"
 
 # The values of VERDICT.
 PASS = "pass"  # noqa: S105
@@ -37,7 +43,7 @@ STRANGE = "strange"
 # The arguments of the AGI paths, by name.
 AUTHORIZE_ARGUMENTS = (
     "id", "asked", "number", "trunk", "channel", "payer", "transferer", "forwarder", "origin", "callerid",
-    "uniqueid", "linkedid", "mirror", "left", "dial", "options",
+    "uniqueid", "linkedid", "mirror", "left", "ring", "dial", "options",
 )  # fmt: skip
 SETTLE_ARGUMENTS = ("id", "record")
 END_ARGUMENTS = ("id", "record", "talked", "left")

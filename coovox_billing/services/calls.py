@@ -1,4 +1,4 @@
-"""The life of a call in the database: authorize, settle, give up (DESIGN §5).
+"""The life of a call in the database until somebody answers: authorize, give up, withdraw (DESIGN §5).
 
 Each function is a job for `Database.write` and may be repeated: what was done
 already is not done again. The rules are `core`'s; here they meet the accounts.
@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coovox_billing.core import clock, decision, dialed_number, leg, payer, rating
-from coovox_billing.core.call import Event, State, is_late, next_state
-from coovox_billing.core.clock import OwnTime
+from coovox_billing.core import clock, decision, dialed_number, leg, payer
+from coovox_billing.core.call import Event, State, next_state
 from coovox_billing.core.decision import AccountView, Verdict
 from coovox_billing.core.dial_options import bypassing_options, vanishing_destinations
 from coovox_billing.core.leg import Leg
@@ -25,8 +24,6 @@ from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts, trunks
 from coovox_billing.store import reads, writes
 
-ACTOR = "call"
-
 _INACTIVE = Verdict(passes=True, reason="not-active")
 
 AccountRow = Mapping[str, Any] | sqlite3.Row
@@ -34,7 +31,10 @@ AccountRow = Mapping[str, Any] | sqlite3.Row
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the dialplan asks before an outbound call. `stamp_ms` is its own, and names the attempt."""
+    """What the dialplan asks before an outbound call.
+
+    `stamp_ms` is its own, and names the attempt. `ring_limit_seconds`: how long it may ring, None for ever.
+    """
 
     call_id: str
     stamp_ms: int
@@ -45,6 +45,7 @@ class Question:
     origin: Origin
     uniqueid: str
     linkedid: str
+    ring_limit_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,52 +88,6 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, b
     return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
 
 
-def settle(connection: sqlite3.Connection, call_id: str, ended: Leg, own: OwnTime, now_ms: int) -> None:
-    """Charge an answered leg: talk from its stamps and our own time, price from the call's own rate.
-
-    A call that was thought over, or that the dialplan let pass alone, is
-    settled late. A leg that nobody answered changes nothing here.
-    """
-    if ended.answered_ms is None:
-        return
-    call = reads.call(connection, call_id) or _insert_unasked(connection, call_id, ended)
-    state = State(call["state"])
-    following = next_state(state, Event.SETTLE)
-    if following is None:
-        return
-    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, call["limit_seconds"])
-    price = _price(connection, call)
-    billed_seconds = _billed_seconds(call, talk.seconds)
-    trunk = ended.trunk or call["trunk"]
-    free_seconds = _free_seconds(connection, call, trunk)
-    cost = 0 if price.rate is None else rating.cost_of_talk(price.rate, billed_seconds, free_seconds)
-    charge, balance = _charge(connection, call, cost, now_ms)
-    writes.move_call(
-        connection,
-        call_id,
-        state,
-        following,
-        reason=price.reason,
-        trunk=trunk,
-        free_seconds=free_seconds,
-        answered_at_ms=ended.answered_ms,
-        ended_at_ms=ended.ended_ms,
-        talk_seconds=talk.seconds,
-        hold_micros=0,
-        cost_micros=charge.cost_micros,
-        uncollected_micros=charge.uncollected_micros,
-        rate=None if price.rate is None else reads.rate_snapshot(price.rate),
-        why=json.dumps(price.why + _why_charged(price.rate, billed_seconds, free_seconds, charge, balance)),
-        settled_late=is_late(state) and ended.alone != leg.EMERGENCY,
-        flags=_flags(call, talk.clock_was_off, ended, charge),
-        hangup_cause=ended.cause,
-        trunk_uniqueid=ended.uniqueid,
-        linkedid=ended.linkedid or call["linkedid"],
-    )
-    day, account_id = call["local_day"], call["account_id"]
-    writes.add_to_totals(connection, day, account_id, trunk, talk.seconds, charge.cost_micros)
-
-
 def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     """The caller's side ended without an answer: what was held is free again.
 
@@ -147,22 +102,23 @@ def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     if ended.asked_ms != call["attempt_stamp_ms"]:
         return
     reason = "billing-down" if ended.alone else call["reason"]
-    _release(connection, call, reason, ended_at_ms=ended.ended_ms, hangup_cause=ended.cause)
+    release(connection, call, Event.GIVE_UP, reason=reason, ended_at_ms=ended.ended_ms, **end_columns(ended))
 
 
 def withdraw(connection: sqlite3.Connection, call_id: str, now_ms: int) -> None:
     """Free the money of an answer that was ready too late for Asterisk to hear it."""
     call = reads.call(connection, call_id)
     if call is not None:
-        _release(connection, call, "billing-down", ended_at_ms=now_ms)
+        release(connection, call, Event.GIVE_UP, reason="billing-down", ended_at_ms=now_ms)
 
 
-def _release(connection: sqlite3.Connection, call: sqlite3.Row, reason: str, **columns: Any) -> None:
+def release(connection: sqlite3.Connection, call: sqlite3.Row, event: Event, **columns: Any) -> None:
+    """The call is over and nobody answered, as far as is known: nothing is held for it any more."""
     state = State(call["state"])
-    following = next_state(state, Event.GIVE_UP)
+    following = next_state(state, event)
     if following is None:
         return
-    writes.move_call(connection, call["call_id"], state, following, reason=reason, hold_micros=0, **columns)
+    writes.move_call(connection, call["call_id"], state, following, hold_micros=0, **columns)
     if call["hold_micros"]:
         writes.change_hold(connection, call["account_id"], -call["hold_micros"])
 
@@ -213,7 +169,7 @@ def _decide(
         number = dialed_number.normalize(question.number_dialed, site.plus_prefix)
     except BadInput:
         return (_INACTIVE if not site.is_active else Verdict(passes=False, reason="bad-number")), ""
-    verdict = _decide_number(connection, account, number, site, asked_ms, by_stretches)
+    verdict = decide_number(connection, account, number, site, asked_ms, by_stretches)
     if verdict.rate is not None and _bypasses_billing(question):
         verdict = Verdict(passes=False, reason="dial-options", choice=verdict.choice)
     return verdict, number
@@ -233,7 +189,7 @@ def _account_of(connection: sqlite3.Connection, who: payer.Payer, site: Site, no
     return accounts.account_of_payer(connection, payer.Payer(extension=site.calls_without_payer), now_ms)
 
 
-def _decide_number(
+def decide_number(
     connection: sqlite3.Connection,
     account: AccountRow | None,
     number: str,
@@ -241,6 +197,7 @@ def _decide_number(
     asked_ms: int,
     by_stretches: bool = False,
 ) -> Verdict:
+    """What is decided for an account, by the site's settings and its rates as of the dialing."""
     if not site.is_active and number not in site.emergency_numbers:
         return _INACTIVE
     if account is None:
@@ -278,6 +235,8 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
         "caller_channel": question.origin.channel,
         "caller_uniqueid": question.uniqueid,
         "linkedid": question.linkedid,
+        "ringing_at_ms": None,
+        "ring_limit_seconds": question.ring_limit_seconds,
     }
 
 
@@ -294,97 +253,13 @@ def _why_held(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
     return f"{funds}: {held} held for a first {verdict.promise.promised_seconds} s, more is bought while it lasts"
 
 
-@dataclass(frozen=True, slots=True)
-class _Price:
-    rate: Rate | None
-    reason: str
-    why: list[str]
-
-
-def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
-    """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
-    if call["rate"] and call["state"] != State.REFUSED:
-        return _Price(reads.rate_of_snapshot(call["rate"]), call["reason"], json.loads(call["why"]))
-    if call["state"] not in (State.ASKED, State.REFUSED) and call["reason"] != "billing-down":
-        return _Price(None, call["reason"], json.loads(call["why"]))
-    if call["reason"] == leg.EMERGENCY or call["account_id"] is None:
-        return _Price(None, call["reason"], [])
-    account = dict(reads.account(connection, call["account_id"]), status="unlocked")
-    verdict = _decide_number(connection, account, call["number"], reads.site(connection), call["asked_at_ms"])
-    if not account["billing"]:
-        return _Price(None, verdict.reason, [])
-    return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice))
-
-
-def _charge(
-    connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms: int
-) -> tuple[rating.Charge, int | None]:
-    """Take the cost from the account and free the hold; returns the balance after where money moved."""
-    if call["account_id"] is None:
-        return rating.Charge(cost, 0, cost), None
-    available = account_view(reads.account(connection, call["account_id"])).available_micros
-    charge = rating.charge(cost, call["hold_micros"], available)
-    if call["hold_micros"]:
-        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
-    if not charge.charged_micros:
-        return charge, None
-    balance = writes.post(
-        connection, call["account_id"], "call", -charge.charged_micros, ACTOR, now_ms, call_id=call["call_id"]
-    )
-    return charge, balance
-
-
-def _billed_seconds(call: sqlite3.Row, talk_seconds: int) -> int:
-    """Where billing was deactivated during the call, the talk up to then."""
-    billable: int | None = call["billable_seconds"]
-    return talk_seconds if billable is None else min(talk_seconds, billable)
-
-
-def _free_seconds(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str) -> int:
-    """What the call began with; for a leg over a trunk that billing was not asked about, what its name says."""
-    if trunk == call["trunk"]:
-        return int(call["free_seconds"])
-    return reads.free_seconds_of(connection, trunk)
-
-
-def _why_charged(
-    rate: Rate | None, talk_seconds: int, free_seconds: int, charge: rating.Charge, balance: int | None
-) -> list[str]:
-    if rate is None:
-        return []
-    lines = decision.explain_talk(rate, talk_seconds, free_seconds)
-    if balance is not None:
-        before = format_amount(balance + charge.charged_micros)
-        lines.append(f"balance {before} before, {format_amount(balance)} after")
-    if charge.uncollected_micros:
-        lines.append(f"{format_amount(charge.uncollected_micros)} could not be collected")
-    return lines
-
-
-def _flags(call: sqlite3.Row, clock_was_off: bool, ended: Leg, charge: rating.Charge) -> str:
-    flags = set(call["flags"].split())
-    if clock_was_off:
-        flags.add("clock")
-    if ended.alone == leg.PASSED_ALONE:
-        flags.add("alone")
-    if charge.uncollected_micros:
-        flags.add("uncollected")
-    return " ".join(sorted(flags))
-
-
-def _insert_unasked(connection: sqlite3.Connection, call_id: str, ended: Leg) -> sqlite3.Row:
-    _insert_alone(connection, call_id, ended, State.ASKED)
-    call = reads.call(connection, call_id)
-    assert call is not None  # noqa: S101  it was inserted just now
-    return call
-
-
 def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     state = State.REFUSED if ended.alone == leg.REFUSED_ALONE else State.RELEASED
-    _insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
+    insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
 
 
-def _insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> None:
+def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> None:
+    """Write the row of a call that the dialplan decided alone."""
     site, known_trunks = reads.site_and_trunks(connection)
     who = payer.Payer() if ended.device in known_trunks else payer.Payer(device=ended.device)
     account = _account_of(connection, who, site, ended.asked_ms)
@@ -407,7 +282,15 @@ def _insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, stat
         attempt_stamp_ms=ended.asked_ms,
         asked_at_ms=ended.asked_ms,
         local_day=clock.local_day(ended.asked_ms, site.time_zone).isoformat(),
-        hangup_cause=ended.cause,
         linkedid=ended.linkedid,
+        **end_columns(ended),
         **columns,
     )
+
+
+def end_columns(ended: Leg) -> dict[str, Any]:
+    """What a leg's record tells of its ringing and its end, as columns."""
+    return {
+        "ringing_at_ms": None if ended.rang_ms is None else ended.asked_ms + ended.rang_ms,
+        "hangup_cause": ended.cause,
+    }

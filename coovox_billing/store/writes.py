@@ -155,20 +155,21 @@ def add_to_totals(
     day: str,
     account_id: int | None,
     trunk: str,
+    calls: int,
     talk_seconds: int,
     cost_micros: int,
 ) -> None:
-    """Count an answered call in the totals of its day."""
-    _add_total(connection, "daily_extension_totals", "account_id", (day, account_id, talk_seconds, cost_micros))
-    _add_total(connection, "daily_trunk_totals", "trunk", (day, trunk, talk_seconds, cost_micros))
+    """Count answered calls in the totals of their day; negative counts take them out."""
+    _add_total(connection, "daily_extension_totals", "account_id", (day, account_id, calls, talk_seconds, cost_micros))
+    _add_total(connection, "daily_trunk_totals", "trunk", (day, trunk, calls, talk_seconds, cost_micros))
 
 
 def _add_total(connection: sqlite3.Connection, table: str, column: str, values: tuple[Any, ...]) -> None:
     if values[1] is None:
         return
     connection.execute(
-        f"INSERT INTO {table} (day, {column}, calls, talk_seconds, cost_micros) VALUES (?, ?, 1, ?, ?) "  # noqa: S608
-        f"ON CONFLICT (day, {column}) DO UPDATE SET calls = calls + 1,"
+        f"INSERT INTO {table} (day, {column}, calls, talk_seconds, cost_micros) VALUES (?, ?, ?, ?, ?) "  # noqa: S608
+        f"ON CONFLICT (day, {column}) DO UPDATE SET calls = calls + excluded.calls,"
         " talk_seconds = talk_seconds + excluded.talk_seconds, cost_micros = cost_micros + excluded.cost_micros",
         values,
     )

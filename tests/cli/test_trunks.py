@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coovox_billing.core.clock import UNKNOWN
-from coovox_billing.services import calls
+from coovox_billing.services import calls, settlement
 from coovox_billing.store.database import open_database
 from coovox_billing.wall_clock import wall_clock_ms
 from tests.cast import a_leg, a_question
@@ -33,7 +33,9 @@ def _answer_at_once(terminal: Terminal, count: int) -> None:
             question = a_question(call_id, stamp_ms=now_ms, dial_string=f"{LINE}/5551234", trunk="Line 1")
             leg = a_leg(talked=60, rang=0.5, asked_ms=now_ms, trunk="Line 1")
             database.write(lambda c, question=question: calls.authorize(c, question, now_ms))
-            database.write(lambda c, call_id=call_id, leg=leg: calls.settle(c, call_id, leg, UNKNOWN, leg.ended_ms))
+            database.write(
+                lambda c, call_id=call_id, leg=leg: settlement.settle(c, call_id, leg, UNKNOWN, leg.ended_ms)
+            )
 
 
 def _of_doctor(terminal: Terminal) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ legs = st.builds(
     cause=words,
     uniqueid=words,
     linkedid=words,
+    rang_ms=st.none() | st.integers(0, 10**9 - 1),
 )
 
 
@@ -33,7 +34,9 @@ def test_it_reads_back_every_record(leg: Leg) -> None:
 
 
 def test_it_reads_a_record_of_the_dialplan() -> None:
-    record = "PJSIP/100|988360046|carrier|1795226166.100||1795226171.484|1795226231.500|16|1795226166.2|1795226166.1"
+    record = (
+        "PJSIP/100|988360046|carrier|1795226166.100||1795226171.484|1795226231.500|16|1795226166.2|1795226166.1|850"
+    )
     assert parse_leg(record) == Leg(
         device="PJSIP/100",
         number="988360046",
@@ -45,6 +48,7 @@ def test_it_reads_a_record_of_the_dialplan() -> None:
         cause="16",
         uniqueid="1795226166.2",
         linkedid="1795226166.1",
+        rang_ms=850,
     )
 
 
@@ -78,6 +82,11 @@ def test_it_refuses_what_is_no_record(record: str) -> None:
 
 def test_it_keeps_a_leg_that_nobody_answered_without_a_stamp() -> None:
     assert parse_leg(_with(5, "")).answered_ms is None
+
+
+@pytest.mark.parametrize("rang", ["", "soon", "-5", "1" * 10])
+def test_it_knows_of_no_ringing_that_is_not_told(rang: str) -> None:
+    assert parse_leg(_with(10, rang)).rang_ms is None
 
 
 def test_it_cuts_what_asterisk_made_too_long() -> None:

@@ -19,7 +19,7 @@ from coovox_billing.pbx import agi_handlers, leftovers, mirror
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_protocol import MAX_REQUEST_BYTES
-from coovox_billing.services import accounts, calls, devices
+from coovox_billing.services import accounts, calls, devices, settlement
 from coovox_billing.services import site as site_service
 from coovox_billing.shipped import shipped
 from coovox_billing.store import writes
@@ -376,14 +376,14 @@ def test_it_puts_aside_what_is_no_record(box: Box) -> None:
 
 
 def test_it_keeps_what_could_not_be_booked_and_comes_back_to_it(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    settle = calls.settle
+    settle = settlement.settle
 
     def full(connection: sqlite3.Connection, call_id: str, *rest: Any) -> None:
         if call_id == "1":
             raise sqlite3.OperationalError("database or disk is full")
         settle(connection, call_id, *rest)
 
-    monkeypatch.setattr(calls, "settle", full)
+    monkeypatch.setattr(settlement, "settle", full)
     for call_id in ("1", "2"):
         box.asterisk.leave(call_id, a_leg(talked=116, alone="passed"))
     box.asterisk.end("3", NOBODY_ANSWERED)

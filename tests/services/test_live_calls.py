@@ -10,7 +10,7 @@ import pytest
 
 from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.money import parse_amount
-from coovox_billing.services import calls
+from coovox_billing.services import settlement
 from coovox_billing.services.live_calls import LIFTED, Outlook
 from tests.cast import Exchange, a_leg
 
@@ -211,6 +211,6 @@ def test_it_believes_its_own_time_since_the_answer(
     leg = a_leg(talked=0)
     leg = replace(leg, ended_ms=(leg.answered_ms or 0) + stamped * 1000)
     own = OwnTime(since_asked_ms=since_answer + 5_000, since_answer_ms=since_answer)
-    exchange.database.write(lambda connection: calls.settle(connection, "1", leg, own, leg.ended_ms))
+    exchange.database.write(lambda connection: settlement.settle(connection, "1", leg, own, leg.ended_ms))
     call = exchange.call("1")
     assert (call["talk_seconds"], call["flags"]) == (talk, flags)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.core.clock import UNKNOWN
-from coovox_billing.services import calls
+from coovox_billing.services import calls, settlement
 from coovox_billing.store.database import Database, connect, open_database
 from tests.cast import NOW_MS, a_leg, a_question, audited, look_up, move_in
 
@@ -20,7 +20,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     with move_in(tmp_path) as opened:
         for call_id in ("settled", "open"):
             opened.write(lambda c, call_id=call_id: calls.authorize(c, a_question(call_id), NOW_MS))
-        opened.write(lambda c: calls.settle(c, "settled", a_leg(talked=116), UNKNOWN, NOW_MS))
+        opened.write(lambda c: settlement.settle(c, "settled", a_leg(talked=116), UNKNOWN, NOW_MS))
         yield opened
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.money import format_amount, parse_amount
-from coovox_billing.services import accounts, calls
+from coovox_billing.services import accounts, calls, settlement
 from coovox_billing.store import queries
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import Setting, open_reading
@@ -93,7 +93,7 @@ def test_it_does_not_restart_anothers_total_recharges(database: Database) -> Non
 
 def test_it_does_not_count_calls_as_recharges(database: Database) -> None:
     database.write(lambda connection: calls.authorize(connection, a_question("1"), NOW_MS))
-    database.write(lambda connection: calls.settle(connection, "1", a_leg(talked=60), UNKNOWN, NOW_MS))
+    database.write(lambda connection: settlement.settle(connection, "1", a_leg(talked=60), UNKNOWN, NOW_MS))
     reception = _extension("100")
     assert format_amount(reception.total_recharges_micros) == "10.0000"
     assert format_amount(reception.balance_micros) == "9.9000"
@@ -111,7 +111,7 @@ def test_it_lists_the_newest_calls_first_and_page_by_page(database: Database) ->
 
 def test_it_shows_a_call_with_its_price_and_why(database: Database) -> None:
     database.write(lambda connection: calls.authorize(connection, a_question("1"), NOW_MS))
-    database.write(lambda connection: calls.settle(connection, "1", a_leg(talked=116, rang=7), UNKNOWN, NOW_MS))
+    database.write(lambda connection: settlement.settle(connection, "1", a_leg(talked=116, rang=7), UNKNOWN, NOW_MS))
     (call,) = queries.calls(limit=10)
     assert (call.extension, call.name, call.number, call.trunk) == (
         "100",

@@ -1,7 +1,7 @@
 """A morning of calls for the pages to show, each as Asterisk reports it."""
 
 from coovox_billing.core.clock import UNKNOWN
-from coovox_billing.services import calls
+from coovox_billing.services import calls, settlement
 from coovox_billing.store.database import Database
 from tests import cast
 
@@ -19,7 +19,7 @@ def talk(database: Database, call_id: str, extension: str, number: str, asked_ms
     """A call that was answered and is over."""
     ask(database, call_id, extension, number, asked_ms)
     leg = cast.a_leg(talked=seconds, asked_ms=asked_ms, device=f"PJSIP/{extension}", trunk="FXO-1")
-    database.write(lambda connection: calls.settle(connection, call_id, leg, UNKNOWN, leg.ended_ms))
+    database.write(lambda connection: settlement.settle(connection, call_id, leg, UNKNOWN, leg.ended_ms))
 
 
 def ring_out(database: Database, call_id: str, extension: str, number: str, asked_ms: int) -> None:

@@ -1,0 +1,261 @@
+"""The end of a call in the database: what it cost is charged, once and whatever died (DESIGN §5).
+
+Each function is a job for `Database.write` and may be repeated: what was done
+already is not done again.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from coovox_billing.core import clock, decision, leg, rating
+from coovox_billing.core.call import (
+    ALONE,
+    CLOCK,
+    CORRECTED,
+    LOST,
+    UNCOLLECTED,
+    Event,
+    Source,
+    State,
+    is_late,
+    next_state,
+)
+from coovox_billing.core.clock import OwnTime
+from coovox_billing.core.leg import Leg
+from coovox_billing.core.money import format_amount
+from coovox_billing.core.rating import Charge
+from coovox_billing.core.tariff import Rate
+from coovox_billing.services.calls import account_view, decide_number, end_columns, insert_alone, release
+from coovox_billing.store import reads, writes
+
+ACTOR = "call"
+LEAST_TALK_SECONDS = 1
+WHY_LOST = "closed by rule: nobody told how it ended, so it is charged up to its last sign of life"
+WHY_CORRECTED = "corrected: it was closed by rule before its true end was known"
+
+
+def settle(
+    connection: sqlite3.Connection,
+    call_id: str,
+    ended: Leg,
+    own: OwnTime,
+    now_ms: int,
+    source: Source = Source.SETTLE,
+) -> None:
+    """Charge an answered leg: talk from its stamps and our own time, price from the call's own rate.
+
+    A call that was thought over, or that the dialplan let pass alone, is
+    settled late; one that was closed by rule is corrected. A leg that nobody
+    answered changes nothing here.
+    """
+    if ended.answered_ms is None:
+        return
+    call = reads.call(connection, call_id) or _insert_unasked(connection, call_id, ended)
+    following = _state_after(call)
+    if following is None:
+        return
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, call["limit_seconds"])
+    flags = set(call["flags"].split())
+    if LOST in flags:
+        flags = flags - {LOST} | {CORRECTED}
+    if talk.clock_was_off:
+        flags.add(CLOCK)
+    if ended.alone == leg.PASSED_ALONE:
+        flags.add(ALONE)
+    _close(connection, call, following, _Ending(ended, talk.seconds, frozenset(flags), source), now_ms)
+
+
+def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_ms: int) -> None:
+    """Close a call by rule: it is over, and nobody can tell how it ended. A person is shown it by its flag.
+
+    One that nobody is known to have answered is released. An answered one is charged for the talk up to its last
+    sign of life, `talked_seconds`, at least for a second and for no more than was promised.
+    """
+    call = reads.call(connection, call_id)
+    if call is None:
+        return
+    flags = frozenset({*call["flags"].split(), LOST})
+    following = next_state(State(call["state"]), Event.LOSE)
+    if following is State.RELEASED:
+        columns = {"flags": " ".join(sorted(flags)), "settled_by": Source.RULE}
+        release(connection, call, Event.LOSE, ended_at_ms=now_ms, **columns)
+    elif following is State.SETTLED:
+        seconds = max(LEAST_TALK_SECONDS, talked_seconds)
+        if call["promised_seconds"] is not None:
+            seconds = min(seconds, call["promised_seconds"])
+        ended = leg_of_call(call, call["answered_at_ms"], call["answered_at_ms"] + seconds * 1000)
+        _close(connection, call, following, _Ending(ended, seconds, flags, Source.RULE), now_ms)
+
+
+def leg_of_call(call: sqlite3.Row, answered_ms: int, ended_ms: int) -> Leg:
+    """The record of a leg that the dialplan did not write, from the call's row and two stamps."""
+    return Leg(
+        device=call["device"],
+        number=call["number_dialed"],
+        trunk=call["trunk"],
+        asked_ms=call["attempt_stamp_ms"],
+        alone="",
+        answered_ms=answered_ms,
+        ended_ms=ended_ms,
+        cause=call["hangup_cause"],
+        uniqueid=call["trunk_uniqueid"],
+        linkedid=call["linkedid"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a call ended, as far as is known, and who told."""
+
+    leg: Leg
+    talk_seconds: int
+    flags: frozenset[str]
+    source: Source
+
+
+def _state_after(call: sqlite3.Row) -> State | None:
+    """The truth about a call that was closed by rule corrects it; about any other closed one it is no news."""
+    state = State(call["state"])
+    was_lost = LOST in call["flags"].split()
+    return next_state(state, Event.CORRECT if was_lost and state is State.SETTLED else Event.SETTLE)
+
+
+def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, ending: _Ending, now_ms: int) -> None:
+    state, ended = State(call["state"]), ending.leg
+    price = _price(connection, call)
+    trunk = ended.trunk or call["trunk"]
+    tolls = _Tolls(price.rate, _billed_seconds(call, ending.talk_seconds), _free_seconds(connection, call, trunk))
+    charge, moved = _charge(connection, call, tolls.cost_micros, now_ms)
+    flags = ending.flags | {UNCOLLECTED} if charge.uncollected_micros else ending.flags - {UNCOLLECTED}
+    writes.move_call(
+        connection,
+        call["call_id"],
+        state,
+        following,
+        reason=price.reason,
+        trunk=trunk,
+        free_seconds=tolls.free_seconds,
+        answered_at_ms=ended.answered_ms,
+        ended_at_ms=ended.ended_ms,
+        talk_seconds=ending.talk_seconds,
+        hold_micros=0,
+        cost_micros=charge.cost_micros,
+        uncollected_micros=charge.uncollected_micros,
+        rate=None if price.rate is None else reads.rate_snapshot(price.rate),
+        why=json.dumps(price.why + _why_closed(state, ending) + tolls.why + moved),
+        settled_late=_is_late(state, ending),
+        settled_by=ending.source,
+        flags=" ".join(sorted(flags)),
+        trunk_uniqueid=ended.uniqueid,
+        linkedid=ended.linkedid or call["linkedid"],
+        **end_columns(ended),
+    )
+    _count(connection, call, trunk, ending.talk_seconds, charge.cost_micros)
+
+
+def _is_late(state: State, ending: _Ending) -> bool:
+    return ending.leg.alone != leg.EMERGENCY and (is_late(state) or ending.source is not Source.SETTLE)
+
+
+def _count(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str, talk_seconds: int, cost_micros: int) -> None:
+    """Enter the call in the totals of its day; what a close by rule had entered is taken out again."""
+    day, account_id = call["local_day"], call["account_id"]
+    if call["state"] == State.SETTLED:
+        before = (-1, -call["talk_seconds"], -call["cost_micros"])
+        writes.add_to_totals(connection, day, account_id, call["trunk"], *before)
+    writes.add_to_totals(connection, day, account_id, trunk, 1, talk_seconds, cost_micros)
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    rate: Rate | None
+    reason: str
+    why: list[str]
+
+
+def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
+    """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
+    if call["rate"] and call["state"] != State.REFUSED:
+        return _Price(reads.rate_of_snapshot(call["rate"]), call["reason"], _why_so_far(call))
+    if call["state"] not in (State.ASKED, State.REFUSED) and call["reason"] != "billing-down":
+        return _Price(None, call["reason"], _why_so_far(call))
+    if call["reason"] == leg.EMERGENCY or call["account_id"] is None:
+        return _Price(None, call["reason"], [])
+    account = dict(reads.account(connection, call["account_id"]), status="unlocked")
+    verdict = decide_number(connection, account, call["number"], reads.site(connection), call["asked_at_ms"])
+    if not account["billing"]:
+        return _Price(None, verdict.reason, [])
+    return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice))
+
+
+def _why_so_far(call: sqlite3.Row) -> list[str]:
+    lines: list[str] = json.loads(call["why"])
+    return lines
+
+
+def _why_closed(state: State, ending: _Ending) -> list[str]:
+    if ending.source is Source.RULE:
+        return [WHY_LOST]
+    return [WHY_CORRECTED] if state is State.SETTLED else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Tolls:
+    """What is charged for: a rate (or none), seconds of talk, and how many of them are free on this trunk."""
+
+    rate: Rate | None
+    talk_seconds: int
+    free_seconds: int
+
+    @property
+    def cost_micros(self) -> int:
+        return 0 if self.rate is None else rating.cost_of_talk(self.rate, self.talk_seconds, self.free_seconds)
+
+    @property
+    def why(self) -> list[str]:
+        """The lines of *why this price* about the talk."""
+        return [] if self.rate is None else decision.explain_talk(self.rate, self.talk_seconds, self.free_seconds)
+
+
+def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms: int) -> tuple[Charge, list[str]]:
+    """Take the cost from the account and free the hold; also tells what moved, as lines of *why this price*.
+
+    What was charged before, by rule, is brought to the true cost by a correcting entry.
+    """
+    if call["account_id"] is None:
+        return Charge(cost, 0, cost), []
+    before_micros = call["cost_micros"] - call["uncollected_micros"]
+    available = account_view(reads.account(connection, call["account_id"])).available_micros
+    charge = rating.charge(cost, call["hold_micros"], available, before_micros)
+    if call["hold_micros"]:
+        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
+    why = []
+    if more_micros := charge.charged_micros - before_micros:
+        kind, reason = ("correction", WHY_CORRECTED) if call["state"] == State.SETTLED else ("call", "")
+        entry = {"call_id": call["call_id"], "reason": reason}
+        balance = writes.post(connection, call["account_id"], kind, -more_micros, ACTOR, now_ms, **entry)
+        why.append(f"balance {format_amount(balance + more_micros)} before, {format_amount(balance)} after")
+    if charge.uncollected_micros:
+        why.append(f"{format_amount(charge.uncollected_micros)} could not be collected")
+    return charge, why
+
+
+def _billed_seconds(call: sqlite3.Row, talk_seconds: int) -> int:
+    """Where billing was deactivated during the call, the talk up to then."""
+    billable: int | None = call["billable_seconds"]
+    return talk_seconds if billable is None else min(talk_seconds, billable)
+
+
+def _free_seconds(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str) -> int:
+    """What the call began with; for a leg over a trunk that billing was not asked about, what its name says."""
+    if trunk == call["trunk"]:
+        return int(call["free_seconds"])
+    return reads.free_seconds_of(connection, trunk)
+
+
+def _insert_unasked(connection: sqlite3.Connection, call_id: str, ended: Leg) -> sqlite3.Row:
+    insert_alone(connection, call_id, ended, State.ASKED)
+    call = reads.call(connection, call_id)
+    assert call is not None  # noqa: S101  it was inserted just now
+    return call

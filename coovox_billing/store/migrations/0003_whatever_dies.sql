@@ -1,0 +1,4 @@
+-- What a person asks about a call that did not go its usual way, and what reconciliation needs.
+ALTER TABLE calls ADD COLUMN ringing_at_ms INTEGER;
+ALTER TABLE calls ADD COLUMN ring_limit_seconds INTEGER;
+ALTER TABLE calls ADD COLUMN settled_by TEXT NOT NULL DEFAULT '';
