@@ -19,6 +19,7 @@ from coovox_billing.pbx.agi_server import AgiServer
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.manager import manager_address
+from coovox_billing.pbx.reconciler import Reconciler
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.wall_clock import wall_clock_ms
 
@@ -51,7 +52,12 @@ async def _answer(config: Config, path: Path) -> None:
     manager = manager_address(config.ami)
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
     handlers = AgiHandlers(database, wall_clock_ms, live_calls)
-    watchers = _watch(live_calls, AstDbKeeper(live_calls.ami, database, handlers.book)) if live_calls else []
+    reconciler = Reconciler(database, handlers.book, config.asterisk_log, wall_clock_ms)
+    runs = [reconciler.run()]
+    if live_calls:
+        live_calls.compare = reconciler.compare
+        runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.book).run()]
+    watchers = [asyncio.create_task(run) for run in runs]
     try:
         await _serve(AgiServer(handlers.by_path(), config.agi_allow), config, watchers)
     finally:
@@ -59,10 +65,6 @@ async def _answer(config: Config, path: Path) -> None:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         await database.close()
-
-
-def _watch(live_calls: LiveCalls, keeper: AstDbKeeper) -> "list[asyncio.Task[None]]":
-    return [asyncio.create_task(live_calls.run()), asyncio.create_task(keeper.run())]
 
 
 async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.Task[None]]") -> None:

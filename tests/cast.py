@@ -190,6 +190,10 @@ class Exchange:
         own = OwnTime(*(None if seconds is None else int(seconds * 1000) for seconds in (elapsed, since_answer)))
         self.database.write(lambda connection: settlement.settle(connection, call_id, leg, own, leg.ended_ms))
 
+    def lose(self, call_id: str, talked: int = 0) -> None:
+        """Nobody tells how the call ended; its last sign of life was at so many seconds of talk."""
+        self.database.write(lambda connection: settlement.lose(connection, call_id, talked, NOW_MS))
+
     def give_up(self, call_id: str, **changes: Any) -> None:
         """The caller's side ended without an answer."""
         self.database.write(lambda connection: calls.give_up(connection, call_id, a_leg(**changes)))

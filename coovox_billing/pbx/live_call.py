@@ -15,7 +15,8 @@ class LiveCall:
     """A call in progress; instants are of `time.monotonic()`.
 
     `limit_seconds` is what Asterisk was told last, None for no limit. `saw_answer`: we heard of the answer when it
-    happened, so the time since is our own. `misses` counts the complete lists of channels that did not have it.
+    happened, so the time since is our own. `seen_seconds` is the talk at its last sign of life; `is_missing` that
+    the last complete list of channels does not have it.
     """
 
     call_id: str
@@ -23,15 +24,20 @@ class LiveCall:
     uniqueid: str
     answered: float
     saw_answer: bool
+    seen_seconds: float
     limit_seconds: int | None = UNTOLD
     review_at: float = 0.0
     is_warned: bool = False
-    misses: int = 0
+    is_missing: bool = False
 
     @property
     def talked_seconds(self) -> float:
         """Seconds since the answer."""
         return time.monotonic() - self.answered
+
+    def see(self) -> None:
+        """Its channel is there."""
+        self.seen_seconds, self.is_missing = self.talked_seconds, False
 
     def left_seconds(self, limit_seconds: int) -> float:
         """Seconds of talk until a limit; negative beyond it."""

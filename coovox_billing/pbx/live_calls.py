@@ -10,16 +10,17 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
-from math import inf
+from collections.abc import Awaitable, Callable, Collection
 
 from coovox_billing.core.clock import CLOCK_TOLERANCE_SECONDS, parse_stamp_ms
 from coovox_billing.errors import BadInput
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiAddress, AmiError, AmiGone, Message
+from coovox_billing.pbx.astdb import ManagerAstDb
 from coovox_billing.pbx.live_call import UNTOLD, LiveCall, hang_up, is_there, tell_limit
+from coovox_billing.pbx.reconciler import Roll
 from coovox_billing.pbx.warning import warn
-from coovox_billing.services import live_calls
+from coovox_billing.services import live_calls, reconciliation
 from coovox_billing.services.live_calls import Answered, Outlook
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
@@ -28,24 +29,41 @@ TICK_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 LOST_RETRY_SECONDS = 10.0
 OWN_SECONDS = 5.0
-MISSES_UNTIL_GONE = 2
+LIST_SECONDS = 60.0
+SECOND_LIST_SECONDS = 5.0
+SEEN_SECONDS = 30.0
 REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
 
 log = logging.getLogger(__name__)
 
 
-class LiveCalls:
-    """Those of one Asterisk. `now_ms` is the wall clock, ms since 1970 in UTC."""
+async def _nothing_is_missing(roll: Roll) -> Collection[str]:
+    return ()
 
-    def __init__(self, database: LoopDatabase, address: AmiAddress, now_ms: Callable[[], int]) -> None:
-        self.ami = Ami(address, self._hear, self._ready)
+
+class LiveCalls:
+    """Those of one Asterisk. `now_ms` is the wall clock, ms since 1970 in UTC.
+
+    `compare` is given every complete list of calls, and tells which of those that it lacks are still open.
+    """
+
+    def __init__(
+        self,
+        database: LoopDatabase,
+        address: AmiAddress,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.ami = Ami(address, self._hear, self._ready, self._lost)
         self._database = database
         self._now_ms = now_ms
+        self.compare: Callable[[Roll], Awaitable[Collection[str]]] = _nothing_is_missing
+        self._seen_ms = 0
+        self._keep_seen_at = 0.0
         self._calls: dict[str, LiveCall] = {}
         self._data_version = 0
         self._is_new_connection = False
-        self._find_at = inf
+        self._find_at = 0.0
         self._clock_offset = self._read_clock_offset()
 
     @property
@@ -93,7 +111,7 @@ class LiveCalls:
         """A stamp of just now is taken at its word; of an older one the database knows what is possible."""
         talked_seconds = (self._now_ms() - answered.answered_ms) / 1000
         if 0 <= talked_seconds <= OWN_SECONDS:
-            self._keep(answered, talked_seconds, saw_answer=True)
+            self._keep(answered, talked_seconds, talked_seconds, saw_answer=True)
         stored = self._database.submit(lambda connection: self._store(connection, answered))
         stored.add_done_callback(lambda done: self._stored(answered, done))
 
@@ -107,12 +125,13 @@ class LiveCalls:
             self.forget(answered.call_id)
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
         elif answered.call_id not in self._calls:
-            self._keep(answered, done.result(), saw_answer=False)
+            seen_seconds = max(0.0, (self._seen_ms - answered.answered_ms) / 1000)
+            self._keep(answered, done.result(), seen_seconds, saw_answer=False)
 
-    def _keep(self, answered: Answered, talked_seconds: float, *, saw_answer: bool) -> None:
+    def _keep(self, answered: Answered, talked_seconds: float, seen_seconds: float, *, saw_answer: bool) -> None:
         answered_at = time.monotonic() - talked_seconds
         self._calls[answered.call_id] = LiveCall(
-            answered.call_id, answered.channel, answered.uniqueid, answered_at, saw_answer
+            answered.call_id, answered.channel, answered.uniqueid, answered_at, saw_answer, seen_seconds
         )
 
     def _hear(self, event: Message) -> None:
@@ -126,6 +145,13 @@ class LiveCalls:
     def _ready(self) -> None:
         self._is_new_connection = True
 
+    def _lost(self) -> None:
+        """Where Asterisk died, its calls did just now."""
+        self._seen_ms = self._now_ms()
+        for live in self._calls.values():
+            if not live.is_missing:
+                live.see()
+
     async def _tick(self) -> None:
         """Nothing that goes wrong in one look may be the end of looking."""
         try:
@@ -136,13 +162,15 @@ class LiveCalls:
 
     async def _look_ahead(self) -> None:
         self._mind_the_clock()
-        if self._is_new_connection:
+        is_first = self._is_new_connection
+        if is_first:
             await self._take_over()
             self._is_new_connection = False
-        if time.monotonic() >= self._find_at:
-            await self._find_channels()
+        if is_first or (time.monotonic() >= self._find_at and await self._is_any_open()):
+            await self._find_channels(is_first)
         if not self._calls:
             return
+        await self._keep_seen()
         due = await self._due()
         for start in range(0, len(due), REVIEWED_AT_ONCE):
             await self._review(due[start : start + REVIEWED_AT_ONCE])
@@ -167,47 +195,63 @@ class LiveCalls:
     async def _take_over(self) -> None:
         """Tell Asterisk again what may not have arrived, and find what was answered while nobody listened."""
         self._tell_all_again()
+        self._seen_ms = self._seen_ms or await self._database.submit(reconciliation.seen_at_ms)
         for answered in await self._database.submit(live_calls.talking):
             if answered.call_id not in self._calls:
                 self._watch(answered)
         self._find_at = 0.0
 
-    async def _find_channels(self) -> None:
+    async def _is_any_open(self) -> bool:
+        self._find_at = time.monotonic() + LIST_SECONDS
+        return bool(self._calls) or await self._database.submit(reads.has_any_open_call)
+
+    async def _keep_seen(self) -> None:
+        """After a power cut, this is the last sign of life."""
+        if time.monotonic() >= self._keep_seen_at:
+            self._keep_seen_at = time.monotonic() + SEEN_SECONDS
+            now_ms = self._now_ms()
+            await self._database.submit(lambda connection: reconciliation.keep_seen_at_ms(connection, now_ms))
+
+    async def _find_channels(self, is_first: bool) -> None:
         """Which channel carries which call, by our own variables. Who spoils the list spoils it for a while only."""
-        variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED)
+        variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED, dialplan.CALL_ID)
         try:
             channels = await self.ami.listing("Status", {"Variables": ",".join(variables)})
         except (AmiError, AmiGone) as error:
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
             log.warning("the calls in progress could not be listed: %s", error)
             return
-        self._find_at = inf
-        there = set()
+        there, making = set(), set()
         for channel in channels:
-            call_id, stamp = (channel.variables.get(name, "") for name in variables)
+            call_id, stamp, made_id = (channel.variables.get(name, "") for name in variables)
             self._place(call_id, channel.get("Channel"), channel.get("Uniqueid"))
             self.adopt(call_id, stamp, channel.get("Channel"), channel.get("Uniqueid"))
             there.add(call_id)
-        self._miss(self._calls.keys() - there)
+            making.add(made_id)
+        await self._miss(there, there | making, is_first)
 
     def _place(self, call_id: str, channel: str, uniqueid: str) -> None:
         """The call is on another channel than before, as a masquerade puts it."""
         live = self._calls.get(call_id)
         if live is None:
             return
-        live.misses = 0
+        live.see()
         if live.uniqueid != uniqueid:
             live.channel, live.uniqueid = channel, uniqueid
             live.limit_seconds, live.review_at = UNTOLD, 0.0
 
-    def _miss(self, call_ids: set[str]) -> None:
-        """A call that complete lists do not have is not watched any more; what it holds is for its settling to free."""
-        for call_id in call_ids:
-            live = self._calls[call_id]
-            live.misses += 1
-            if live.misses >= MISSES_UNTIL_GONE:
-                log.warning("call %s has no channel any more", call_id)
-                self.forget(call_id)
+    async def _miss(self, on_trunks: set[str], anywhere: set[str], is_first: bool) -> None:
+        """What complete lists do not have is closed by whoever reconciles; what he has closed is watched no more."""
+        for live in self._calls.values():
+            live.is_missing = live.call_id not in on_trunks
+        talked_seconds = {live.call_id: live.seen_seconds for live in self._calls.values()}
+        roll = Roll(frozenset(anywhere), is_first, self._seen_ms, talked_seconds, ManagerAstDb(self.ami))
+        still_missing = await self.compare(roll)
+        if still_missing:
+            self._find_at = min(self._find_at, time.monotonic() + SECOND_LIST_SECONDS)
+        for call_id in talked_seconds.keys() - anywhere - set(still_missing):
+            log.warning("call %s has no channel any more", call_id)
+            self.forget(call_id)
 
     async def _due(self) -> list[LiveCall]:
         """Those whose time has come and whose channel is there; all, where another process changed the database."""
@@ -217,7 +261,9 @@ class LiveCalls:
         due = [live for live in self._calls.values() if changed or live.review_at <= now]
         there = await asyncio.gather(*(is_there(self.ami, live) for live in due))
         for live, is_known in zip(due, there, strict=True):
-            if not is_known:
+            if is_known:
+                live.see()
+            else:
                 live.review_at = now + LOST_RETRY_SECONDS
                 self._find_at = 0.0
         return [live for live, is_known in zip(due, there, strict=True) if is_known]

@@ -46,7 +46,7 @@ class Database:
 
     def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job that only reads, on a snapshot of its own: no write waits for it, however long it takes."""
-        connection = connect(self.path)
+        connection = connect(existing(self.path))
         try:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
@@ -133,9 +133,20 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that makes its own transactions, with the durability every writer has."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+def existing(path: Path) -> str:
+    """The address under which SQLite opens a file that is there, and makes none that is not."""
+    return f"{path.absolute().as_uri()}?mode=rw"
+
+
+def connect(place: Path | str) -> sqlite3.Connection:
+    """A connection that makes its own transactions, with the durability every writer has.
+
+    A path is made where it is not there; an `existing` one is not.
+    """
+    is_address = isinstance(place, str)
+    connection = sqlite3.connect(
+        place, isolation_level=None, check_same_thread=False, cached_statements=256, uri=is_address
+    )
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")

@@ -13,14 +13,14 @@ from peewee import (
     TextField,
 )
 
-from coovox_billing.store.database import BUSY_TIMEOUT_MS, FILE_NAME
+from coovox_billing.store.database import BUSY_TIMEOUT_MS, FILE_NAME, existing
 
 reading: Any = SqliteDatabase(None)
 
 
 def open_reading(directory: Path) -> Any:
-    """Bind the models to the database of a data directory, for reading only."""
-    reading.init(str(directory / FILE_NAME), pragmas={"query_only": 1, "busy_timeout": BUSY_TIMEOUT_MS})
+    """Bind the models to the database of a data directory, for reading only; one that is gone is not made anew."""
+    reading.init(existing(directory / FILE_NAME), uri=True, pragmas={"query_only": 1, "busy_timeout": BUSY_TIMEOUT_MS})
     return reading
 
 
@@ -73,6 +73,7 @@ class Call(_Table):
     trunk = CharField()
     attempts = IntegerField()
     asked_at_ms = IntegerField()
+    ringing_at_ms = IntegerField(null=True)
     answered_at_ms = IntegerField(null=True)
     ended_at_ms = IntegerField(null=True)
     local_day = CharField()
@@ -83,6 +84,7 @@ class Call(_Table):
     uncollected_micros = IntegerField()
     rate = TextField(null=True)
     why = TextField()
+    settled_by = CharField()
     settled_late = BooleanField()
     flags = CharField()
     hangup_cause = CharField()

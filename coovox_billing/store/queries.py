@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import JOIN, fn
+from peewee import JOIN, Value, fn
 
 from coovox_billing.core.site_settings import SITE_SETTINGS, Site, parse_site
 from coovox_billing.store.models import Account, Call, Device, LedgerEntry, Setting, SiteValue
@@ -41,6 +41,7 @@ class LoggedCall:
     state: str
     reason: str
     asked_at_ms: int
+    ringing_at_ms: int | None
     answered_at_ms: int | None
     ended_at_ms: int | None
     talk_seconds: int
@@ -48,6 +49,7 @@ class LoggedCall:
     uncollected_micros: int
     hold_micros: int
     limit_seconds: int | None
+    settled_by: str
     settled_late: bool
     flags: tuple[str, ...]
     hangup_cause: str
@@ -88,11 +90,13 @@ def closed_extensions() -> list[Extension]:
     return _extensions(Account.closed_at_ms.is_null(False))
 
 
-def calls(limit: int, offset: int = 0) -> Iterator[LoggedCall]:
-    """The newest calls first."""
+def calls(limit: int, offset: int = 0, flag: str = "") -> Iterator[LoggedCall]:
+    """The newest calls first; only those with a flag, where one is given."""
+    flags = Value(" ").concat(Call.flags).concat(" ")
     rows = (
         Call.select(Call, Account)
         .join(Account, JOIN.LEFT_OUTER)
+        .where(flags.contains(f" {flag} ") if flag else True)
         .order_by(Call.asked_at_ms.desc(), Call.id.desc())
         .limit(limit)
         .offset(offset)
@@ -153,6 +157,7 @@ def _logged_call(row: Any) -> LoggedCall:
         state=row.state,
         reason=row.reason,
         asked_at_ms=row.asked_at_ms,
+        ringing_at_ms=row.ringing_at_ms,
         answered_at_ms=row.answered_at_ms,
         ended_at_ms=row.ended_at_ms,
         talk_seconds=row.talk_seconds,
@@ -160,6 +165,7 @@ def _logged_call(row: Any) -> LoggedCall:
         uncollected_micros=row.uncollected_micros,
         hold_micros=row.hold_micros,
         limit_seconds=row.limit_seconds,
+        settled_by=row.settled_by,
         settled_late=row.settled_late,
         flags=tuple(row.flags.split()),
         hangup_cause=row.hangup_cause,

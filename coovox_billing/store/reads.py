@@ -180,6 +180,16 @@ def talking_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     return connection.execute("SELECT * FROM calls WHERE state = 'talking'").fetchall()
 
 
+def has_any_open_call(connection: sqlite3.Connection) -> bool:
+    """Whether any call is in progress."""
+    return connection.execute("SELECT 1 FROM calls WHERE state IN ('held', 'talking') LIMIT 1").fetchone() is not None
+
+
+def open_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """The calls that are not over."""
+    return connection.execute("SELECT * FROM calls WHERE state IN ('held', 'talking')").fetchall()
+
+
 def open_priced_calls(connection: sqlite3.Connection, account_id: int) -> list[sqlite3.Row]:
     """The calls in progress that an account was promised talk for."""
     return connection.execute(

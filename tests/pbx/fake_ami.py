@@ -11,11 +11,12 @@ says what nobody asked for.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Self
 
+from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiAddress, Message
 
 GREETING = "Asterisk Call Manager/11.0.0\r\n"
@@ -174,6 +175,50 @@ class FakeAmi:
             await writer.drain()
             if self.sends_bytes_singly:
                 await asyncio.sleep(0)
+
+
+@dataclass
+class FakeAstDb:
+    """Asterisk's database behind the fake manager."""
+
+    rows: dict[str, str] = field(default_factory=dict)
+
+    def serve(self, fake: FakeAmi) -> None:
+        fake.answers |= {
+            "DBGet": self._get,
+            "DBPut": self._put,
+            "DBDel": self._delete,
+            "DBGetTree": self._tree,
+            "DBDelTree": self._delete_tree,
+        }
+
+    def _key(self, action: Action) -> str:
+        assert action.get("Family") == dialplan.FAMILY
+        return action.get("Key")
+
+    def _get(self, action: Action) -> str:
+        value = self.rows.get(self._key(action))
+        return refused(action, "Database entry not found") if value is None else listed(action, "R", {"Val": value})
+
+    def _put(self, action: Action) -> str:
+        self.rows[self._key(action)] = action.get("Val")
+        return success(action)
+
+    def _delete(self, action: Action) -> str:
+        found = self.rows.pop(self._key(action), None)
+        return refused(action, "Database entry could not be deleted") if found is None else success(action)
+
+    def _below(self, action: Action) -> list[str]:
+        return [key for key in self.rows if key.startswith(f"{self._key(action)}/")]
+
+    def _tree(self, action: Action) -> str:
+        rows = [{"Key": f"/{dialplan.FAMILY}/{key}", "Val": self.rows[key]} for key in self._below(action)]
+        return listed(action, "DBGetTreeResponse", *rows)
+
+    def _delete_tree(self, action: Action) -> str:
+        for key in self._below(action):
+            del self.rows[key]
+        return success(action)
 
 
 class Client:

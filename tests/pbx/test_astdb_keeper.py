@@ -3,63 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from coovox_billing.pbx import astdb_keeper
-from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
 from coovox_billing.store.loop_database import LoopDatabase
 from tests.cast import NOW_MS, Exchange, a_leg, a_record
-from tests.pbx.fake_ami import Action, FakeAmi, listed, refused, success
-
-
-@dataclass
-class FakeAstDb:
-    """Asterisk's database behind the fake manager."""
-
-    rows: dict[str, str] = field(default_factory=dict)
-
-    def serve(self, fake: FakeAmi) -> None:
-        fake.answers |= {
-            "DBGet": self._get,
-            "DBPut": self._put,
-            "DBDel": self._delete,
-            "DBGetTree": self._tree,
-            "DBDelTree": self._delete_tree,
-        }
-
-    def _key(self, action: Action) -> str:
-        assert action.get("Family") == dialplan.FAMILY
-        return action.get("Key")
-
-    def _get(self, action: Action) -> str:
-        value = self.rows.get(self._key(action))
-        return refused(action, "Database entry not found") if value is None else listed(action, "R", {"Val": value})
-
-    def _put(self, action: Action) -> str:
-        self.rows[self._key(action)] = action.get("Val")
-        return success(action)
-
-    def _delete(self, action: Action) -> str:
-        found = self.rows.pop(self._key(action), None)
-        return refused(action, "Database entry could not be deleted") if found is None else success(action)
-
-    def _below(self, action: Action) -> list[str]:
-        return [key for key in self.rows if key.startswith(f"{self._key(action)}/")]
-
-    def _tree(self, action: Action) -> str:
-        rows = [{"Key": f"/{dialplan.FAMILY}/{key}", "Val": self.rows[key]} for key in self._below(action)]
-        return listed(action, "DBGetTreeResponse", *rows)
-
-    def _delete_tree(self, action: Action) -> str:
-        for key in self._below(action):
-            del self.rows[key]
-        return success(action)
+from tests.pbx.fake_ami import FakeAmi, FakeAstDb
 
 
 @dataclass

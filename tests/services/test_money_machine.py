@@ -178,19 +178,19 @@ class Money(RuleBasedStateMachine):
     ) -> None:
         extension, number = self.callers.setdefault(call_id, (extension, number))
         before = self._accounts()
-        held = self._held_by(call_id)
+        held, charged = self._held_by(call_id), self._charged_by_rule(call_id)
         leg: dict[str, Any] = {"alone": alone, "device": f"PJSIP/{extension}", "number": number}
         self.here.settle(call_id, talk, elapsed, since_answer, **leg)
-        self._check_charges(before, held)
+        self._check_charges(before, held, charged)
         assert self.here.call(call_id)["state"] == "settled"
         self._unchanged(lambda: self.here.settle(call_id, talk + 60, elapsed, **leg))
 
     @rule(call_id=asked, talk=talks)
     def settle_with_a_clock_that_stepped_back(self, call_id: str, talk: int) -> None:
         self.callers.setdefault(call_id, ("100", CITY_NUMBER))
-        before, held = self._accounts(), self._held_by(call_id)
+        before, held, charged = self._accounts(), self._held_by(call_id), self._charged_by_rule(call_id)
         self.here.settle(call_id, talk, 30.0, ended_ms=0)
-        self._check_charges(before, held)
+        self._check_charges(before, held, charged)
         assert self.here.call(call_id)["talk_seconds"] >= 0
 
     @rule(call_id=asked)
@@ -204,6 +204,18 @@ class Money(RuleBasedStateMachine):
         self.here.give_up(call_id, **leg)
         assert self._held_by(call_id) == 0 or self._state_of(call_id) == "talking"
         self._unchanged(lambda: self.here.give_up(call_id, **leg))
+
+    @rule(call_id=asked, talk=talks)
+    def lose(self, call_id: str, talk: int) -> None:
+        """Closed by rule, an answered call is charged for no more than it held."""
+        before, held, state = self._accounts(), self._held_by(call_id), self._state_of(call_id)
+        self.here.lose(call_id, talk)
+        self._check_charges(before, held)
+        assert self._held_by(call_id) == 0
+        if state in ("held", "talking"):
+            assert "lost" in self.here.call(call_id)["flags"].split()
+            assert self.here.call(call_id)["uncollected_micros"] == 0
+        self._unchanged(lambda: self.here.lose(call_id, talk + 60))
 
     @rule(call_id=asked)
     def withdraw(self, call_id: str) -> None:
@@ -225,14 +237,17 @@ class Money(RuleBasedStateMachine):
             ):
                 assert cost_micros(reads.rate_of_snapshot(rate), promised) <= hold
 
-    def _check_charges(self, before: dict[str, dict[str, int]], held: int) -> None:
-        """A charge took no more than the call's hold and what was available beside it."""
+    def _check_charges(self, before: dict[str, dict[str, int]], held: int, charged_by_rule: int = 0) -> None:
+        """A charge took no more than the call's hold and what was available beside it.
+
+        Only what was charged by rule is ever given back.
+        """
         for extension, after in self._accounts().items():
             earlier = before.get(extension, {"balance": 0, "credit": 0, "held": 0})
             charged = earlier["balance"] - after["balance"]
             available = earlier["balance"] + earlier["credit"] - earlier["held"]
-            assert 0 <= charged <= max(0, held + available)
-            if charged:
+            assert -charged_by_rule <= charged <= max(0, held + available)
+            if charged > 0:
                 assert after["balance"] >= -after["credit"]
 
     def _accounts(self) -> dict[str, dict[str, int]]:
@@ -245,6 +260,12 @@ class Money(RuleBasedStateMachine):
 
     def _held_by(self, call_id: str) -> int:
         rows = self._rows("SELECT hold_micros FROM calls WHERE call_id = ?", call_id)
+        return int(rows[0][0]) if rows else 0
+
+    def _charged_by_rule(self, call_id: str) -> int:
+        rows = self._rows(
+            "SELECT cost_micros - uncollected_micros FROM calls WHERE call_id = ? AND flags LIKE '%lost%'", call_id
+        )
         return int(rows[0][0]) if rows else 0
 
     def _state_of(self, call_id: str) -> str | None:

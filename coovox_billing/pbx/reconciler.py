@@ -1,0 +1,175 @@
+"""Closes the calls whose end nobody told: when they are certainly gone, and by the best evidence there is (DESIGN §5).
+
+A call is gone when two complete lists of Asterisk's channels have it neither on
+its caller's channel nor on its trunk's. Evidence is looked for in AstDB, in our
+CEL file, in CDR; without any the call is closed by rule and flagged for a person.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from coovox_billing.core.call import Source
+from coovox_billing.core.evidence import Trace
+from coovox_billing.core.leg import Leg, parse_leg
+from coovox_billing.errors import BadInput
+from coovox_billing.pbx import cdr_file, cel_file
+from coovox_billing.pbx.astdb import AstDb
+from coovox_billing.pbx.leftovers import collect
+from coovox_billing.services import reconciliation
+from coovox_billing.services.reconciliation import OpenCall
+from coovox_billing.store.loop_database import LoopDatabase
+
+LOOK_SECONDS = 60.0
+PATIENCE_SECONDS = 4.0
+LONGEST_RING_SECONDS = 180
+LONGEST_UNLIMITED_SECONDS = 86_400
+UNLISTED_SECONDS = 180.0
+
+# Stores a leg of a call, and who told of it; raises TimeoutError where that takes too long.
+Book = Callable[[str, Leg, Source], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """A complete list of the calls that Asterisk has on any channel, and what is known of those that were watched.
+
+    `seen_ms`: when Asterisk was last known to be there before this connection, ms since 1970 in UTC.
+    `talked_seconds`: of the calls that were watched, the talk at their last sign of life.
+    """
+
+    there: frozenset[str]
+    is_first: bool
+    seen_ms: int
+    talked_seconds: Mapping[str, float]
+    astdb: AstDb
+
+
+class Reconciler:
+    """Of one Asterisk, whose logs are below a directory. `now_ms` is the wall clock, ms since 1970 in UTC."""
+
+    def __init__(self, database: LoopDatabase, book: Book, log_directory: Path, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._book = book
+        self._log_directory = log_directory
+        self._now_ms = now_ms
+        self._missing_since: dict[str, float] = {}
+        self._open_since: dict[str, float] = {}
+        self._listed_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Until cancelled: what needs no list of channels. Nothing that goes wrong in one look ends the looking."""
+        await self._guarded(self._book_left_in_cel)
+        while True:
+            await self._guarded(self._close_overdue)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def compare(self, roll: Roll) -> frozenset[str]:
+        """Close what is certainly gone; the calls that are missing and still open, so that a further list is wanted.
+
+        Raises:
+            AmiError, AmiGone: AstDB could not be read; nothing is closed without it.
+        """
+        self._listed_at = time.monotonic()
+        if roll.is_first:
+            await self._guarded(self._book_left_in_cel)
+        missing = [call for call in await self._open_calls() if call.call_id not in roll.there]
+        now = time.monotonic()
+        self._missing_since = {call.call_id: self._missing_since.get(call.call_id, now) for call in missing}
+        gone = {call.call_id for call in missing if now - self._missing_since[call.call_id] >= _patience_seconds(call)}
+        closed = await self._close_by_evidence(gone, roll) if gone else set()
+        return frozenset(call.call_id for call in missing) - closed
+
+    async def _close_by_evidence(self, gone: set[str], roll: Roll) -> set[str]:
+        """Those that were closed: not what still waits in AstDB to be booked."""
+        if await roll.astdb.left():
+            await collect(roll.astdb, self._book_from_astdb)
+        waiting = {key.partition(".")[0] for key in await roll.astdb.left()}
+        closed = gone - waiting
+        await self._close(closed, roll.seen_ms, roll.talked_seconds)
+        return closed
+
+    async def _close(self, gone: set[str], seen_ms: int, talked_seconds: Mapping[str, float]) -> None:
+        traces = await self._traces(gone)
+        for call_id in gone:
+            gone_call = partial(
+                reconciliation.close,
+                call_id=call_id,
+                trace=traces.get(call_id),
+                seen_ms=seen_ms,
+                talked_seconds=talked_seconds.get(call_id),
+                now_ms=self._now_ms(),
+            )
+            await self._database.submit(gone_call)
+            log.warning("call %s is gone from Asterisk: %s", call_id, _how(traces.get(call_id)))
+
+    async def _traces(self, call_ids: set[str]) -> dict[str, Trace]:
+        """What Asterisk's files tell; files may be large, so a thread reads them."""
+        sought = await self._database.submit(lambda connection: reconciliation.sought(connection, call_ids))
+        found = await asyncio.to_thread(cel_file.find_traces, self._log_directory, sought)
+        rest = [call for call in sought if call.call_id not in found or found[call.call_id].ended_ms is None]
+        if rest:
+            found |= await asyncio.to_thread(cdr_file.find_traces, self._log_directory, rest)
+        return found
+
+    async def _book_from_astdb(self, call_id: str, leg: Leg) -> None:
+        await self._book(call_id, leg, Source.ASTDB)
+
+    async def _book_left_in_cel(self) -> None:
+        """What the dialplan left, for the case that AstDB has lost it."""
+        records = dict(await asyncio.to_thread(cel_file.left_records, self._log_directory))
+        news = await self._database.submit(lambda connection: reconciliation.unsettled(connection, records))
+        for call_id in sorted(news):
+            try:
+                await self._book(call_id, parse_leg(records[call_id]), Source.CEL)
+            except BadInput as error:
+                log.warning("call %s: its record in CEL is none: %s", call_id[:80], error)
+
+    async def _close_overdue(self) -> None:
+        """Where nobody can list the channels: what has rung and talked for longer than it may is over."""
+        await asyncio.to_thread(cel_file.rotate, self._log_directory)
+        now = time.monotonic()
+        calls = await self._open_calls()
+        self._open_since = {call.call_id: self._open_since.get(call.call_id, now) for call in calls}
+        if now - self._listed_at < UNLISTED_SECONDS:
+            return
+        overdue = {call.call_id for call in calls if now - self._open_since[call.call_id] > _longest_seconds(call)}
+        if overdue:
+            await self._close(overdue, 0, {})
+
+    async def _open_calls(self) -> list[OpenCall]:
+        return await self._database.submit(reconciliation.open_calls)
+
+    async def _guarded(self, look: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await look()
+        except Exception:
+            log.exception("the calls whose end nobody told could not be looked at")
+
+
+def _patience_seconds(call: OpenCall) -> float:
+    """For how long a call must be missing: until its next list, and until it cannot be ringing any more."""
+    if call.is_answered:
+        return PATIENCE_SECONDS
+    return PATIENCE_SECONDS + _ring_seconds(call)
+
+
+def _longest_seconds(call: OpenCall) -> float:
+    talk_seconds = LONGEST_UNLIMITED_SECONDS if call.limit_seconds is None else call.limit_seconds
+    return _ring_seconds(call) + talk_seconds + LOOK_SECONDS
+
+
+def _ring_seconds(call: OpenCall) -> int:
+    return LONGEST_RING_SECONDS if call.ring_limit_seconds is None else call.ring_limit_seconds
+
+
+def _how(trace: Trace | None) -> str:
+    if trace is None:
+        return "nobody tells how it ended, so it is closed by rule"
+    return f"it was answered as {trace.source} tells" + ("" if trace.ended_ms else ", and is closed by rule")

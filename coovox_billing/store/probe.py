@@ -1,0 +1,140 @@
+"""Trying out whether a database can be read and written, without leaving anything in it.
+
+Never makes a file, and never waits longer than it was told: SQLite's own
+wait for a lock is ten seconds, which no page and no monitor has.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from coovox_billing.store import reads
+from coovox_billing.store.database import existing
+
+_WAL_WRITE_LOCK_BYTE = "120"
+
+
+class Trouble(Enum):
+    """Why a database cannot be used."""
+
+    MISSING = "missing"
+    CLOSED = "closed"
+    READ_ONLY = "read-only"
+    LOCKED = "locked"
+    DAMAGED = "damaged"
+    FULL = "full"
+    FAILING = "failing"
+
+
+_TROUBLE_OF_CODE = {
+    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
+    sqlite3.SQLITE_CANTOPEN: Trouble.CLOSED,
+    sqlite3.SQLITE_PERM: Trouble.CLOSED,
+    sqlite3.SQLITE_AUTH: Trouble.CLOSED,
+    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
+    sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
+    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
+    sqlite3.SQLITE_FULL: Trouble.FULL,
+    sqlite3.SQLITE_IOERR: Trouble.FAILING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What trying it out has shown; `detail` is SQLite's own word. `newest_record_ms`: 0 where it is not known."""
+
+    trouble: Trouble | None
+    detail: str = ""
+    waited_seconds: float = 0.0
+    newest_record_ms: int = 0
+
+
+def try_out(path: Path, wait_ms: int) -> Trial:
+    """Read, and write without a commit, waiting for others at most so long."""
+    try:
+        if path.stat().st_size == 0:
+            return Trial(Trouble.MISSING, f"{path} is empty")
+    except FileNotFoundError:
+        return Trial(Trouble.MISSING, f"there is no {path}")
+    except OSError as error:
+        return Trial(Trouble.CLOSED, error.strerror or "")
+    began = time.monotonic()
+    newest_ms = 0
+    try:
+        with closing(_open(path, wait_ms)) as connection:
+            newest_ms = reads.newest_record_ms(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE site SET value = value WHERE name = 'database_id'")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        return Trial(trouble_of(error) or Trouble.DAMAGED, str(error), time.monotonic() - began, newest_ms)
+    return Trial(None, "", time.monotonic() - began, newest_ms)
+
+
+def trouble_of(error: BaseException) -> Trouble | None:
+    """What kind of trouble with the database an error tells of, itself or by what it came from; None for another."""
+    found: BaseException | None = error
+    while found is not None:
+        code = getattr(found, "sqlite_errorcode", None)
+        if code is not None:
+            return _TROUBLE_OF_CODE.get(code & 0xFF)
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def lock_holders(path: Path) -> list[str]:
+    """Who keeps others from writing to the database, like `sqlite3 (process 1234)`; empty where nobody can tell."""
+    with suppress(OSError):
+        file = path.stat().st_ino
+        shared = path.with_name(f"{path.name}-shm").stat().st_ino
+        locks = _write_locks()
+        holders = {p for p, inode, byte in locks if inode == file or (inode, byte) == (shared, _WAL_WRITE_LOCK_BYTE)}
+        return [f"{_name_of(pid)} (process {pid})" for pid in sorted(holders, key=int)]
+    return []
+
+
+def lost_calls_since(connection: sqlite3.Connection, since_ms: int) -> int:
+    """How many calls asked for since an instant were closed by rule, because nobody knew how they ended."""
+    return _count(
+        connection,
+        "SELECT count(*) FROM calls WHERE asked_at_ms >= ? AND ' ' || flags || ' ' LIKE '% lost %'",
+        since_ms,
+    )
+
+
+def open_calls_before(connection: sqlite3.Connection, before_ms: int) -> int:
+    """How many calls in progress were asked for before an instant."""
+    return _count(
+        connection,
+        "SELECT count(*) FROM calls WHERE asked_at_ms < ? AND state IN ('held', 'talking')",
+        before_ms,
+    )
+
+
+def _open(path: Path, wait_ms: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(existing(path), uri=True, isolation_level=None)
+    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    return connection
+
+
+def _count(connection: sqlite3.Connection, query: str, instant_ms: int) -> int:
+    return int(connection.execute(query, (instant_ms,)).fetchone()[0])
+
+
+def _write_locks() -> Iterator[tuple[str, int, str]]:
+    """Process, inode and first byte of each lock for writing, as the kernel lists them."""
+    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+        words = line.split()
+        if "->" not in words and "WRITE" in words:
+            at = words.index("WRITE")
+            yield words[at + 1], int(words[at + 2].rpartition(":")[2]), words[at + 3]
+
+
+def _name_of(pid: str) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    return "a program"

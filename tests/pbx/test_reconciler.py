@@ -1,0 +1,293 @@
+"""Calls whose end nobody told: when they are gone for certain, and by what evidence each is closed."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx import live_calls, reconciler
+from coovox_billing.pbx.agi_handlers import AgiHandlers
+from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE
+from coovox_billing.pbx.reconciler import Reconciler
+from coovox_billing.services import reconciliation
+from coovox_billing.store.loop_database import LoopDatabase
+from tests.cast import NOW_MS, Exchange, a_leg, a_record
+from tests.pbx.fake_ami import refused
+from tests.pbx.fake_asterisk import stamp
+from tests.pbx.switchboard import ABROAD, CALLER, TRUNK, UNIQUEID, Box, Channel, Clock, Switchboard, make_haste, tell
+
+OPEN = ("held", "talking")
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_haste(monkeypatch)
+    monkeypatch.setattr(live_calls, "LIST_SECONDS", 0.2)
+    monkeypatch.setattr(live_calls, "SECOND_LIST_SECONDS", 0.05)
+    monkeypatch.setattr(reconciler, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(reconciler, "LONGEST_RING_SECONDS", 0.2)
+    monkeypatch.setattr(reconciler, "LOOK_SECONDS", 0.05)
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = Exchange(tmp_path / "data")
+    exchange.set("grace_seconds", "0")
+    yield exchange
+    findings = exchange.findings()
+    exchange.database.close()
+    assert findings == []
+
+
+def _write_cel(logs: Path, *events: tuple[str, int, str, str, str]) -> None:
+    """Events as Asterisk writes them: name, instant, channel, Uniqueid and, of ours, what it tells."""
+    lines = [
+        f'"{name}","{stamp(at_ms)}","{channel}","{uniqueid}","1772442000.1","{name if told else ""}",'
+        + ('"{""extra"":""' + told + '""}"' if told else '""')
+        for name, at_ms, channel, uniqueid, told in events
+    ]
+    (logs / CEL_DIRECTORY).mkdir(exist_ok=True)
+    (logs / CEL_DIRECTORY / CEL_FILE).write_text("".join(f"{line}\n" for line in lines))
+
+
+def _vanish(switchboard: Switchboard) -> None:
+    switchboard.channels.clear()
+
+
+async def _closed(box: Box, call_id: str = "1") -> dict[str, object]:
+    await box.until(lambda: box.state(call_id) not in OPEN, 5)
+    return box.exchange.call(call_id)
+
+
+def test_it_closes_a_call_by_rule_that_died_with_asterisk(exchange: Exchange, tmp_path: Path) -> None:
+    """The connection to the manager ends when Asterisk does: that is the last sign of life."""
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1", talked_seconds=4)
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        await asyncio.sleep(1.2)
+        _vanish(box.switchboard)
+        await box.switchboard.fake.drop()
+        call = await _closed(box)
+        assert (call["state"], call["flags"], call["settled_by"]) == ("settled", "lost", "rule")
+        assert call["talk_seconds"] == 5
+        await box.until(lambda: box.live.since_answer_ms("1") is None)
+
+    tell(exchange, story, logs=tmp_path)
+
+
+def test_it_charges_up_to_the_stored_sign_of_life_after_a_power_cut(exchange: Exchange, tmp_path: Path) -> None:
+    exchange.ask("1", number=ABROAD, by_stretches=True)
+    exchange.answer("1", rang=0)
+    exchange.database.write(lambda c: reconciliation.keep_seen_at_ms(c, NOW_MS + 37_000))
+
+    async def story(box: Box) -> None:
+        box.clock.stepped_ms = 600_000
+        call = await _closed(box)
+        assert (call["talk_seconds"], call["flags"]) == (37, "lost")
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_stores_a_sign_of_life_while_calls_are_live(exchange: Exchange, tmp_path: Path) -> None:
+    async def story(box: Box) -> None:
+        await box.a_while()
+        assert exchange.database.read(reconciliation.seen_at_ms) == 0, "nothing is written on an idle box"
+        box.asks("1")
+        await box.switchboard.answers_call("1")
+        await box.until(lambda: exchange.database.read(reconciliation.seen_at_ms) >= NOW_MS)
+
+    tell(exchange, story, logs=tmp_path)
+
+
+@pytest.mark.parametrize("channel", [CALLER, TRUNK])
+def test_it_closes_no_call_that_is_on_one_of_its_channels(exchange: Exchange, tmp_path: Path, channel: str) -> None:
+    variable = dialplan.CALL_ID if channel == CALLER else dialplan.LEG_ID
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        box.switchboard.channels[channel].variables[variable] = "1"
+        await asyncio.sleep(1)
+        assert box.state("1") == "held"
+        _vanish(box.switchboard)
+        call = await _closed(box)
+        assert (call["state"], call["flags"], exchange.money("100")[1]) == ("released", "lost", "0.0000")
+
+    tell(exchange, story, logs=tmp_path)
+
+
+def test_it_waits_until_a_call_cannot_ring_any_more(exchange: Exchange, tmp_path: Path) -> None:
+    async def story(box: Box) -> None:
+        exchange.ask("1", by_stretches=True, ring_limit_seconds=1)
+        exchange.ask("2", by_stretches=True, ring_limit_seconds=0)
+        await _closed(box, "2")
+        assert box.state("1") == "held"
+        await _closed(box, "1")
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_closes_nothing_by_a_list_that_is_refused(exchange: Exchange, tmp_path: Path) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await asyncio.sleep(0.6)
+        assert box.state("1") == "held"
+        box.switchboard.mend_status()
+        await _closed(box)
+
+    def spoil(switchboard: Switchboard) -> None:
+        _vanish(switchboard)
+        switchboard.spoil_status()
+
+    tell(exchange, story, spoil, logs=tmp_path)
+
+
+def test_it_closes_nothing_where_astdb_cannot_be_read(exchange: Exchange, tmp_path: Path) -> None:
+    async def story(box: Box) -> None:
+        tree = box.switchboard.fake.answers["DBGetTree"]
+        box.switchboard.fake.answers["DBGetTree"] = lambda action: refused(action, "not now")
+        box.asks("1")
+        await asyncio.sleep(0.6)
+        assert box.state("1") == "held"
+        box.switchboard.fake.answers["DBGetTree"] = tree
+        await _closed(box)
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_books_what_the_dialplan_left_before_it_closes_by_rule(exchange: Exchange, tmp_path: Path) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        box.switchboard.astdb.rows[f"{dialplan.LEFT}/1.{UNIQUEID}"] = a_record(a_leg(talked=61))
+        call = await _closed(box)
+        assert (call["state"], call["talk_seconds"], call["settled_by"], call["flags"]) == ("settled", 61, "astdb", "")
+        await box.until(lambda: box.switchboard.astdb.rows == {})
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_settles_by_the_cel_file(exchange: Exchange, tmp_path: Path) -> None:
+    answered_ms = NOW_MS + 5_000
+    _write_cel(
+        tmp_path,
+        ("CooVoxAnswered", answered_ms, TRUNK, UNIQUEID, f"1|{stamp(answered_ms)}"),
+        ("HANGUP", answered_ms + 61_500, TRUNK, UNIQUEID, ""),
+    )
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        call = await _closed(box)
+        assert (call["state"], call["talk_seconds"], call["settled_by"]) == ("settled", 61, "cel")
+        assert (call["settled_late"], call["flags"], call["trunk_uniqueid"]) == (1, "", UNIQUEID)
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_knows_of_an_answer_from_the_cel_file(exchange: Exchange, tmp_path: Path) -> None:
+    """Asterisk died, and nobody of us had heard the answer."""
+    _write_cel(tmp_path, ("CooVoxAnswered", NOW_MS, TRUNK, UNIQUEID, f"1|{stamp(NOW_MS)}"))
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        call = await _closed(box)
+        assert (call["state"], call["talk_seconds"], call["flags"]) == ("settled", 1, "lost")
+        assert exchange.money("100") == ("9.0000", "0.0000")
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_settles_by_the_cdr_where_there_is_no_cel_file(exchange: Exchange, tmp_path: Path) -> None:
+    row = (
+        '"","100","004420","outbound","100","PJSIP/100-0000000a","PJSIP/carrier-0000000b","Dial",'
+        '"PJSIP/004420@carrier,30,U(coovox-billing-answered^1^60^facts","2026-03-02 10:00:00","2026-03-02 10:00:05",'
+        '"2026-03-02 10:01:06",66,61,"ANSWERED","DOCUMENTATION"'
+    )
+    (tmp_path / "cdr-csv").mkdir()
+    (tmp_path / "cdr-csv" / "Master.csv").write_text(f"{row}\n")
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        call = await _closed(box)
+        assert (call["state"], call["talk_seconds"], call["settled_by"]) == ("settled", 61, "cdr")
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_books_from_cel_what_astdb_has_lost(exchange: Exchange, tmp_path: Path) -> None:
+    """A call that passed while billing was down: no row knows of it, and AstDB is gone."""
+    record = a_record(a_leg(talked=61, alone="passed", number=ABROAD))
+    _write_cel(
+        tmp_path,
+        ("CooVoxLeft", NOW_MS, TRUNK, UNIQUEID, f"7|{record}"),
+        ("CooVoxLeft", NOW_MS, TRUNK, UNIQUEID, "8|nonsense"),
+    )
+
+    async def story(box: Box) -> None:
+        await box.until(lambda: exchange.money("100")[0] == "8.0000")
+        call = exchange.call("7")
+        assert (call["state"], call["settled_by"], call["flags"]) == ("settled", "cel", "alone")
+
+    for _ in range(2):
+        tell(exchange, story, logs=tmp_path)
+
+
+def test_it_corrects_a_call_closed_by_rule_when_its_record_turns_up(exchange: Exchange, tmp_path: Path) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1")
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        _vanish(box.switchboard)
+        call = await _closed(box)
+        assert (call["flags"], exchange.money("100")[0]) == ("lost", "9.0000")
+        box.switchboard.astdb.rows[f"{dialplan.LEFT}/1.{UNIQUEID}"] = a_record(a_leg(talked=61, number=ABROAD))
+        box.asks("2")
+        await _closed(box, "2")
+        assert (exchange.call("1")["flags"], exchange.money("100")[0]) == ("corrected", "8.0000")
+
+    tell(exchange, story, logs=tmp_path)
+
+
+def test_it_closes_a_call_that_is_overdue_without_any_manager(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "UNLISTED_SECONDS", 0.0)
+    exchange.set("longest_call_seconds", "1")
+    exchange.ask("1", "100", ABROAD, ring_limit_seconds=0)
+    exchange.ask("2", "103", ABROAD, ring_limit_seconds=0)
+
+    async def story() -> None:
+        database = LoopDatabase(exchange.database.path)
+        clock = Clock()
+        looking = asyncio.create_task(Reconciler(database, AgiHandlers(database, clock).book, tmp_path, clock).run())
+        await asyncio.sleep(0.5)
+        assert exchange.call("1")["state"] == "held"
+        async with asyncio.timeout(5):
+            while exchange.call("1")["state"] == "held":
+                await asyncio.sleep(0.05)
+        assert exchange.call("2")["state"] == "held", "it has no limit"
+        looking.cancel()
+        await asyncio.wait([looking])
+        await database.close()
+
+    asyncio.run(story())
+    assert (exchange.call("1")["state"], exchange.call("1")["flags"]) == ("released", "lost")
+
+
+def test_it_finds_a_channel_that_came_back(exchange: Exchange, tmp_path: Path) -> None:
+    """Missing once is no evidence."""
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1")
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        trunk = box.switchboard.channels.pop(TRUNK)
+        lists = len(box.switchboard.fake.asked("Status"))
+        await box.until(lambda: len(box.switchboard.fake.asked("Status")) > lists)
+        box.switchboard.channels[TRUNK] = Channel(trunk.uniqueid, trunk.variables)
+        await asyncio.sleep(0.5)
+        assert box.state("1") == "talking"
+
+    tell(exchange, story, logs=tmp_path)

@@ -1,0 +1,154 @@
+"""A call that nobody told the end of is closed by rule, and corrected once the truth is known."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coovox_billing.services.settlement import WHY_CORRECTED, WHY_LOST
+from coovox_billing.store import queries
+from coovox_billing.store.models import open_reading
+from tests.cast import NOW_MS, Exchange, look_up
+
+ABROAD = "004420"  # 1.0000 a minute
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    opened = Exchange(tmp_path)
+    opened.set("grace_seconds", "0")
+    yield opened
+    findings = opened.findings()
+    opened.database.close()
+    assert findings == []
+
+
+def _talks(exchange: Exchange, call_id: str = "1") -> None:
+    assert exchange.ask(call_id, number=ABROAD).passes
+    exchange.answer(call_id)
+
+
+def _entries(exchange: Exchange) -> list[tuple[object, ...]]:
+    return look_up(
+        exchange.database.path, "SELECT kind, amount_micros, call_id, reason FROM ledger WHERE call_id IS NOT NULL"
+    )
+
+
+def test_it_releases_a_lost_call_that_nobody_answered(exchange: Exchange) -> None:
+    exchange.ask("1", number=ABROAD)
+    exchange.lose("1", talked=60)
+    call = exchange.call("1")
+    assert (call["state"], call["flags"], call["settled_by"]) == ("released", "lost", "rule")
+    assert (call["ended_at_ms"], exchange.money("100")) == (NOW_MS, ("10.0000", "0.0000"))
+
+
+@pytest.mark.parametrize(
+    ("talked", "charged_seconds", "balance"), [(0, 1, "9.0000"), (59, 59, "9.0000"), (3_600, 600, "0.0000")]
+)
+def test_it_charges_a_lost_call_up_to_its_last_sign_of_life(
+    exchange: Exchange, talked: int, charged_seconds: int, balance: str
+) -> None:
+    _talks(exchange)
+    exchange.lose("1", talked)
+    call = exchange.call("1")
+    assert (call["state"], call["flags"], call["settled_by"]) == ("settled", "lost", "rule")
+    assert (call["talk_seconds"], call["uncollected_micros"], call["settled_late"]) == (charged_seconds, 0, 1)
+    assert call["ended_at_ms"] - call["answered_at_ms"] == charged_seconds * 1000
+    assert exchange.money("100") == (balance, "0.0000")
+    assert WHY_LOST in json.loads(call["why"])
+
+
+def test_it_closes_a_lost_call_once(exchange: Exchange) -> None:
+    _talks(exchange)
+    for talked in (30, 60):
+        exchange.lose("1", talked)
+    exchange.give_up("1")
+    assert (exchange.call("1")["talk_seconds"], len(_entries(exchange))) == (30, 1)
+
+
+@pytest.mark.parametrize("state", ["never asked", "settled", "refused", "released"])
+def test_it_loses_no_call_that_is_over(exchange: Exchange, state: str) -> None:
+    if state != "never asked":
+        exchange.ask("1", "102" if state == "refused" else "100", ABROAD)
+    if state == "settled":
+        exchange.settle("1", 60)
+    if state == "released":
+        exchange.give_up("1")
+    before = _entries(exchange)
+    exchange.lose("1", 600)
+    assert _entries(exchange) == before
+    if state != "never asked":
+        assert (exchange.call("1")["state"], exchange.call("1")["flags"]) == (state, "")
+
+
+@pytest.mark.parametrize(
+    ("talked", "entries", "balance"),
+    [
+        (30, [("call", -1_000_000)], "9.0000"),
+        (61, [("call", -1_000_000), ("correction", -1_000_000)], "8.0000"),
+        (0, [("call", -1_000_000), ("correction", 1_000_000)], "10.0000"),
+        (600, [("call", -1_000_000), ("correction", -9_000_000)], "0.0000"),
+    ],
+    ids=["the same price", "more", "nothing at all", "all there is"],
+)
+def test_it_corrects_a_close_by_rule(
+    exchange: Exchange, talked: int, entries: list[tuple[str, int]], balance: str
+) -> None:
+    _talks(exchange)
+    exchange.lose("1", 45)
+    exchange.settle("1", talked)
+    call = exchange.call("1")
+    assert (call["state"], call["talk_seconds"], call["settled_by"]) == ("settled", talked, "settle")
+    assert "corrected" in call["flags"].split()
+    assert "lost" not in call["flags"].split()
+    found = _entries(exchange)
+    assert [entry[:2] for entry in found] == entries
+    assert [entry[2:] for entry in found[1:]] == [("1", WHY_CORRECTED)] * (len(entries) - 1)
+    assert exchange.money("100") == (balance, "0.0000")
+    assert call["cost_micros"] == call["uncollected_micros"] - sum(int(str(entry[1])) for entry in found)
+    assert WHY_CORRECTED in json.loads(call["why"])
+
+
+def test_it_corrects_once(exchange: Exchange) -> None:
+    _talks(exchange)
+    exchange.lose("1", 45)
+    for talked in (90, 240):
+        exchange.settle("1", talked)
+    assert (exchange.call("1")["talk_seconds"], exchange.money("100")[0]) == (90, "8.0000")
+
+
+def test_it_gives_nothing_back_because_the_credit_was_lowered(exchange: Exchange) -> None:
+    assert exchange.ask("1", "101", ABROAD).passes
+    exchange.answer("1")
+    exchange.lose("1", 45)
+    exchange.change("101", credit="0")
+    exchange.settle("1", 61)
+    assert exchange.money("101") == ("-1.0000", "0.0000")
+    assert exchange.call("1")["uncollected_micros"] == 1_000_000
+
+
+def test_it_settles_late_what_was_released_by_rule(exchange: Exchange) -> None:
+    exchange.ask("1", number=ABROAD)
+    exchange.lose("1")
+    exchange.settle("1", 60)
+    call = exchange.call("1")
+    assert (call["state"], call["flags"], call["settled_late"]) == ("settled", "corrected", 1)
+    assert [entry[:2] for entry in _entries(exchange)] == [("call", -1_000_000)]
+
+
+def test_it_moves_the_totals_of_a_corrected_call_to_its_true_trunk(exchange: Exchange) -> None:
+    _talks(exchange)
+    exchange.lose("1", 45)
+    exchange.settle("1", 61, trunk="second carrier")
+    totals = look_up(exchange.database.path, "SELECT trunk, calls, talk_seconds FROM daily_trunk_totals ORDER BY trunk")
+    assert totals == [("carrier", 0, 0), ("second carrier", 1, 61)]
+
+
+def test_it_tells_when_it_rang_and_who_told_the_end(exchange: Exchange) -> None:
+    exchange.ask("1", ring_limit_seconds=30)
+    exchange.settle("1", 60, rang=5, rang_ms=800)
+    open_reading(exchange.database.path.parent)
+    (call,) = queries.calls(1)
+    assert (call.ringing_at_ms, call.answered_at_ms, call.settled_by) == (NOW_MS + 800, NOW_MS + 5_000, "settle")
+    assert exchange.call("1")["ring_limit_seconds"] == 30
