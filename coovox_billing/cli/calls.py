@@ -3,6 +3,7 @@
 from typing import Any
 
 from coovox_billing.cli.context import Context, complain, listable
+from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import iso
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.site_settings import Site
@@ -10,6 +11,7 @@ from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.store.audit import audit
 
 _COLUMNS = ("asked_at", "extension", "number", "trunk", "talk_seconds", "cost", "state", "reason")
+FLAGS = (LOST, CORRECTED, ALONE, CLOCK, UNCOLLECTED)
 _DEFAULT_LIMIT = 50
 _MOST_CALLS = 1_000_000
 
@@ -22,6 +24,7 @@ def add_commands(commands: Any) -> None:
     listing.add_argument(
         "--limit", metavar="N", default=str(_DEFAULT_LIMIT), help=f"how many; default {_DEFAULT_LIMIT}"
     )
+    listing.add_argument("--flag", choices=FLAGS, default="", help="only those with this flag")
     listable(listing)
     listing.set_defaults(run=_list)
     auditing = commands.add_parser("audit", help="prove that balances, holds, ledger, calls and totals agree")
@@ -32,10 +35,12 @@ def _list(context: Context) -> None:
     from coovox_billing.store import queries
 
     limit = parse_whole(context.arguments.limit, 1, _MOST_CALLS)
+    flag = context.arguments.flag
     context.open_reading()
     site = queries.site()
-    rows = [_row(call, site) for call in queries.calls(limit)]
-    context.show(rows, _COLUMNS, "no calls yet: they appear when Asterisk asks about one")
+    rows = [_row(call, site) for call in queries.calls(limit, flag=flag)]
+    empty = f"no call is flagged {flag}" if flag else "no calls yet: they appear when Asterisk asks about one"
+    context.show(rows, _COLUMNS, empty)
 
 
 def _row(call: Any, site: Site) -> dict[str, Any]:
@@ -43,9 +48,13 @@ def _row(call: Any, site: Site) -> dict[str, Any]:
         "id": call.id,
         "extension": call.extension,
         "name": call.name,
+        "device": call.device,
         "number": call.number,
+        "number_dialed": call.number_dialed,
         "trunk": call.trunk,
+        "attempts": call.attempts,
         "asked_at": iso(call.asked_at_ms, site.time_zone),
+        "ringing_at": iso(call.ringing_at_ms, site.time_zone),
         "answered_at": iso(call.answered_at_ms, site.time_zone),
         "ended_at": iso(call.ended_at_ms, site.time_zone),
         "ring_seconds": call.ring_seconds,
@@ -56,6 +65,8 @@ def _row(call: Any, site: Site) -> dict[str, Any]:
         "limit_seconds": call.limit_seconds,
         "state": call.state,
         "reason": call.reason,
+        "hangup_cause": call.hangup_cause,
+        "settled_by": call.settled_by,
         "settled_late": call.settled_late,
         "flags": list(call.flags),
         "rate": _rate(call.rate) if call.rate else None,

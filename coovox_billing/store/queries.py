@@ -36,8 +36,11 @@ class LoggedCall:
     id: str
     extension: str
     name: str
+    device: str
     number: str
+    number_dialed: str
     trunk: str
+    attempts: int
     state: str
     reason: str
     asked_at_ms: int
@@ -152,8 +155,11 @@ def _logged_call(row: Any) -> LoggedCall:
         id=row.call_id,
         extension=row.extension,
         name=row.account.name if row.account_id else "",
+        device=row.device,
         number=row.number or row.number_dialed,
+        number_dialed=row.number_dialed,
         trunk=row.trunk,
+        attempts=row.attempts,
         state=row.state,
         reason=row.reason,
         asked_at_ms=row.asked_at_ms,

@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from coovox_billing.core import clock
-from coovox_billing.core.call import OPEN_STATES, State
+from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
 from coovox_billing.store.queries import LoggedCall
 
 CURRENCY_SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£", "Other": "¤"}
@@ -29,6 +29,20 @@ _STATES = {
     State.TALKING: "In progress",
     State.SETTLED: "Answered",
     State.RELEASED: "No answer",
+}
+_SETTLED_BY = {
+    Source.SETTLE: "Asterisk, when it ended",
+    Source.ASTDB: "what Asterisk kept while billing was away (AstDB)",
+    Source.CEL: "Asterisk's records of what happened (CEL)",
+    Source.CDR: "Asterisk's call records (CDR)",
+    Source.RULE: "nobody: closed by rule, charged up to its last sign of life",
+}
+_FLAGS = {
+    ALONE: "passed while billing was away",
+    CLOCK: "the clock was set during the call",
+    CORRECTED: "closed by rule first, then corrected",
+    LOST: "look at it: nobody told how it ended",
+    UNCOLLECTED: "not all of the cost could be collected",
 }
 
 
@@ -67,3 +81,24 @@ def caller(call: LoggedCall) -> str:
     if not call.extension:
         return "no extension"
     return f"{call.name}[{call.extension}]" if call.name else call.extension
+
+
+def facts(call: LoggedCall, zone: ZoneInfo) -> list[tuple[str, str]]:
+    """What else is known of a call: names and values, only those that there are."""
+    instants = {
+        "Asked": call.asked_at_ms,
+        "Ringing": call.ringing_at_ms,
+        "Answered": call.answered_at_ms,
+        "Ended": call.ended_at_ms,
+    }
+    told = {
+        "Device": call.device,
+        "Dialed": call.number_dialed if call.number_dialed != call.number else "",
+        **{name: moment(instant_ms, zone) for name, instant_ms in instants.items() if instant_ms is not None},
+        "Attempts": str(call.attempts) if call.attempts > 1 else "",
+        "Hangup cause": call.hangup_cause,
+        "End told by": _SETTLED_BY[Source(call.settled_by)] if call.settled_by else "",
+        "Flags": "; ".join(_FLAGS[flag] for flag in call.flags),
+        "Call id": call.id,
+    }
+    return [(name, text) for name, text in told.items() if text]
