@@ -59,6 +59,7 @@ class AgiHandlers:
         self._now_ms = now_ms
         self._live_calls = live_calls
         self._asked_at: dict[str, float] = {}
+        self._has_looked = False
 
     def by_path(self) -> dict[str, Handler]:
         """The paths, as the dialplan names them."""
@@ -83,8 +84,8 @@ class AgiHandlers:
             return
         if arguments["mirror"] != decided.mirror:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
-        if arguments["left"] and not decided.answer.passes:
-            await collect(SessionAstDb(session), self.book)
+        if self._wants_to_look(arguments) and not decided.answer.passes:
+            await self._collect(session)
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -111,8 +112,16 @@ class AgiHandlers:
                 await session.set_variables({dialplan.ENDED: "1"})
         if talked and leg.alone:
             await self._await_record(session, call_id)
-        if leg.alone or arguments.get("left"):
-            await collect(SessionAstDb(session), self.book)
+        if leg.alone or self._wants_to_look(arguments):
+            await self._collect(session)
+
+    def _wants_to_look(self, arguments: Mapping[str, str]) -> bool:
+        """Once after a start whatever is told: who died while booking may have lowered the flag."""
+        return bool(arguments.get("left")) or not self._has_looked
+
+    async def _collect(self, session: Session) -> None:
+        await collect(SessionAstDb(session), self.book)
+        self._has_looked = True
 
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()

@@ -28,6 +28,7 @@ class AstDbKeeper:
         self._book = book
         self._sent = ""
         self._look_at = 0.0
+        self._has_looked = False
 
     async def run(self) -> None:
         """Keep it until cancelled."""
@@ -40,7 +41,7 @@ class AstDbKeeper:
 
     async def _tick(self) -> None:
         if not self._ami.is_ready:
-            self._look_at = 0.0
+            self._look_at, self._has_looked = 0.0, False
             return
         ours = await self._database.submit(reads.mirror_marker)
         is_time = time.monotonic() >= self._look_at
@@ -53,5 +54,7 @@ class AstDbKeeper:
         self._sent = known
         if is_time:
             self._look_at = time.monotonic() + LOOK_SECONDS
-            if await self._astdb.get(dialplan.LEFTOVERS):
+            # Who died while booking may have lowered the flag and not raised it again.
+            if not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
                 await collect(self._astdb, self._book)
+                self._has_looked = True

@@ -19,10 +19,11 @@ log = logging.getLogger(__name__)
 
 
 async def collect(astdb: AstDb, book: Book) -> None:
-    """Book what the dialplan left. The flag that tells of it stays up while anything is left."""
+    """Book what the dialplan left. The flag that tells of it is lowered only where nothing is left."""
     for key in (await astdb.left())[:RECORDS_AT_ONCE]:
         await _take_over(astdb, key, book)
-    await astdb.put(dialplan.LEFTOVERS, "")
+    if not await astdb.left():
+        await astdb.put(dialplan.LEFTOVERS, "")
     if await astdb.left():
         await astdb.put(dialplan.LEFTOVERS, "1")
 

@@ -105,21 +105,21 @@ class LiveCalls:
             log.warning("call %s: %s", call_id[:80], error)
             return
         if answered_ms is not None:
-            self._watch(Answered(call_id, answered_ms, channel, uniqueid))
+            self._watch(Answered(call_id, answered_ms, channel, uniqueid), is_there=True)
 
-    def _watch(self, answered: Answered) -> None:
+    def _watch(self, answered: Answered, *, is_there: bool) -> None:
         """A stamp of just now is taken at its word; of an older one the database knows what is possible."""
         talked_seconds = (self._now_ms() - answered.answered_ms) / 1000
-        if 0 <= talked_seconds <= OWN_SECONDS:
+        if is_there and 0 <= talked_seconds <= OWN_SECONDS:
             self._keep(answered, talked_seconds, talked_seconds, saw_answer=True)
         stored = self._database.submit(lambda connection: self._store(connection, answered))
-        stored.add_done_callback(lambda done: self._stored(answered, done))
+        stored.add_done_callback(lambda done: self._stored(answered, done, is_there=is_there))
 
     def _store(self, connection: sqlite3.Connection, answered: Answered) -> float:
         live_calls.answer(connection, answered)
         return live_calls.talked_seconds_after_a_gap(connection, answered, self._now_ms())
 
-    def _stored(self, answered: Answered, done: "asyncio.Future[float]") -> None:
+    def _stored(self, answered: Answered, done: "asyncio.Future[float]", *, is_there: bool) -> None:
         if done.cancelled() or done.exception() is not None:
             log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
             self.forget(answered.call_id)
@@ -127,6 +127,7 @@ class LiveCalls:
         elif answered.call_id not in self._calls:
             seen_seconds = max(0.0, (self._seen_ms - answered.answered_ms) / 1000)
             self._keep(answered, done.result(), seen_seconds, saw_answer=False)
+            self._calls[answered.call_id].is_missing = not is_there
 
     def _keep(self, answered: Answered, talked_seconds: float, seen_seconds: float, *, saw_answer: bool) -> None:
         answered_at = time.monotonic() - talked_seconds
@@ -198,7 +199,7 @@ class LiveCalls:
         self._seen_ms = self._seen_ms or await self._database.submit(reconciliation.seen_at_ms)
         for answered in await self._database.submit(live_calls.talking):
             if answered.call_id not in self._calls:
-                self._watch(answered)
+                self._watch(answered, is_there=False)
         self._find_at = 0.0
 
     async def _is_any_open(self) -> bool:
@@ -207,7 +208,8 @@ class LiveCalls:
 
     async def _keep_seen(self) -> None:
         """After a power cut, this is the last sign of life."""
-        if time.monotonic() >= self._keep_seen_at:
+        is_any_there = not all(live.is_missing for live in self._calls.values())
+        if is_any_there and time.monotonic() >= self._keep_seen_at:
             self._keep_seen_at = time.monotonic() + SEEN_SECONDS
             now_ms = self._now_ms()
             await self._database.submit(lambda connection: reconciliation.keep_seen_at_ms(connection, now_ms))

@@ -55,7 +55,9 @@ def settle(
     following = _state_after(call)
     if following is None:
         return
-    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, call["limit_seconds"])
+    # What the dialplan let pass alone it gave no limit, whatever an answer that it did not hear said.
+    limit_seconds = None if ended.alone else call["limit_seconds"]
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, limit_seconds)
     flags = set(call["flags"].split())
     if LOST in flags:
         flags = flags - {LOST} | {CORRECTED}

@@ -291,3 +291,19 @@ def test_it_finds_a_channel_that_came_back(exchange: Exchange, tmp_path: Path) -
         assert box.state("1") == "talking"
 
     tell(exchange, story, logs=tmp_path)
+
+
+@pytest.mark.parametrize("asked_seconds_ago", [2, 60])
+def test_it_charges_no_time_in_which_nobody_watched(exchange: Exchange, tmp_path: Path, asked_seconds_ago: int) -> None:
+    """Asterisk and billing died a second after the answer, and came back: what lies between was no talk."""
+    exchange.ask("1", number=ABROAD, by_stretches=True)
+    exchange.answer("1", rang=0)
+    exchange.database.write(lambda c: reconciliation.keep_seen_at_ms(c, NOW_MS + 1_000))
+
+    async def story(box: Box) -> None:
+        box.clock.stepped_ms = asked_seconds_ago * 1000
+        call = await _closed(box)
+        assert (call["talk_seconds"], call["flags"]) == (1, "lost")
+        assert exchange.database.read(reconciliation.seen_at_ms) == NOW_MS + 1_000, "nobody was seen alive"
+
+    tell(exchange, story, _vanish, logs=tmp_path)

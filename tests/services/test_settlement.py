@@ -152,3 +152,10 @@ def test_it_tells_when_it_rang_and_who_told_the_end(exchange: Exchange) -> None:
     (call,) = queries.calls(1)
     assert (call.ringing_at_ms, call.answered_at_ms, call.settled_by) == (NOW_MS + 800, NOW_MS + 5_000, "settle")
     assert exchange.call("1")["ring_limit_seconds"] == 30
+
+
+def test_it_charges_all_the_talk_of_a_call_that_passed_alone(exchange: Exchange) -> None:
+    """Billing had answered with a limit, but too late to be heard."""
+    assert exchange.ask("1", number=ABROAD, by_stretches=True).limit_seconds == 60
+    exchange.settle("1", 90, alone="passed")
+    assert (exchange.call("1")["talk_seconds"], exchange.call("1")["flags"]) == (90, "alone")
