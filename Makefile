@@ -12,9 +12,11 @@ ASTERISK_VERSIONS ?= 16 22
 # Two halves of like length, which run side by side.
 FAST_calls := tests/services tests/pbx
 FAST_rest := tests/core tests/store tests/cli tests/web tests/house
+# What asks programs of Debian's runs with its own packages alone.
+DEBIAN_rest := tests/packaging
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
-	python3-pytest python3-hypothesis
+	python3-pytest python3-hypothesis systemd
 
 .PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench screenshot lint bump clean
 
@@ -47,7 +49,7 @@ test-debian:
 	$(SIDE_BY_SIDE) test-debian-calls test-debian-rest
 
 test-debian-%: deps
-	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) --deselect tests/house/test_wheel.py
+	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
 ## test-asterisk: calls through a real Asterisk, both versions side by side, for they mostly wait
 test-asterisk:

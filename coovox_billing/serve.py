@@ -1,7 +1,8 @@
 """`serve`: a small parent of both planes (DESIGN §2).
 
 It starts them, hears their heartbeats, replaces one that died or fell silent,
-and ends both when it is told to stop.
+and ends both when it is told to stop. A plane that starts has longer until its
+first beat, or a busy board would never get one started.
 """
 
 import logging
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -17,6 +19,8 @@ from coovox_billing import heartbeat
 
 PLANES = ("calls", "web")
 LOOK_SECONDS = 0.25
+KILL_SECONDS = 0.25
+START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 FIRST_START_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 10.0
@@ -34,20 +38,22 @@ class Plane:
     pipe: int = -1
     started: float = 0.0
     heard: float = 0.0
+    has_beaten: bool = False
     starts: int = 0
     backoff_seconds: float = field(default=0.25)
 
     def start(self) -> None:
-        """Start the process; `heard` counts from now, so that starting may take the usual silence."""
+        """Start the process. What it has to tell systemd is not for whoever started the parent."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         command = [sys.executable, "-m", "coovox_billing", *self.options, self.name]
-        environment = os.environ | {heartbeat.VARIABLE: str(writing)}
+        environment = os.environ | {heartbeat.VARIABLE: str(writing), heartbeat.SYSTEMD_VARIABLE: ""}
         self.process = subprocess.Popen(command, pass_fds=[writing], env=environment, start_new_session=True)
         os.close(writing)
         self.pipe = reading
         self.started = self.heard = time.monotonic()
+        self.has_beaten = False
         self.starts += 1
 
     def listen(self, now: float) -> None:
@@ -55,13 +61,26 @@ class Plane:
         try:
             if os.read(self.pipe, 4096):
                 self.heard = now
+                self.has_beaten = True
         except BlockingIOError:
             return
+
+    def is_hung(self, now: float) -> bool:
+        """Whether it runs and was not heard for too long."""
+        is_running = self.process is not None and self.process.poll() is None
+        return is_running and now - self.heard > (heartbeat.SILENCE_SECONDS if self.has_beaten else START_SECONDS)
 
     def end(self, number: int) -> None:
         """Signal the process, if it still runs."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, and give it a moment to be gone."""
+        self.end(signal.SIGKILL)
+        if self.process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(KILL_SECONDS)
 
     def forget(self) -> None:
         """Let a dead process's pipe go."""
@@ -101,14 +120,12 @@ class Parent:
                 plane.start()
             return 0
         plane.listen(now)
-        code = plane.process.poll()
-        if code is not None:
-            return self._bury(plane, code, now)
         was_awake = now - self._looked < 2 * heartbeat.BEAT_SECONDS
-        if was_awake and now - plane.heard > heartbeat.SILENCE_SECONDS:
-            log.error("the %s plane was silent for %.0f s and is replaced", plane.name, heartbeat.SILENCE_SECONDS)
-            plane.end(signal.SIGKILL)
-        return 0
+        if was_awake and plane.is_hung(now):
+            log.error("the %s plane was silent for %.0f s and is replaced", plane.name, now - plane.heard)
+            plane.kill()
+        code = plane.process.poll()
+        return 0 if code is None else self._bury(plane, code, now)
 
     def _bury(self, plane: Plane, code: int, now: float) -> int:
         lived_seconds = now - plane.started

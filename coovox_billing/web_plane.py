@@ -7,8 +7,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import FrameType
+from typing import Any
 
+from waitress import trigger
 from waitress.server import create_server
 
 from coovox_billing import heartbeat
@@ -22,7 +26,12 @@ from coovox_billing.web import create_app
 THREADS = 4
 MAX_REQUEST_BYTES = 65_536
 PROBE_SECONDS = 1.0
+HEALTH_PROBE_SECONDS = 0.5
+STUCK_SECONDS = 60.0
 
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_stopping = threading.Event()
 log = logging.getLogger(__name__)
 
 
@@ -39,12 +48,15 @@ def run(config: Config) -> None:
             database,
             web_prefix=config.web_prefix,
             trusted_proxies=config.trusted_proxies,
-            call_plane_is_up=lambda: is_listening(config.agi_listen),
+            call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
         )
+        workers = Workers(app)
+        dispatchers: dict[int, Any] = {}
         try:
             # Which X-Forwarded headers count is decided in the app, by trusted_proxies.
             server = create_server(
-                app,
+                workers,
+                map=dispatchers,
                 host=config.web_listen.host,
                 port=config.web_listen.port,
                 threads=THREADS,
@@ -59,26 +71,85 @@ def run(config: Config) -> None:
                 "stop what uses the port, or set COOVOX_WEB_LISTEN"
             ) from None
         signal.signal(signal.SIGTERM, _stop)
-        threading.Thread(target=_beat_for_ever, name="heartbeat", daemon=True).start()
+        pulse = Pulse(trigger.trigger(dispatchers), workers)
+        threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
         server.run()
 
 
-def is_listening(address: Address) -> bool:
-    """Whether something accepts connections there."""
-    try:
-        socket.create_connection((address.host, address.port), PROBE_SECONDS).close()
-    except OSError:
-        return False
-    return True
+class Workers:
+    """WSGI middleware that knows how long each worker has been with its request."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self._app = app
+        self._since: dict[int, float] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        worker = threading.get_ident()
+        self._since[worker] = time.monotonic()
+        try:
+            return self._app(environ, start_response)
+        finally:
+            del self._since[worker]
+
+    def are_stuck(self) -> bool:
+        """Whether all of them are with requests that take longer than any may: nobody is served any more.
+
+        No page waits that long, neither for a locked database nor for the sign-ins before it.
+        """
+        now = time.monotonic()
+        return sum(now - since > STUCK_SECONDS for since in list(self._since.values())) >= THREADS
+
+
+class Pulse:
+    """Beats once a second where the server's own loop has turned: a thread alone would beat on while the loop hangs."""
+
+    def __init__(self, loop: Any, workers: Workers) -> None:
+        self._loop = loop
+        self._workers = workers
+        self._turned = threading.Event()
+
+    def run(self) -> None:
+        """Beat until the parent is gone; then, or where the loop goes on though it was told to stop, end the plane.
+
+        It goes on where the signal came while it ran what it was given here: waitress swallows that.
+        """
+        self._await_turn()
+        heartbeat.ready()
+        was_told = False
+        while self.beat() and not was_told:
+            time.sleep(heartbeat.BEAT_SECONDS)
+            was_told = _stopping.is_set()
+            self._await_turn()
+        if not was_told:
+            log.warning("the parent is gone, so the pages end")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def beat(self) -> bool:
+        """Beat, unless all workers are stuck; False when the parent is gone."""
+        if self._workers.are_stuck():
+            log.error("every worker has been with one request for more than %.0f s", STUCK_SECONDS)
+            return True
+        return heartbeat.beat()
+
+    def _await_turn(self) -> None:
+        self._turned.clear()
+        self._loop.pull_trigger(self._turned.set)
+        self._turned.wait()
+
+
+def is_listening(address: Address, patience_seconds: float = PROBE_SECONDS) -> bool:
+    """Whether somebody listens there and is awake: it hangs up when we do.
+
+    That a connection is accepted proves nothing, for the kernel does it for a hung process too.
+    """
+    with suppress(OSError), socket.create_connection((address.host, address.port), patience_seconds) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(1) == b""
+    return False
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    _stopping.set()
+    heartbeat.stopping()
     sys.exit(0)
-
-
-def _beat_for_ever() -> None:
-    while heartbeat.beat():
-        time.sleep(heartbeat.BEAT_SECONDS)
-    log.warning("the parent is gone, so the pages end")
-    os.kill(os.getpid(), signal.SIGTERM)

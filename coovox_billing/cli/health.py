@@ -1,10 +1,8 @@
-"""`doctor`: what is wrong with this installation, and what to do. A check is a small function below `CHECKS`."""
+"""`doctor`: what is wrong with this installation, and what to do. A check is a small function in `CHECKS`."""
 
 import asyncio
-import shutil
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from coovox_billing import RELEASED_MS
@@ -13,22 +11,15 @@ from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError, SetupError
 from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress
 from coovox_billing.pbx.parts import DEFAULT_ETC, WITHOUT_AMI
-from coovox_billing.services import activation, trunks
+from coovox_billing.services import activation, condition, trunks
+from coovox_billing.services.condition import Condition
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
-from coovox_billing.store import reads
 from coovox_billing.store.audit import audit
 from coovox_billing.wall_clock import wall_clock_ms
 
-LEAST_FREE_MB = 50
+Check = Callable[[Context], list[Condition]]
 
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The result of one check; `what_to_do` is empty where all is well."""
-
-    name: str
-    finding: str
-    what_to_do: str = ""
+PROBE_SECONDS = 2.5
 
 
 def add_commands(commands: Any) -> None:
@@ -39,9 +30,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _doctor(context: Context) -> int:
-    diagnoses = [diagnosis for check in CHECKS for diagnosis in _examine(check, context)]
     rows = [
-        {"ok": not d.what_to_do, "name": d.name, "finding": d.finding, "what_to_do": d.what_to_do} for d in diagnoses
+        {"ok": found.is_good, "name": found.name, "finding": found.finding, "what_to_do": found.what_to_do}
+        for found in _examine_all(context)
     ]
     if context.arguments.json:
         context.show(rows, (), "")
@@ -53,78 +44,87 @@ def _doctor(context: Context) -> int:
     return 0 if all(row["ok"] for row in rows) else 1
 
 
-def _examine(check: Callable[[Context], list[Diagnosis]], context: Context) -> list[Diagnosis]:
+def _examine_all(context: Context) -> Iterator[Condition]:
+    """The database goes first: what needs it would only say the same again where it is not usable."""
+    directory, now_ms = context.config.data, wall_clock_ms()
+    if not directory.exists():
+        raise SetupError(f"there is no site in {directory}: name its directory with --data or COOVOX_DATA")
+    at_first = condition.examine(directory, now_ms, RELEASED_MS, condition.THOROUGH_WAIT_MS)
+    yield from at_first
+    is_usable = at_first[0].is_good
+    for check in (*CHECKS, *(CHECKS_OF_THE_DATABASE if is_usable else ())):
+        yield from _examine(check, context)
+    if not is_usable:
+        left_out = ", ".join(_name(check) for check in CHECKS_OF_THE_DATABASE)
+        yield Condition("not examined", f"{left_out}: they need the database")
+
+
+def _examine(check: Check, context: Context) -> list[Condition]:
     try:
         return check(context)
-    except (BillingError, sqlite3.Error) as error:
-        name = check.__name__.removeprefix("_check_").replace("_", " ")
-        return [Diagnosis(name, str(error), "Correct that, or run the command as a user who may.")]
+    except (BillingError, sqlite3.Error, OSError) as error:
+        return [Condition(_name(check), str(error), "Correct that, or run the command as a user who may.")]
 
 
-def _check_database(context: Context) -> list[Diagnosis]:
+def _name(check: Check) -> str:
+    return check.__name__.removeprefix("_check_").replace("_", " ")
+
+
+def _check_books(context: Context) -> list[Condition]:
     findings = context.database.read(audit)
     if findings:
-        return [
-            Diagnosis("database", finding.message, "Restore a backup, or ask for help with this line.")
-            for finding in findings
-        ]
-    return [Diagnosis("database", f"sound, in {context.config.data}")]
+        advice = "Restore a backup, or ask for help with this line."
+        return [Condition("books", finding.message, advice) for finding in findings]
+    return [Condition("books", "sound: balances, ledger, calls and totals agree")]
 
 
-def _check_disk(context: Context) -> list[Diagnosis]:
-    free_mb = shutil.disk_usage(context.config.data).free // 1_000_000
-    advice = "Free some space: calls are refused when the disk is full." if free_mb < LEAST_FREE_MB else ""
-    return [Diagnosis("disk", f"{free_mb} MB free", advice)]
+def _check_files(context: Context) -> list[Condition]:
+    return [condition.check_files(context.config.data)]
 
 
-def _check_clock(context: Context) -> list[Diagnosis]:
-    newest_ms = max(RELEASED_MS, context.database.read(reads.newest_record_ms))
-    if wall_clock_ms() < newest_ms:
-        return [
-            Diagnosis(
-                "clock",
-                "behind this version's release or the newest record",
-                "Set the clock, or let NTP set it.",
-            )
-        ]
-    return [Diagnosis("clock", "not behind any record")]
+def _check_disk_speed(context: Context) -> list[Condition]:
+    return [condition.check_disk_speed(context.config.data)]
 
 
-def _check_planes(context: Context) -> list[Diagnosis]:
+def _check_calls(context: Context) -> list[Condition]:
+    return context.database.read(lambda connection: condition.check_calls(connection, wall_clock_ms()))
+
+
+def _check_planes(context: Context) -> list[Condition]:
     from coovox_billing.web_plane import is_listening
 
     advice = "Start it: `coovox-billing serve`; if it runs elsewhere, name that address in the settings."
     planes = (("call plane", context.config.agi_listen), ("pages", context.config.web_listen))
     return [
-        Diagnosis(name, f"answers on {address}")
-        if is_listening(address)
-        else Diagnosis(name, f"silent on {address}", advice)
+        Condition(name, f"answers on {address}")
+        if is_listening(address, PROBE_SECONDS)
+        else Condition(name, f"silent on {address}", advice)
         for name, address in planes
     ]
 
 
-def _check_billing(context: Context) -> list[Diagnosis]:
+def _check_billing(context: Context) -> list[Condition]:
     if context.database.read(activation.is_active):
-        return [Diagnosis("billing", "active")]
-    return [Diagnosis("billing", "not active, calls pass unbilled", "Run: coovox-billing activation on")]
+        return [Condition("billing", "active")]
+    return [Condition("billing", "not active, calls pass unbilled", "Run: coovox-billing activation on")]
 
 
-def _check_first_password(context: Context) -> list[Diagnosis]:
+def _check_first_password(context: Context) -> list[Condition]:
     path = context.config.data / FIRST_PASSWORD_FILE
     if path.exists() and path.stat().st_mode & 0o077:
-        return [Diagnosis("first password", f"{path} can be read by others", f"Run: chmod 600 {path}")]
+        return [Condition("first password", f"{path} can be read by others", f"Run: chmod 600 {path}")]
     return []
 
 
-def _check_trunks(context: Context) -> list[Diagnosis]:
+def _check_trunks(context: Context) -> list[Condition]:
     known = context.database.read(lambda c: trunks.overview(c, wall_clock_ms()))
     strange = [trunk for trunk in known if trunk.suspicion]
     if strange:
-        return [Diagnosis(f"trunk {trunk.device}", trunk.suspicion, trunk.advice) for trunk in strange]
-    return [Diagnosis("trunks", "none answers suspiciously soon")]
+        return [Condition(f"trunk {trunk.device}", trunk.suspicion, trunk.advice) for trunk in strange]
+    return [Condition("trunks", "none answers suspiciously soon")]
 
 
-def _check_manager(context: Context) -> list[Diagnosis]:
+def _check_manager(context: Context) -> list[Condition]:
     """Without Asterisk's manager calls hold all that they could cost, and none can be lengthened."""
     from coovox_billing.pbx.manager import OFF, manager_address, signed_in, what_to_do
 
@@ -136,13 +136,13 @@ def _check_manager(context: Context) -> list[Diagnosis]:
     if address is None:
         is_meant = context.config.ami == OFF or not DEFAULT_ETC.is_dir()
         advice = "" if is_meant else what_to_do(context.config.ami)
-        return [Diagnosis("manager", f"{_why_no_manager(context.config.ami == OFF)}: {WITHOUT_AMI}", advice)]
+        return [Condition("manager", f"{_why_no_manager(context.config.ami == OFF)}: {WITHOUT_AMI}", advice)]
     silence_log()
     try:
         asyncio.run(greet(address))
     except SetupError as error:
-        return [Diagnosis("manager", str(error), f"Start Asterisk, or correct its manager.conf or {AMI_SETTING}.")]
-    return [Diagnosis("manager", f"Asterisk lets billing in at {address}")]
+        return [Condition("manager", str(error), f"Start Asterisk, or correct its manager.conf or {AMI_SETTING}.")]
+    return [Condition("manager", f"Asterisk lets billing in at {address}")]
 
 
 def _why_no_manager(is_off: bool) -> str:
@@ -151,21 +151,19 @@ def _why_no_manager(is_off: bool) -> str:
     return "none" if DEFAULT_ETC.is_dir() else f"none, and no {DEFAULT_ETC} here"
 
 
-def _check_pbx(context: Context) -> list[Diagnosis]:
+def _check_pbx(context: Context) -> list[Condition]:
     items = pbx_items(context)
     if not items:
-        return [Diagnosis("pbx", f"no {DEFAULT_ETC} here; elsewhere: `coovox-billing pbx check --etc DIR`")]
-    return [Diagnosis(f"pbx: {i.name}", i.message, "" if i.ok else i.what_to_do) for i in items]
+        return [Condition("pbx", f"no {DEFAULT_ETC} here; elsewhere: `coovox-billing pbx check --etc DIR`")]
+    return [Condition(f"pbx: {i.name}", i.message, "" if i.ok else i.what_to_do) for i in items]
 
 
-CHECKS: tuple[Callable[[Context], list[Diagnosis]], ...] = (
-    _check_database,
-    _check_disk,
-    _check_clock,
+CHECKS: tuple[Check, ...] = (
+    _check_files,
+    _check_disk_speed,
     _check_planes,
-    _check_billing,
     _check_first_password,
-    _check_trunks,
     _check_manager,
     _check_pbx,
 )
+CHECKS_OF_THE_DATABASE: tuple[Check, ...] = (_check_books, _check_billing, _check_calls, _check_trunks)

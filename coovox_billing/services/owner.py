@@ -76,7 +76,9 @@ def verify(database: Database, directory: Path, password: str) -> bool:
         )
     if not _matches(password, stored):
         return False
-    (directory / FIRST_PASSWORD_FILE).unlink(missing_ok=True)
+    first = directory / FIRST_PASSWORD_FILE
+    if first.exists():  # a read-only disk refuses to remove even what is not there
+        first.unlink(missing_ok=True)
     return True
 
 

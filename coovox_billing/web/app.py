@@ -11,8 +11,10 @@ from flask import Flask, g, request
 from jinja2 import StrictUndefined
 from werkzeug.routing import Map
 
-from coovox_billing import __version__
+from coovox_billing import RELEASED_MS, __version__
 from coovox_billing.core.money import format_amount
+from coovox_billing.services import condition
+from coovox_billing.services.condition import Room, room_of
 from coovox_billing.shipped import shipped
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
@@ -63,8 +65,11 @@ def create_app(
     trusted_proxies: Collection[str] = (),
     now_ms: Callable[[], int] = wall_clock_ms,
     monotonic: Callable[[], float] = time.monotonic,
+    disk_room: Callable[[Path], Room] = room_of,
 ) -> Flask:
-    """The pages of a data directory. `now_ms` is the wall clock, `monotonic` what waits are measured by.
+    """The pages of a data directory.
+
+    `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -80,9 +85,32 @@ def create_app(
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     with app.app_context():
-        Parts(directory, database, call_plane_is_up, now_ms, Brake(monotonic)).place()
+        examinations = _examinations(directory, call_plane_is_up, now_ms, monotonic, disk_room)
+        Parts(directory, database, now_ms, Brake(monotonic), examinations).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
+
+
+def _examinations(
+    directory: Path,
+    call_plane_is_up: Callable[[], bool],
+    now_ms: Callable[[], int],
+    monotonic: Callable[[], float],
+    disk_room: Callable[[Path], Room],
+) -> tuple[health.Examination, ...]:
+    """What `/healthz` looks at; the call plane apart, for it answers while the disk hangs."""
+    return (
+        health.Examination(
+            lambda: [condition.check_call_plane(call_plane_is_up())],
+            lambda: [condition.check_call_plane(False)],
+            monotonic,
+        ),
+        health.Examination(
+            lambda: condition.examine(directory, now_ms(), RELEASED_MS, room=disk_room),
+            lambda: condition.when_nothing_answers(now_ms(), RELEASED_MS),
+            monotonic,
+        ),
+    )
 
 
 def _settings(prefix: str) -> dict[str, Any]:
@@ -105,6 +133,7 @@ def _add_words(app: Flask) -> None:
         amount=format_amount,
         caller=formats.caller,
         duration=formats.duration,
+        facts=formats.facts,
         moment=formats.moment,
         status=formats.status,
     )

@@ -1,15 +1,19 @@
 """What the pages of one application share: where the data is, and what tells the time."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import current_app, request
 
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import Database
 from coovox_billing.web.brake import Brake
+
+if TYPE_CHECKING:
+    from coovox_billing.web.health import Examination
 
 OWNER = "owner"
 MAX_ENDED_SESSIONS = 1000
@@ -23,9 +27,9 @@ class Parts:
 
     directory: Path
     database: Database
-    call_plane_is_up: Callable[[], bool]
     now_ms: Callable[[], int]
     brake: Brake
+    examinations: "Sequence[Examination]"
     ended_sessions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ENDED_SESSIONS))
 
     def place(self) -> None:

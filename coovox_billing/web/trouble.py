@@ -6,6 +6,7 @@ from flask import Response, make_response, render_template
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from coovox_billing.errors import BillingError, NotFound
+from coovox_billing.services.condition import advice_on
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ TITLES = {
     413: "Too much at once",
     429: "Please wait",
     500: "Something broke",
+    503: "Not possible now",
 }
 ADVICE = {
     400: "The request could not be understood. Open the page again and repeat.",
@@ -26,7 +28,10 @@ ADVICE = {
     413: "The form was larger than any form of ours. Open the page again and repeat.",
     429: "Too many tries. Wait a moment, then try again.",
     500: "Calls go on being billed. Try again; if it stays, look into the log of the web service.",
+    503: "This is not possible now. Try again in a minute.",
 }
+
+REPEAT = "What was sent with this page is not stored: repeat it then. What was stored before is safe."
 
 
 def handle(error: Exception) -> Response:
@@ -37,6 +42,8 @@ def handle(error: Exception) -> Response:
         return _page(404 if isinstance(error, NotFound) else 400, str(error))
     if not isinstance(error, HTTPException):
         log.error("a page failed", exc_info=error)
+        if advice := advice_on(error):
+            return _page(503, f"{advice} {REPEAT}")
         return handle(InternalServerError())
     own_words = error.description if error.description != type(error).description else None
     response = _page(error.code or 500, own_words or "")

@@ -14,6 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from coovox_billing import heartbeat
+from coovox_billing.config import Address
+from coovox_billing.serve import START_SECONDS, Plane
+from coovox_billing.web_plane import is_listening
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -99,13 +104,20 @@ def test_it_replaces_a_plane_that_was_killed_and_leaves_the_other_alone(served: 
     assert served.planes()[other] == before[other]
 
 
-def test_it_replaces_a_hung_call_plane(served: Served) -> None:
-    hung = served.planes()["calls"]
+@pytest.mark.parametrize("plane", ["calls", "web"])
+def test_it_replaces_a_hung_plane(served: Served, plane: str) -> None:
+    hung = served.planes()[plane]
+    port = served.agi if plane == "calls" else served.web
     os.kill(hung, signal.SIGSTOP)
     stopped = time.monotonic()
     wait_until(lambda: not is_alive(hung))
-    assert 3 < time.monotonic() - stopped < 7
-    wait_until(served.is_up)
+    dead_seconds = time.monotonic() - stopped
+    wait_until(lambda: is_listening(Address("127.0.0.1", port)))
+    answering_seconds = time.monotonic() - stopped
+    print(f"{plane}: dead after {dead_seconds:.2f} s, another answers after {answering_seconds:.2f} s")
+    assert 3 < dead_seconds < answering_seconds < 6.5
+    assert served.planes()[plane] != hung
+    assert f"the {plane} plane was silent for 5 s" in served.log.read_text()
 
 
 def test_it_ends_both_planes_when_it_is_told_to_stop(served: Served) -> None:
@@ -131,3 +143,20 @@ def test_it_says_which_port_is_taken_and_ends(tmp_path: Path, served: Served) ->
     assert said.returncode == 1
     assert f"127.0.0.1:{served.agi}" in said.stderr
     assert "COOVOX_AGI_LISTEN" in said.stderr
+
+
+def test_it_leaves_a_plane_time_to_start() -> None:
+    plane = Plane("calls", ["--help"])
+    plane.start()
+    assert plane.process is not None
+    try:
+        plane.process.send_signal(signal.SIGSTOP)
+        assert not plane.is_hung(plane.heard + START_SECONDS)
+        assert plane.is_hung(plane.heard + START_SECONDS + 1)
+        plane.has_beaten = True
+        assert plane.is_hung(plane.heard + heartbeat.SILENCE_SECONDS + 1)
+    finally:
+        plane.kill()
+    wait_until(lambda: plane.process is not None and plane.process.poll() is not None)
+    assert not plane.is_hung(plane.heard + START_SECONDS + 1)
+    plane.forget()

@@ -241,24 +241,3 @@ def test_it_keeps_its_prefix_whether_or_not_the_proxy_strips_it(closed_desk: Cal
 def test_it_refuses_a_setup_that_cannot_be(database: Database, tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(SetupError):
         create_app(tmp_path, database, call_plane_is_up=lambda: True, **options)  # type: ignore[arg-type]
-
-
-def test_it_is_healthy_where_both_planes_are(desk: Desk) -> None:
-    response = desk.browser.get("/healthz")
-    assert (response.status_code, response.json) == (200, {"call_plane": True, "database": True})
-    assert "Set-Cookie" not in response.headers
-
-
-def test_it_is_not_healthy_without_the_call_plane(desk: Desk) -> None:
-    desk.call_plane_is_up = False
-    response = desk.browser.get("/healthz")
-    assert (response.status_code, response.json) == (503, {"call_plane": False, "database": True})
-
-
-def test_it_is_not_healthy_without_its_database(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_down() -> None:
-        raise OSError("no disk")
-
-    monkeypatch.setattr("coovox_billing.store.queries.site", break_down)
-    response = desk.browser.get("/healthz")
-    assert (response.status_code, response.json) == (503, {"call_plane": True, "database": False})

@@ -1,0 +1,67 @@
+"""The systemd units: systemd itself understands them, and they watch over the planes as `serve` does."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from coovox_billing import heartbeat
+
+PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+UNITS = sorted(PACKAGING.glob("*.service"))
+
+
+def values(unit: Path, name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
+
+
+def test_it_has_a_unit_for_each_plane() -> None:
+    commands = [command for unit in UNITS for command in values(unit, "ExecStart")]
+    assert commands == ["/usr/bin/coovox-billing calls", "/usr/bin/coovox-billing web"]
+
+
+def test_it_is_understood_by_systemd(tmp_path: Path) -> None:
+    for unit in UNITS:
+        text = re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+        (tmp_path / unit.name).write_text(text)
+    command = ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+def test_it_finds_what_systemd_does_not_understand(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.service"
+    wrong.write_text("[Service]\nExecStart=/bin/true\nWatchdogSec=soon\nWachdogSignal=SIGKILL\n")
+    command = ["systemd-analyze", "verify", str(wrong)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "soon" in said.stderr
+    assert "WachdogSignal" in said.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Type", "notify"),
+        ("NotifyAccess", "main"),
+        ("WatchdogSec", f"{heartbeat.SILENCE_SECONDS:.0f}"),
+        ("WatchdogSignal", "SIGKILL"),
+        ("Restart", "always"),
+        ("StartLimitIntervalSec", "0"),
+        ("User", "coovox-billing"),
+        ("StateDirectory", "coovox-billing"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+    ],
+)
+def test_it_watches_over_its_plane(unit: Path, name: str, expected: str) -> None:
+    assert values(unit, name) == [expected]
+
+
+def test_it_never_ends_with_asterisk() -> None:
+    ties = [
+        tie for unit in UNITS for name in ("Requires", "BindsTo", "PartOf", "Requisite") for tie in values(unit, name)
+    ]
+    assert ties == []
+    assert values(PACKAGING / "coovox-billing-calls.service", "After") == ["network.target asterisk.service"]
