@@ -52,11 +52,11 @@ async def _answer(config: Config, path: Path) -> None:
     manager = manager_address(config.ami)
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
     handlers = AgiHandlers(database, wall_clock_ms, live_calls)
-    reconciler = Reconciler(database, handlers.book, config.asterisk_log, wall_clock_ms)
+    reconciler = Reconciler(database, handlers, config.asterisk_log, wall_clock_ms)
     runs = [reconciler.run()]
     if live_calls:
         live_calls.compare = reconciler.compare
-        runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.book).run()]
+        runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers).run()]
     watchers = [asyncio.create_task(run) for run in runs]
     try:
         await _serve(AgiServer(handlers.by_path(), config.agi_allow), config, watchers)
@@ -74,6 +74,7 @@ async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.
         loop.add_signal_handler(number, stop.set)
     await server.start(config.agi_listen.host, config.agi_listen.port)
     log.info("answering Asterisk on %s", config.agi_listen)
+    heartbeat.ready()
     while not stop.is_set():
         if not heartbeat.beat():
             log.warning("the parent is gone, so the call plane ends")
@@ -82,6 +83,7 @@ async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.
             log.error("who watches over the calls has ended, so the call plane ends to be started again")
             break
         await _wait(stop, heartbeat.BEAT_SECONDS)
+    heartbeat.stopping()
     await server.stop()
 
 

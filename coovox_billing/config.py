@@ -49,6 +49,12 @@ FILE_SETTINGS = (
         "Asterisk's manager, user:secret@HOST:PORT. If empty, the user that `pbx install` made here, where its file "
         "can be read; `off` for none.",
     ),
+    FileSetting(
+        "asterisk_log",
+        "COOVOX_ASTERISK_LOG",
+        "/var/log/asterisk",
+        "Where Asterisk keeps its records of calls (CEL, CDR), `astlogdir` in asterisk.conf.",
+    ),
     FileSetting("web_prefix", "COOVOX_WEB_PREFIX", "", "The path that the pages have behind the PBX's web server."),
     FileSetting(
         "trusted_proxies",
@@ -88,6 +94,7 @@ class Config:
     agi_listen: Address
     agi_allow: frozenset[str]
     ami: str
+    asterisk_log: Path
     web_prefix: str
     trusted_proxies: frozenset[str]
 
@@ -107,22 +114,23 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     if not agi_listen.is_loopback and not agi_allow:
         raise SetupError(f"agi_listen is {agi_listen}, not on loopback: name who may ask in agi_allow")
     return Config(
-        data=_directory(data_option or text["data"]),
+        data=_directory("data", data_option or text["data"]),
         data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
         web_listen=_address("web_listen", text["web_listen"]),
         agi_listen=agi_listen,
         agi_allow=agi_allow,
         ami=text["ami"],
+        asterisk_log=_directory("asterisk_log", text["asterisk_log"]),
         web_prefix=prefix,
         trusted_proxies=frozenset(text["trusted_proxies"].split()),
     )
 
 
-def _directory(text: str) -> Path:
+def _directory(name: str, text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise SetupError(f"data is {text!r}: there is no such user's home, write the whole path") from None
+        raise SetupError(f"{name} is {text!r}: there is no such user's home, write the whole path") from None
 
 
 def _read_file(named: str | None) -> dict[str, str]:

@@ -190,6 +190,11 @@ class Exchange:
         own = OwnTime(*(None if seconds is None else int(seconds * 1000) for seconds in (elapsed, since_answer)))
         self.database.write(lambda connection: settlement.settle(connection, call_id, leg, own, leg.ended_ms))
 
+    def begin_alone(self, call_id: str, **changes: Any) -> None:
+        """A leg that the dialplan let pass alone was answered."""
+        leg = a_leg(talked=0, alone="passed", **changes)
+        self.database.write(lambda connection: live_calls.begin_alone(connection, call_id, leg))
+
     def lose(self, call_id: str, talked: int = 0) -> None:
         """Nobody tells how the call ended; its last sign of life was at so many seconds of talk."""
         self.database.write(lambda connection: settlement.lose(connection, call_id, talked, NOW_MS))

@@ -12,9 +12,9 @@ from coovox_billing.pbx.parts import DEFAULT_ETC, Item, command, directory_of
 
 def add_commands(commands: Any) -> None:
     """Add this module's commands to the parser."""
-    pbx = commands.add_parser("pbx", help="Asterisk's side: dialplan and manager user")
+    pbx = commands.add_parser("pbx", help="Asterisk's side: dialplan, manager user and CEL file")
     verbs = pbx.add_subparsers(metavar="VERB", required=True)
-    installing = verbs.add_parser("install", help="put the dialplan and the manager user in place")
+    installing = verbs.add_parser("install", help="put the dialplan, the manager user and the CEL file in place")
     installing.set_defaults(run=_install)
     removing = verbs.add_parser("remove", help="take out exactly what install put in")
     removing.set_defaults(run=_remove)
@@ -36,7 +36,8 @@ def _items(context: Context, etc: Path) -> list[Item]:
     from coovox_billing.pbx.manager import OFF
 
     settings = context.config
-    return check(etc, console.find_asterisk_cli(), f"agi://{settings.agi_listen}", settings.ami != OFF)
+    asterisk, agi_address = console.find_asterisk_cli(), f"agi://{settings.agi_listen}"
+    return check(etc, asterisk, agi_address, settings.ami != OFF, settings.asterisk_log)
 
 
 def _etc(context: Context) -> Path:
@@ -66,7 +67,7 @@ def _finish(context: Context, items: list[Item]) -> None:
     if context.arguments.reload:
         _reload()
     elif not context.arguments.json and install.NOTHING_REMOVED not in items:
-        print('Then: asterisk -rx "dialplan reload" and asterisk -rx "manager reload", or use --reload.')
+        print("Then: " + ", ".join(f'asterisk -rx "{one}"' for one in console.RELOADS) + ", or use --reload.")
 
 
 def _reload() -> None:

@@ -4,6 +4,7 @@
     asked -> held -> (talking ->) settled
              held -> released               no answer; a failover holds again
              held -> released, talking -> settled     lost: closed by rule
+    any of them -> talking                  the dialplan let it pass alone, and it still talks
     any of them -> settled, late            evidence found after a crash
     settled -> settled                      a close by rule is corrected by the truth
 
@@ -31,6 +32,7 @@ class Event(StrEnum):
     REFUSE = "refuse"
     HOLD = "hold"
     ANSWER = "answer"
+    GO_ALONE = "go alone"
     SETTLE = "settle"
     GIVE_UP = "give up"
     LOSE = "lose"
@@ -53,7 +55,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ASKED, Event.REFUSE): State.REFUSED,
     (State.ASKED, Event.HOLD): State.HELD,
     (State.ASKED, Event.SETTLE): State.SETTLED,
+    (State.ASKED, Event.GO_ALONE): State.TALKING,
     (State.HELD, Event.ANSWER): State.TALKING,
+    (State.HELD, Event.GO_ALONE): State.TALKING,
     (State.HELD, Event.SETTLE): State.SETTLED,
     (State.HELD, Event.GIVE_UP): State.RELEASED,
     (State.HELD, Event.LOSE): State.RELEASED,
@@ -61,7 +65,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.TALKING, Event.LOSE): State.SETTLED,
     (State.RELEASED, Event.HOLD): State.HELD,
     (State.RELEASED, Event.REFUSE): State.REFUSED,
+    (State.RELEASED, Event.GO_ALONE): State.TALKING,
     (State.RELEASED, Event.SETTLE): State.SETTLED,
+    (State.REFUSED, Event.GO_ALONE): State.TALKING,
     (State.REFUSED, Event.SETTLE): State.SETTLED,
     (State.SETTLED, Event.CORRECT): State.SETTLED,
 }

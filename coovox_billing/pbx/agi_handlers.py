@@ -25,7 +25,7 @@ from coovox_billing.pbx.astdb import SessionAstDb
 from coovox_billing.pbx.leftovers import collect
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
-from coovox_billing.services import calls, settlement
+from coovox_billing.services import calls, live_calls, settlement
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
@@ -120,7 +120,7 @@ class AgiHandlers:
         return bool(arguments.get("left")) or not self._has_looked
 
     async def _collect(self, session: Session) -> None:
-        await collect(SessionAstDb(session), self.book)
+        await collect(SessionAstDb(session), self)
         self._has_looked = True
 
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
@@ -157,7 +157,7 @@ class AgiHandlers:
         self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
 
     def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> "asyncio.Future[None]":
-        own = UNKNOWN if leg.alone else self._own_time(call_id)
+        own = UNKNOWN if leg.alone else self._own_time(call_id, leg.ended_ms)
         self._asked_at.pop(call_id, None)
         if self._live_calls is not None:
             self._live_calls.forget(call_id)
@@ -166,17 +166,18 @@ class AgiHandlers:
             lambda connection: settlement.settle(connection, call_id, leg, own, now_ms, source)
         )
 
-    def _own_time(self, call_id: str) -> OwnTime:
+    def _own_time(self, call_id: str, ended_ms: int) -> OwnTime:
+        """Up to the end of the leg, of which a call plane that hung hears late, by the wall clock."""
+        late_ms = max(0, self._now_ms() - ended_ms)
         asked_at = self._asked_at.get(call_id)
-        return OwnTime(
-            since_asked_ms=None if asked_at is None else int((time.monotonic() - asked_at) * 1000),
-            since_answer_ms=None if self._live_calls is None else self._live_calls.since_answer_ms(call_id),
-        )
+        since_asked_ms = None if asked_at is None else int((time.monotonic() - asked_at) * 1000)
+        since_answer_ms = None if self._live_calls is None else self._live_calls.since_answer_ms(call_id)
+        return OwnTime(_without(late_ms, since_asked_ms), _without(late_ms, since_answer_ms))
 
     async def _await_record(self, session: Session, call_id: str) -> None:
         """An emergency call's trunk leg writes its record itself, maybe a moment after the caller hung up."""
         for _ in range(EMERGENCY_RECORD_TRIES):
-            if any(key.startswith(f"{call_id}.") for key in await SessionAstDb(session).left()):
+            if any(key.startswith(f"{call_id}.") for key in await SessionAstDb(session).keys(dialplan.LEFT)):
                 return
             await asyncio.sleep(EMERGENCY_RECORD_PAUSE_SECONDS)
 
@@ -190,8 +191,25 @@ class AgiHandlers:
             done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
         else:
             done = self._submit_settle(call_id, leg, source)
-        if not await _is_done_within(done, time.monotonic() + END_SECONDS):
-            raise TimeoutError("the database is too slow")
+        await _in_time(done)
+
+    async def begin(self, call_id: str, leg: Leg) -> None:
+        """Store an answered leg that billing was not asked about, and that may still talk.
+
+        Raises:
+            TimeoutError: that takes too long.
+        """
+        await _in_time(self._database.submit(lambda connection: live_calls.begin_alone(connection, call_id, leg)))
+
+
+def _without(late_ms: int, since_ms: int | None) -> int | None:
+    """A time less how late it was measured; where more than that passed on the wall, the clock stepped meanwhile."""
+    return since_ms if since_ms is None or late_ms > since_ms else since_ms - late_ms
+
+
+async def _in_time(done: "asyncio.Future[None]") -> None:
+    if not await _is_done_within(done, time.monotonic() + END_SECONDS):
+        raise TimeoutError("the database is too slow")
 
 
 def _question(arguments: Mapping[str, str]) -> Question:

@@ -23,8 +23,8 @@ class AstDb(Protocol):
     async def delete_tree(self, key: str) -> None:
         """Delete all below a key."""
 
-    async def left(self) -> list[str]:
-        """The keys of the records that the dialplan left, without what they are below."""
+    async def keys(self, tree: str) -> list[str]:
+        """The keys below a key, without it."""
 
 
 class SessionAstDb:
@@ -45,8 +45,8 @@ class SessionAstDb:
     async def delete_tree(self, key: str) -> None:
         await self._session.command(f"DATABASE DELTREE {dialplan.FAMILY} {key}")
 
-    async def left(self) -> list[str]:
-        reply = await self._session.command(f"GET FULL VARIABLE ${{DB_KEYS({dialplan.FAMILY}/{dialplan.LEFT})}}")
+    async def keys(self, tree: str) -> list[str]:
+        reply = await self._session.command(f"GET FULL VARIABLE ${{DB_KEYS({dialplan.FAMILY}/{tree})}}")
         return [key for key in reply.value.split(",") if key]
 
 
@@ -73,9 +73,9 @@ class ManagerAstDb:
         if await self._ami.listing("DBGetTree", self._place(key)):
             await self._ami.action("DBDelTree", self._place(key))
 
-    async def left(self) -> list[str]:
-        start = f"/{dialplan.FAMILY}/{dialplan.LEFT}/"
-        found = await self._ami.listing("DBGetTree", self._place(dialplan.LEFT))
+    async def keys(self, tree: str) -> list[str]:
+        start = f"/{dialplan.FAMILY}/{tree}/"
+        found = await self._ami.listing("DBGetTree", self._place(tree))
         return [item.get("Key").removeprefix(start) for item in found if item.get("Key").startswith(start)]
 
     def _place(self, key: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ from coovox_billing.errors import SetupError
 
 AsteriskCli = Callable[[str], str]
 
+CEL_RELOADS = ("module reload cel", "module reload cel_custom.so")
+RELOADS = ("dialplan reload", "manager reload", *CEL_RELOADS)
 _CLI_SECONDS = 10
 
 
@@ -25,13 +27,16 @@ def find_asterisk_cli() -> AsteriskCli | None:
 
 
 def reload(asterisk: AsteriskCli) -> None:
-    """Let the running Asterisk read its dialplan and AMI users again.
+    """Let the running Asterisk read its dialplan, its AMI users and what it records of calls again.
 
     Raises:
         SetupError: Asterisk cannot be asked.
     """
-    asterisk("dialplan reload")
-    asterisk("manager reload")
+    for command in RELOADS:
+        said = asterisk(command)
+    if "not properly initialized" in said:
+        # Asterisk 22 gives the module up at its start when it finds nothing to record.
+        asterisk("module load cel_custom.so")
 
 
 def _ask(binary: str, command: str) -> str:

@@ -37,6 +37,7 @@ PAYER = "payer"
 EMERGENCY = "emergency"
 INACTIVE = "inactive"
 LEFT = "left"
+TALKING_ALONE = "alone"
 LEFTOVERS = "leftovers"
 STRANGE = "strange"
 

@@ -5,16 +5,16 @@ all of an installation happens or nothing of it.
 """
 
 import contextlib
-import grp
 import os
 import secrets
+import shlex
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from coovox_billing.errors import SetupError
+from coovox_billing.pbx.cel_file import CEL_DIRECTORY
 from coovox_billing.pbx.dialplan_check import (
     DIALPLAN_FILE,
     SUBROUTINE,
@@ -27,14 +27,25 @@ from coovox_billing.pbx.dialplan_check import (
 from coovox_billing.pbx.parts import (
     AMI,
     AMI_FILE,
+    CEL,
+    CEL_DIRECTORY_MODE,
+    CEL_DIRECTORY_NAME,
+    CEL_MAPPING,
+    CEL_PARTS,
     DEFAULT_ETC,
     DIALPLAN,
     NO_SECRET,
     PARTS,
     Item,
     Part,
+    Rights,
+    asterisk_group,
+    cel_directory_rights,
     directory_of,
+    is_directory,
     is_ours,
+    log_directory_of,
+    rights_of,
     secret_in,
 )
 from coovox_billing.shipped import shipped
@@ -45,30 +56,23 @@ NOTHING_REMOVED = Item("billing", True, "nothing of billing was installed")
 
 
 @dataclass(frozen=True)
-class _Rights:
-    """Who owns a file, and its permission bits."""
-
-    owner: int
-    group: int
-    mode: int
-
-
-@dataclass(frozen=True)
 class _Change:
-    """A file before and after, None where it is not there, and its rights."""
+    """A file before and after, None where it is not there, and its rights. A directory that is there is empty bytes."""
 
     path: Path
     before: bytes | None
     after: bytes | None
-    rights: _Rights
+    rights: Rights
     item: Item
+    is_directory: bool = False
 
 
 def install(etc: Path = DEFAULT_ETC) -> list[Item]:
-    """Put our dialplan and AMI user in place and include them; a second time changes nothing.
+    """Put our dialplan, AMI user and CEL file in place and include them; a second time changes nothing.
 
     An AMI user that is ours keeps its secret. Without a manager.conf there is no AMI user: billing works,
-    with one long hold per call.
+    with one long hold per call. Without a cel.conf or a cel_custom.conf there is no CEL file: billing works, and
+    knows less precisely when a call ended that nobody saw the end of.
 
     Raises:
         SetupError: extensions.conf is missing, a file of our name is not ours, or something cannot be read or
@@ -77,24 +81,26 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     etc = directory_of(etc)
     if not is_there(etc / DIALPLAN.host):
         raise SetupError(f"{etc / DIALPLAN.host} is missing: install Asterisk, or name its directory")
-    changes = [*_dialplan_changes(etc), *_ami_changes(etc)]
+    changes = [*_dialplan_changes(etc), *_ami_changes(etc), *_cel_changes(etc)]
     _apply(changes)
-    return [change.item for change in changes] + _ami_missing(etc)
+    return [*(change.item for change in changes), *_ami_missing(etc), *_cel_missing(etc)]
 
 
 def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
     """Take out the files and lines that `install` wrote; what a person edited or wrote is left and named.
 
     A file of ours stays while an edited line still needs it, because Asterisk refuses a configuration that
-    includes a missing file.
+    includes a missing file. What the CEL file has recorded stays.
 
     Raises:
         SetupError: there is no such directory, or something cannot be read or written. Nothing is changed then.
     """
     etc = directory_of(etc)
     changes = [change for part in PARTS for change in _removals(etc, part)]
+    if any(change.path == etc / CEL_MAPPING.file and change.after is None for change in changes):
+        changes.extend(_directory_removal(etc))
     # Lines before files: at no moment is a file included that is gone.
-    changes.sort(key=lambda change: change.after is None)
+    changes.sort(key=lambda change: (change.after is None) + change.is_directory)
     _apply(changes)
     done = [change.item for change in changes] or [NOTHING_REMOVED]
     left = [item for part in PARTS for item in _left_behind(etc, part)]
@@ -104,7 +110,7 @@ def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
 def _dialplan_changes(etc: Path) -> list[_Change]:
     before = _own_bytes(etc, DIALPLAN)
     wanted = read_bytes(shipped("asterisk") / DIALPLAN_FILE)
-    rights = _rights(etc / DIALPLAN.host)
+    rights = rights_of(etc / DIALPLAN.host)
     return [_file_change(etc, DIALPLAN, before, wanted, rights), _include_change(etc, DIALPLAN)]
 
 
@@ -114,8 +120,8 @@ def _ami_changes(etc: Path) -> list[_Change]:
     before = _own_bytes(etc, AMI)
     secret = secret_in(before or b"") or secrets.token_hex(24)
     wanted = read_bytes(shipped("asterisk") / AMI_FILE).replace(NO_SECRET, secret.encode())
-    host = _rights(etc / AMI.host)
-    rights = _Rights(host.owner, _asterisk_group(host.group), 0o640)
+    host = rights_of(etc / AMI.host)
+    rights = Rights(host.owner, asterisk_group(host.group), 0o640)
     return [_file_change(etc, AMI, before, wanted, rights), _include_change(etc, AMI)]
 
 
@@ -127,19 +133,70 @@ def _ami_missing(etc: Path) -> list[Item]:
     return [Item(AMI.name, False, message, cure)]
 
 
-def _asterisk_group(host: int) -> int:
-    """The group that lets Asterisk read a file that not everybody may read."""
-    try:
-        return host or grp.getgrnam("asterisk").gr_gid
-    except KeyError:
-        return host
+def _cel_changes(etc: Path) -> list[_Change]:
+    if _missing_cel_hosts(etc):
+        return []
+    changes: list[_Change] = []
+    for part in CEL_PARTS:
+        before, wanted = _own_bytes(etc, part), read_bytes(shipped("asterisk") / part.file)
+        file = _file_change(etc, part, before, wanted, rights_of(etc / part.host))
+        changes.extend((file, _include_change(etc, part)))
+    return [*changes, *_new_directory(etc)]
 
 
-def _file_change(etc: Path, part: Part, before: bytes | None, wanted: bytes, rights: _Rights) -> _Change:
+def _missing_cel_hosts(etc: Path) -> list[str]:
+    return [part.host for part in CEL_PARTS if not is_there(etc / part.host)]
+
+
+def _cel_missing(etc: Path) -> list[Item]:
+    missing = _missing_cel_hosts(etc)
+    if missing:
+        message = f"{' and '.join(missing)} missing, so Asterisk keeps no CEL file"
+        cure = f"run: touch {shlex.join(str(etc / host) for host in missing)}; then install again"
+        return [Item(CEL.name, False, message, cure)]
+    logs = log_directory_of(etc)
+    if logs is None:
+        message = f"no {etc / 'asterisk.conf'} tells where Asterisk keeps its logs, so {CEL_DIRECTORY} was not made"
+        return [Item(CEL_DIRECTORY_NAME, False, message, f"make it there, with the mode {CEL_DIRECTORY_MODE:o}")]
+    if not is_directory(logs):
+        message = f"{logs} is not there, so {logs / CEL_DIRECTORY} was not made"
+        return [Item(CEL_DIRECTORY_NAME, False, message, "start Asterisk once, then install again")]
+    return []
+
+
+def _new_directory(etc: Path) -> Iterator[_Change]:
+    """The directory of the CEL file, which Asterisk does not make. One that is there is the site's."""
+    logs = log_directory_of(etc)
+    if logs is None or not is_directory(logs):
+        return
+    path = logs / CEL_DIRECTORY
+    if is_directory(path):
+        item = Item(CEL_DIRECTORY_NAME, True, f"{path} is already there")
+        yield _Change(path, b"", b"", rights_of(path), item, is_directory=True)
+    else:
+        item = Item(CEL_DIRECTORY_NAME, True, f"{path} made")
+        yield _Change(path, None, b"", cel_directory_rights(logs), item, is_directory=True)
+
+
+def _directory_removal(etc: Path) -> Iterator[_Change]:
+    """The directory of the CEL file where it is as `install` makes it, and empty."""
+    logs = log_directory_of(etc)
+    path = logs / CEL_DIRECTORY if logs else None
+    if logs is None or path is None or not is_directory(path):
+        return
+    # Who may not look may not remove either, and is told so by the files.
+    with contextlib.suppress(PermissionError):
+        rights = rights_of(path)
+        if rights == cel_directory_rights(logs) and not any(path.iterdir()):
+            item = Item(CEL_DIRECTORY_NAME, True, f"{path} removed")
+            yield _Change(path, b"", None, rights, item, is_directory=True)
+
+
+def _file_change(etc: Path, part: Part, before: bytes | None, wanted: bytes, rights: Rights) -> _Change:
     path = etc / part.file
     verb = {None: "written", wanted: "is already there"}.get(before, "brought up to date")
     item = Item(part.file_name, True, f"{path} {verb}")
-    return _Change(path, before, wanted, rights if before is None else _rights(path), item)
+    return _Change(path, before, wanted, rights if before is None else rights_of(path), item)
 
 
 def _own_bytes(etc: Path, part: Part) -> bytes | None:
@@ -164,12 +221,7 @@ def _include_change(etc: Path, part: Part) -> _Change:
         after, message = before, f"{known.line.where} includes {part.file} already"
     else:
         after, message = _with_line(before, part), f"{path} includes {part.file} now"
-    return _Change(path, before, after, _rights(path), Item(part.include_name, True, message))
-
-
-def _rights(path: Path) -> _Rights:
-    now = path.stat()
-    return _Rights(now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode))
+    return _Change(path, before, after, rights_of(path), Item(part.include_name, True, message))
 
 
 def _with_line(data: bytes, part: Part) -> bytes:
@@ -192,10 +244,10 @@ def _removals(etc: Path, part: Part) -> Iterator[_Change]:
     after = _without_line(before, part)
     if after != before:
         item = Item(part.include_name, True, f"{host} no longer includes {part.file}")
-        yield _Change(host.resolve(), before, after, _rights(host), item)
+        yield _Change(host.resolve(), before, after, rights_of(host), item)
     if is_ours(path, part) and not _is_needed(etc, part):
         item = Item(part.file_name, True, f"{path} removed")
-        yield _Change(path, read_bytes(path), None, _rights(path), item)
+        yield _Change(path, read_bytes(path), None, rights_of(path), item)
 
 
 def _without_line(data: bytes, part: Part) -> bytes:
@@ -300,15 +352,31 @@ def _undo(begun: list[_Change]) -> None:
 
 
 def _bytes_or_none(path: Path) -> bytes | None:
+    if path.is_dir():
+        return b""
     return path.read_bytes() if path.exists() else None
 
 
 def _put(change: _Change, data: bytes | None) -> None:
-    if data is None:
+    if change.is_directory:
+        _put_directory(change, data)
+    elif data is None:
         change.path.unlink()
     else:
         _replace(change, data)
     _sync_directory(change.path.parent)
+
+
+def _put_directory(change: _Change, data: bytes | None) -> None:
+    if data is None:
+        change.path.rmdir()
+        return
+    change.path.mkdir(mode=0o700)
+    descriptor = os.open(change.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _own(descriptor, change.rights)
+    finally:
+        os.close(descriptor)
 
 
 def _replace(change: _Change, data: bytes) -> None:
@@ -334,7 +402,7 @@ def _copy_attributes(path: Path, temporary: Path) -> None:
         shutil.copystat(path, temporary)
 
 
-def _own(descriptor: int, rights: _Rights) -> None:
+def _own(descriptor: int, rights: Rights) -> None:
     now = os.fstat(descriptor)
     if (now.st_uid, now.st_gid) != (rights.owner, rights.group):
         os.fchown(descriptor, rights.owner, rights.group)

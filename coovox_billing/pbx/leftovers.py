@@ -3,7 +3,9 @@
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
+from coovox_billing.core.call import Source
 from coovox_billing.core.leg import Leg, parse_leg
 from coovox_billing.errors import BadInput
 from coovox_billing.pbx import dialplan_variables as dialplan
@@ -12,24 +14,37 @@ from coovox_billing.store.write_group import TooLate
 
 RECORDS_AT_ONCE = 50
 
-# Stores a leg of a call; raises TimeoutError where that takes too long.
-Book = Callable[[str, Leg], Awaitable[None]]
+
+class Books(Protocol):
+    """Where legs are stored. Both raise TimeoutError where that takes too long."""
+
+    async def book(self, call_id: str, leg: Leg, source: Source = Source.ASTDB) -> None:
+        """A leg that has ended, and which of Asterisk's records told."""
+
+    async def begin(self, call_id: str, leg: Leg) -> None:
+        """An answered leg that billing was not asked about; it may still talk, and its end is not known."""
+
 
 log = logging.getLogger(__name__)
 
 
-async def collect(astdb: AstDb, book: Book) -> None:
+async def collect(astdb: AstDb, books: Books) -> None:
     """Book what the dialplan left. The flag that tells of it is lowered only where nothing is left."""
-    for key in (await astdb.left())[:RECORDS_AT_ONCE]:
-        await _take_over(astdb, key, book)
-    if not await astdb.left():
+    for tree, book in ((dialplan.LEFT, books.book), (dialplan.TALKING_ALONE, books.begin)):
+        for key in (await astdb.keys(tree))[:RECORDS_AT_ONCE]:
+            await _take_over(astdb, tree, key, book)
+    if not await _is_any_left(astdb):
         await astdb.put(dialplan.LEFTOVERS, "")
-    if await astdb.left():
+    if await _is_any_left(astdb):
         await astdb.put(dialplan.LEFTOVERS, "1")
 
 
-async def _take_over(astdb: AstDb, key: str, book: Book) -> None:
-    name = f"{dialplan.LEFT}/{key}"
+async def _is_any_left(astdb: AstDb) -> bool:
+    return bool(await astdb.keys(dialplan.LEFT) or await astdb.keys(dialplan.TALKING_ALONE))
+
+
+async def _take_over(astdb: AstDb, tree: str, key: str, book: Callable[[str, Leg], Awaitable[None]]) -> None:
+    name = f"{tree}/{key}"
     record = await astdb.get(name)
     if not record:
         return  # another session took it meanwhile

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from coovox_billing.core.call import Source
 from coovox_billing.core.evidence import Trace
-from coovox_billing.core.leg import Leg, parse_leg
+from coovox_billing.core.leg import parse_leg
 from coovox_billing.errors import BadInput
 from coovox_billing.pbx import cdr_file, cel_file
+from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.astdb import AstDb
-from coovox_billing.pbx.leftovers import collect
+from coovox_billing.pbx.leftovers import Books, collect
 from coovox_billing.services import reconciliation
 from coovox_billing.services.reconciliation import OpenCall
 from coovox_billing.store.loop_database import LoopDatabase
@@ -29,9 +30,6 @@ PATIENCE_SECONDS = 4.0
 LONGEST_RING_SECONDS = 180
 LONGEST_UNLIMITED_SECONDS = 86_400
 UNLISTED_SECONDS = 180.0
-
-# Stores a leg of a call, and who told of it; raises TimeoutError where that takes too long.
-Book = Callable[[str, Leg, Source], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +52,9 @@ class Roll:
 class Reconciler:
     """Of one Asterisk, whose logs are below a directory. `now_ms` is the wall clock, ms since 1970 in UTC."""
 
-    def __init__(self, database: LoopDatabase, book: Book, log_directory: Path, now_ms: Callable[[], int]) -> None:
+    def __init__(self, database: LoopDatabase, books: Books, log_directory: Path, now_ms: Callable[[], int]) -> None:
         self._database = database
-        self._book = book
+        self._books = books
         self._log_directory = log_directory
         self._now_ms = now_ms
         self._missing_since: dict[str, float] = {}
@@ -88,9 +86,9 @@ class Reconciler:
 
     async def _close_by_evidence(self, gone: set[str], roll: Roll) -> set[str]:
         """Those that were closed: not what still waits in AstDB to be booked."""
-        if await roll.astdb.left():
-            await collect(roll.astdb, self._book_from_astdb)
-        waiting = {key.partition(".")[0] for key in await roll.astdb.left()}
+        if await roll.astdb.keys(dialplan.LEFT):
+            await collect(roll.astdb, self._books)
+        waiting = {key.partition(".")[0] for key in await roll.astdb.keys(dialplan.LEFT)}
         closed = gone - waiting
         await self._close(closed, roll.seen_ms, roll.talked_seconds)
         return closed
@@ -118,16 +116,13 @@ class Reconciler:
             found |= await asyncio.to_thread(cdr_file.find_traces, self._log_directory, rest)
         return found
 
-    async def _book_from_astdb(self, call_id: str, leg: Leg) -> None:
-        await self._book(call_id, leg, Source.ASTDB)
-
     async def _book_left_in_cel(self) -> None:
         """What the dialplan left, for the case that AstDB has lost it."""
         records = dict(await asyncio.to_thread(cel_file.left_records, self._log_directory))
         news = await self._database.submit(lambda connection: reconciliation.unsettled(connection, records))
         for call_id in sorted(news):
             try:
-                await self._book(call_id, parse_leg(records[call_id]), Source.CEL)
+                await self._books.book(call_id, parse_leg(records[call_id]), Source.CEL)
             except BadInput as error:
                 log.warning("call %s: its record in CEL is none: %s", call_id[:80], error)
 

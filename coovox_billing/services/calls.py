@@ -258,8 +258,8 @@ def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended
     insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
 
 
-def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> None:
-    """Write the row of a call that the dialplan decided alone."""
+def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> sqlite3.Row:
+    """Write the row of a call that the dialplan decided alone; returns it."""
     site, known_trunks = reads.site_and_trunks(connection)
     who = payer.Payer() if ended.device in known_trunks else payer.Payer(device=ended.device)
     account = _account_of(connection, who, site, ended.asked_ms)
@@ -286,6 +286,9 @@ def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state
         **end_columns(ended),
         **columns,
     )
+    inserted = reads.call(connection, call_id)
+    assert inserted is not None  # noqa: S101  just now
+    return inserted
 
 
 def end_columns(ended: Leg) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from coovox_billing.core.call import OPEN_STATES, Event, State, next_state
-from coovox_billing.core.leg import EMERGENCY
+from coovox_billing.core.call import ALONE, OPEN_STATES, Event, State, next_state
+from coovox_billing.core.leg import EMERGENCY, Leg
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.stretch import Promise, hour_micros, lengthen
-from coovox_billing.services.calls import account_view
+from coovox_billing.services.calls import account_view, insert_alone
 from coovox_billing.store import reads, writes
 
 LEAD_SECONDS = 20
@@ -70,6 +70,33 @@ def answer(connection: sqlite3.Connection, answered: Answered) -> None:
         answered_at_ms=answered.answered_ms,
         trunk_channel=answered.channel,
         trunk_uniqueid=answered.uniqueid,
+    )
+
+
+def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
+    """A leg that the dialplan let pass alone was answered; it is priced at its end, as of its dialing.
+
+    Where an answer of ours was not heard, nothing of it counts but what is held.
+    """
+    call = reads.call(connection, call_id)
+    if call is None:
+        call = insert_alone(connection, call_id, leg, State.ASKED)
+    state = State(call["state"])
+    following = next_state(state, Event.GO_ALONE)
+    if following is None:
+        return
+    decided = {} if state is State.HELD else {"reason": "billing-down", "rate": None, "why": "[]"}
+    writes.move_call(
+        connection,
+        call_id,
+        state,
+        following,
+        trunk=leg.trunk or call["trunk"],
+        answered_at_ms=leg.answered_ms,
+        ended_at_ms=None,
+        trunk_uniqueid=leg.uniqueid,
+        flags=" ".join(sorted({*call["flags"].split(), ALONE})),
+        **decided,
     )
 
 

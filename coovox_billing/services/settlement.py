@@ -51,7 +51,7 @@ def settle(
     """
     if ended.answered_ms is None:
         return
-    call = reads.call(connection, call_id) or _insert_unasked(connection, call_id, ended)
+    call = reads.call(connection, call_id) or insert_alone(connection, call_id, ended, State.ASKED)
     following = _state_after(call)
     if following is None:
         return
@@ -254,10 +254,3 @@ def _free_seconds(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str)
     if trunk == call["trunk"]:
         return int(call["free_seconds"])
     return reads.free_seconds_of(connection, trunk)
-
-
-def _insert_unasked(connection: sqlite3.Connection, call_id: str, ended: Leg) -> sqlite3.Row:
-    insert_alone(connection, call_id, ended, State.ASKED)
-    call = reads.call(connection, call_id)
-    assert call is not None  # noqa: S101  it was inserted just now
-    return call

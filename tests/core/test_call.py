@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from coovox_billing.core.call import OPEN_STATES, Event, State, is_late, next_state
 
 TABLE = """
-            refuse    hold     answer    settle     give up    lose       correct
-asked       refused   held     -         settled    -          -          -
-refused     -         -        -         settled    -          -          -
-held        -         -        talking   settled    released   released   -
-talking     -         -        -         settled    -          settled    -
-settled     -         -        -         -          -          -          settled
-released    refused   held     -         settled    -          -          -
+            refuse    hold     answer    go alone   settle     give up    lose       correct
+asked       refused   held     -         talking    settled    -          -          -
+refused     -         -        -         talking    settled    -          -          -
+held        -         -        talking   talking    settled    released   released   -
+talking     -         -        -         -          settled    -          settled    -
+settled     -         -        -         -          -          -          -          settled
+released    refused   held     -         talking    settled    -          -          -
 """
 
 
@@ -25,6 +25,7 @@ def _written() -> dict[tuple[State, Event], State | None]:
         Event.REFUSE,
         Event.HOLD,
         Event.ANSWER,
+        Event.GO_ALONE,
         Event.SETTLE,
         Event.GIVE_UP,
         Event.LOSE,

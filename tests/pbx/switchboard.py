@@ -198,8 +198,7 @@ def tell(
             clock = Clock()
             live = LiveCalls(database, fake.address, clock)
             if logs is not None:
-                book = AgiHandlers(database, clock, live).book
-                live.compare = Reconciler(database, book, logs, clock).compare
+                live.compare = Reconciler(database, AgiHandlers(database, clock, live), logs, clock).compare
             watching = asyncio.create_task(live.run())
             box = Box(exchange, switchboard, live, clock, database)
             try:

@@ -25,7 +25,7 @@ from coovox_billing.shipped import shipped
 from coovox_billing.store import writes
 from coovox_billing.store.database import open_database
 from coovox_billing.store.loop_database import LoopDatabase
-from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_rate, locked, look_up
+from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_rate, a_record, locked, look_up
 from tests.pbx.fake_asterisk import FakeAsterisk, connected, environment, serving, stamp
 
 DOWN = {"COOVOX_VERDICT": "down", "COOVOX_REASON": "billing-down", "COOVOX_LIMIT": "0"}
@@ -414,6 +414,18 @@ def test_it_books_each_record_once_when_two_sessions_take_over_at_once(box: Box)
         list(pool.map(lambda call_id: box.asterisk.end(call_id, NOBODY_ANSWERED), ["2", "3"]))
     assert box.exchange.money("100") == ("8.0000", "0.0000")
     assert (box.asterisk.billing("left/"), box.asterisk.billing("strange/")) == ({}, {})
+
+
+def test_it_takes_over_a_call_that_still_talks_alone(box: Box) -> None:
+    """Billing was down when it was dialed; it is a row at once, and priced at its end."""
+    leg = a_leg(talked=0, alone="passed")
+    box.asterisk.put("alone/1.1772442000.2", a_record(leg))
+    box.asterisk.put("leftovers", "1")
+    box.asterisk.end("2", NOBODY_ANSWERED)
+    assert (box.state("1"), box.asterisk.billing("alone/"), box.asterisk.billing("leftovers")) == ("talking", {}, {})
+    box.asterisk.leave("1", a_leg(talked=116, alone="passed"))
+    box.asterisk.end("3", NOBODY_ANSWERED)
+    assert (box.state("1"), box.exchange.money("100")[0]) == ("settled", "9.8600")
 
 
 def test_it_comes_back_to_what_it_was_interrupted_at(box: Box) -> None:

@@ -54,7 +54,7 @@ def tell(exchange: Exchange, story: Callable[[Box], Awaitable[None]], **rows: st
             astdb.serve(fake)
             database = LoopDatabase(exchange.database.path)
             ami = Ami(fake.address, lambda event: None)
-            keeper = AstDbKeeper(ami, database, AgiHandlers(database, lambda: NOW_MS).book)
+            keeper = AstDbKeeper(ami, database, AgiHandlers(database, lambda: NOW_MS))
             tasks = [asyncio.create_task(ami.run()), asyncio.create_task(keeper.run())]
             try:
                 await story(Box(exchange, fake, astdb.rows))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.store.database import connect
-from tests.cast import NOW_MS, Exchange
+from tests.cast import NOW_MS, Exchange, a_leg
 from tests.pbx.fake_ami import event
 from tests.pbx.fake_asterisk import stamp
 from tests.pbx.switchboard import ABROAD, CALLER, TRUNK, UNIQUEID, Box, Channel, Switchboard, make_haste, tell
@@ -343,3 +344,19 @@ def test_it_takes_over_once_the_database_is_free(exchange: Exchange, monkeypatch
 
     tell(exchange, story, lambda switchboard: switchboard.is_talking("1", talked_seconds=40))
     other.close()
+
+
+def test_it_charges_no_time_in_which_it_hung(exchange: Exchange) -> None:
+    """The end was told 3.5 s ago, and the call plane did not listen."""
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1", talked_seconds=4.5)
+        await box.until(lambda: box.live.since_answer_ms("1") is not None)
+        answered_ms = NOW_MS - 4_500
+        leg = a_leg(talked=1, rang=0, asked_ms=answered_ms, number=ABROAD)
+        await AgiHandlers(box.database, box.clock, box.live).book("1", leg)
+        call = exchange.call("1")
+        assert (call["state"], call["talk_seconds"], call["flags"]) == ("settled", 1, "")
+
+    tell(exchange, story)

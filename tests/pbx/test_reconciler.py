@@ -261,7 +261,7 @@ def test_it_closes_a_call_that_is_overdue_without_any_manager(
     async def story() -> None:
         database = LoopDatabase(exchange.database.path)
         clock = Clock()
-        looking = asyncio.create_task(Reconciler(database, AgiHandlers(database, clock).book, tmp_path, clock).run())
+        looking = asyncio.create_task(Reconciler(database, AgiHandlers(database, clock), tmp_path, clock).run())
         await asyncio.sleep(0.5)
         assert exchange.call("1")["state"] == "held"
         async with asyncio.timeout(5):

@@ -205,6 +205,15 @@ class Money(RuleBasedStateMachine):
         assert self._held_by(call_id) == 0 or self._state_of(call_id) == "talking"
         self._unchanged(lambda: self.here.give_up(call_id, **leg))
 
+    @rule(call_id=asked | call_ids, extension=extensions, number=numbers)
+    def begin_alone(self, call_id: str, extension: str, number: str) -> None:
+        extension, number = self.callers.setdefault(call_id, (extension, number))
+        before, held = self._accounts(), self._held_by(call_id)
+        self.here.begin_alone(call_id, device=f"PJSIP/{extension}", number=number)
+        self._check_charges(before, held)
+        assert self._held_by(call_id) == held
+        self._unchanged(lambda: self.here.begin_alone(call_id, device=f"PJSIP/{extension}", number=number))
+
     @rule(call_id=asked, talk=talks)
     def lose(self, call_id: str, talk: int) -> None:
         """Closed by rule, an answered call is charged for no more than it held."""
@@ -214,7 +223,7 @@ class Money(RuleBasedStateMachine):
         assert self._held_by(call_id) == 0
         if state in ("held", "talking"):
             assert "lost" in self.here.call(call_id)["flags"].split()
-            assert self.here.call(call_id)["uncollected_micros"] == 0
+            assert held == 0 or self.here.call(call_id)["uncollected_micros"] == 0
         self._unchanged(lambda: self.here.lose(call_id, talk + 60))
 
     @rule(call_id=asked)

@@ -159,3 +159,38 @@ def test_it_charges_all_the_talk_of_a_call_that_passed_alone(exchange: Exchange)
     assert exchange.ask("1", number=ABROAD, by_stretches=True).limit_seconds == 60
     exchange.settle("1", 90, alone="passed")
     assert (exchange.call("1")["talk_seconds"], exchange.call("1")["flags"]) == (90, "alone")
+
+
+@pytest.mark.parametrize("before", ["never asked", "held", "refused", "released"])
+@pytest.mark.parametrize("end", ["settled", "lost"])
+def test_it_charges_a_talk_that_passed_alone_whatever_billing_had_decided(
+    exchange: Exchange, before: str, end: str
+) -> None:
+    """Also where Asterisk died during the talk, so that nobody could leave its record."""
+    if before == "refused":
+        exchange.change("101", credit="0")
+    if before != "never asked":
+        exchange.ask("1", "101", ABROAD, by_stretches=True)
+    if before == "released":
+        exchange.withdraw("1")
+    exchange.change("101", credit="50")
+    alone = {"number": ABROAD, "device": "PJSIP/101"}
+    for _ in range(2):
+        exchange.begin_alone("1", **alone)
+    assert (exchange.call("1")["state"], exchange.call("1")["flags"]) == ("talking", "alone")
+    if end == "lost":
+        exchange.lose("1", 59)
+    else:
+        exchange.settle("1", 59, alone="passed", **alone)
+    call = exchange.call("1")
+    assert (call["state"], call["talk_seconds"], call["cost_micros"]) == ("settled", 59, 1_000_000)
+    assert call["flags"] == ("alone lost" if end == "lost" else "alone")
+    assert exchange.money("101") == ("-1.0000", "0.0000")
+
+
+def test_it_lets_no_call_that_is_over_talk_again(exchange: Exchange) -> None:
+    """Its end was booked before the record of its answer."""
+    exchange.settle("1", 59, alone="passed", number=ABROAD)
+    before = exchange.call("1")
+    exchange.begin_alone("1", number=ABROAD)
+    assert exchange.call("1") == before
