@@ -108,21 +108,27 @@ class Reconciler:
             log.warning("call %s is gone from Asterisk: %s", call_id, _how(traces.get(call_id)))
 
     async def _traces(self, call_ids: set[str]) -> dict[str, Trace]:
-        """What Asterisk's files tell; files may be large, so a thread reads them."""
+        """What Asterisk's files tell; they may be large, so a thread reads them.
+
+        CDR is asked only for what CEL does not know: of a leg that was transferred it may have a part alone.
+        """
         sought = await self._database.submit(lambda connection: reconciliation.sought(connection, call_ids))
         found = await asyncio.to_thread(cel_file.find_traces, self._log_directory, sought)
-        rest = [call for call in sought if call.call_id not in found or found[call.call_id].ended_ms is None]
+        rest = [call for call in sought if call.call_id not in found]
         if rest:
             found |= await asyncio.to_thread(cdr_file.find_traces, self._log_directory, rest)
         return found
 
     async def _book_left_in_cel(self) -> None:
         """What the dialplan left, for the case that AstDB has lost it."""
-        records = dict(await asyncio.to_thread(cel_file.left_records, self._log_directory))
-        news = await self._database.submit(lambda connection: reconciliation.unsettled(connection, records))
-        for call_id in sorted(news):
+        records = await asyncio.to_thread(cel_file.left_records, self._log_directory)
+        call_ids = {call_id for call_id, _ in records}
+        news = await self._database.submit(lambda connection: reconciliation.unsettled(connection, call_ids))
+        for call_id, record in records:
+            if call_id not in news:
+                continue
             try:
-                await self._books.book(call_id, parse_leg(records[call_id]), Source.CEL)
+                await self._books.book(call_id, parse_leg(record), Source.CEL)
             except BadInput as error:
                 log.warning("call %s: its record in CEL is none: %s", call_id[:80], error)
 

@@ -49,7 +49,7 @@ def sought(connection: sqlite3.Connection, call_ids: Collection[str]) -> list[So
 
 
 def unsettled(connection: sqlite3.Connection, call_ids: Collection[str]) -> set[str]:
-    """Those of the calls for which the record of a leg would be news: unknown, open, or closed by rule."""
+    """Those of the calls for which the record of a leg may be news: all but those whose true end was booked."""
     calls = {call_id: reads.call(connection, call_id) for call_id in call_ids}
     return {call_id for call_id, call in calls.items() if call is None or _is_unsettled(call)}
 
@@ -95,4 +95,4 @@ def keep_seen_at_ms(connection: sqlite3.Connection, now_ms: int) -> None:
 
 
 def _is_unsettled(call: sqlite3.Row) -> bool:
-    return call["state"] in OPEN_STATES or LOST in call["flags"].split()
+    return call["state"] != State.SETTLED or LOST in call["flags"].split()
