@@ -24,6 +24,7 @@ CONTEXTS = frozenset(
         "coovox-billing-clean",
         "coovox-billing-settle",
         "coovox-billing-end",
+        "coovox-billing-leave",
         "coovox-billing-warning",
         "coovox-billing-emergency",
     }

@@ -14,7 +14,7 @@ PIECES = "pjsip_*.conf"
 # Without these files Asterisk complains at every start; it needs nothing from them.
 EMPTY = ("acl.conf", "ccss.conf", "cdr_manager.conf", "pjproject.conf", "stasis.conf", "udptl.conf")
 FOLDERS = ("etc", "lib", "share/sounds", "agi-bin", "spool/outgoing", "spool/tmp", "run", "sipp")
-LOGS = ("log/cdr-csv", "log/cdr-custom", "log/cel-custom")
+LOGS = ("log/cdr-csv", "log/cdr-custom")
 PHONES = tuple(str(number) for number in range(100, 110))
 
 

@@ -17,29 +17,38 @@ from coovox_billing.pbx.check import REQUIRED_MODULES, check
 from coovox_billing.pbx.console import find_asterisk_cli, reload
 from coovox_billing.pbx.dialplan_check import active_lines
 from coovox_billing.pbx.install import install, remove
-from coovox_billing.pbx.parts import Item
+from coovox_billing.pbx.parts import Item, log_directory_of
 from coovox_billing.shipped import shipped
 
 EXTENSIONS = b"[general]\nstatic=yes\n\n[from-internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n"
 MANAGER = b"[general]\nenabled = yes\nport = 5038\nbindaddr = 127.0.0.1\n"
+CEL = b"[general]\napps=dial,park\nevents=APP_START,CHAN_START\n\n[manager]\nenabled=yes\n"
+CEL_CUSTOM = b"[mappings]\nown.csv => ${eventtype}\n"
 LINE = b"#include extensions_coovox_billing.conf ; CooVox Billing\n"
 AMI_LINE = b"#include manager_coovox_billing.conf ; CooVox Billing\n"
+CEL_LINES = {
+    "cel.conf": b"#include cel_coovox_billing.conf ; CooVox Billing\n",
+    "cel_custom.conf": b"#include cel_custom_coovox_billing.conf ; CooVox Billing\n",
+}
+CEL_FILES = {"cel_coovox_billing.conf", "cel_custom_coovox_billing.conf"}
+HOSTS = {"asterisk.conf", "extensions.conf", "manager.conf", *CEL_LINES}
 DIALPLAN_FILE = "extensions_coovox_billing.conf"
 AMI_FILE = "manager_coovox_billing.conf"
 MODULES_OF = {
     "the core": "Answer Goto GotoIf Hangup SayNumber Set Wait",
     "res_agi": "AGI",
+    "app_celgenuserevent": "CELGenUserEvent",
     "app_dial": "Dial",
-    "app_exec": "ExecIf",
+    "app_exec": "ExecIf TryExec",
     "app_playback": "Playback",
     "app_playtones": "Playtones",
     "app_stack": "Gosub LOCAL Return STACK_PEEK",
     "app_userevent": "UserEvent",
     "func_callerid": "CALLERID",
     "func_cdr": "CDR_PROP",
-    "func_channel": "CHANNEL",
+    "func_channel": "CHANNEL MASTER_CHANNEL",
     "func_cut": "CUT",
-    "func_db": "DB DB_EXISTS",
+    "func_db": "DB DB_DELETE DB_EXISTS",
     "func_dialplan": "DIALPLAN_EXISTS",
     "func_env": "STAT",
     "func_logic": "IF",
@@ -59,14 +68,32 @@ def an_etc(path: Path, extensions: bytes = EXTENSIONS, manager: bytes = MANAGER)
     path.mkdir()
     (path / "extensions.conf").write_bytes(extensions)
     (path / "manager.conf").write_bytes(manager)
+    (path / "cel.conf").write_bytes(CEL)
+    (path / "cel_custom.conf").write_bytes(CEL_CUSTOM)
+    logs_of(path).mkdir()
+    (path / "asterisk.conf").write_text(f"[directories]\nastlogdir => {logs_of(path)}\n")
     return path
+
+
+def logs_of(etc: Path) -> Path:
+    """Where that Asterisk keeps its logs."""
+    return etc.with_name(f"{etc.name}-log")
+
+
+def cel_directory(etc: Path) -> Path:
+    return logs_of(etc) / "cel-custom"
 
 
 def tree(etc: Path) -> dict[str, tuple[bytes, int, int]]:
     """Everything in a directory that a change would show in."""
     return {
-        str(path.relative_to(etc)): (path.read_bytes(), path.stat().st_mode, path.stat().st_ino)
-        for path in etc.rglob("*")
+        str(path.relative_to(etc.parent)): (
+            b"" if path.is_dir() else path.read_bytes(),
+            path.stat().st_mode,
+            path.stat().st_ino,
+        )
+        for top in (etc, logs_of(etc))
+        for path in top.rglob("*")
     }
 
 
@@ -89,6 +116,13 @@ def running(command: str) -> str:
         )
     if command == "dialplan show coovox-billing-dial":
         return "[ Context 'coovox-billing-dial' created by 'pbx_config' ]\n"
+    if command == "core show version":
+        return "Asterisk 22.10.1~dfsg built by nobody @ debian.org on a x86_64 running Linux\n"
+    if command == "cel show status":
+        return (
+            "CEL Logging: Enabled\nCEL Tracking Event: HANGUP\nCEL Tracking Event: ANSWER\n"
+            "CEL Tracking Event: USER_DEFINED\nCEL Event Subscriber: CEL Custom CSV Logging\n\n"
+        )
     return "\n          username: coovox-billing\n            secret: <Set>\n"
 
 
@@ -159,7 +193,7 @@ def test_it_makes_a_secret_where_the_template_was_only_copied(etc: Path) -> None
     assert b"@SECRET@" not in (etc / AMI_FILE).read_bytes()
 
 
-@pytest.mark.parametrize("name", [DIALPLAN_FILE, AMI_FILE])
+@pytest.mark.parametrize("name", [DIALPLAN_FILE, AMI_FILE, *sorted(CEL_FILES)])
 def test_it_refuses_a_file_of_our_name_that_is_not_ours(etc: Path, name: str) -> None:
     (etc / name).write_bytes(b"; mine\n")
     before = tree(etc)
@@ -187,7 +221,7 @@ def test_it_installs_without_an_ami_user_where_there_is_no_manager_conf(etc: Pat
     (etc / "manager.conf").unlink()
     items = install(etc)
     assert bad(items) == ["AMI user"]
-    assert sorted(path.name for path in etc.iterdir()) == ["extensions.conf", DIALPLAN_FILE]
+    assert {path.name for path in etc.iterdir()} == (HOSTS - {"manager.conf"}) | {DIALPLAN_FILE} | CEL_FILES
 
 
 @pytest.mark.parametrize(
@@ -286,7 +320,7 @@ def test_it_leaves_no_other_file_behind(etc: Path) -> None:
     (etc / ".extensions.conf.coovox-billing").write_bytes(b"left by a pulled plug")
     install(etc)
     names = {path.name for path in etc.iterdir()}
-    assert names == {"extensions.conf", "manager.conf", DIALPLAN_FILE, AMI_FILE}
+    assert names == HOSTS | {DIALPLAN_FILE, AMI_FILE} | CEL_FILES
 
 
 def test_it_says_to_use_sudo_where_it_may_not_write(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +331,7 @@ def test_it_says_to_use_sudo_where_it_may_not_write(etc: Path, monkeypatch: pyte
     assert tree(etc) == before
 
 
-@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("steps", range(9))
 def test_it_undoes_an_installation_that_fails_half_way(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     before = contents(etc)
     fail_after(monkeypatch, steps, OSError(28, "No space left on device"))
@@ -306,7 +340,7 @@ def test_it_undoes_an_installation_that_fails_half_way(etc: Path, monkeypatch: p
     assert contents(etc) == before
 
 
-@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("steps", range(9))
 def test_it_undoes_an_installation_that_is_interrupted(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     before = contents(etc)
     fail_after(monkeypatch, steps, KeyboardInterrupt())
@@ -319,6 +353,153 @@ def test_it_names_what_it_could_not_put_back(etc: Path, monkeypatch: pytest.Monk
     fail_after(monkeypatch, 2, OSError(5, "Input/output error"), for_good=True)
     with pytest.raises(SetupError, match=r"could not be put back: .*extensions\.conf"):
         install(etc)
+
+
+# Its CEL file.
+
+
+def test_it_has_asterisk_keep_a_cel_file_beside_the_sites_own(etc: Path) -> None:
+    assert bad(install(etc)) == []
+    for host, before in (("cel.conf", CEL), ("cel_custom.conf", CEL_CUSTOM)):
+        assert (etc / host).read_bytes() == before + CEL_LINES[host]
+    for name in CEL_FILES:
+        assert (etc / name).read_bytes() == (shipped("asterisk") / name).read_bytes()
+
+
+def test_it_makes_the_directory_of_the_cel_file_for_asterisk_and_its_group(etc: Path) -> None:
+    install(etc)
+    made, logs = cel_directory(etc).stat(), logs_of(etc).stat()
+    assert (stat.S_IMODE(made.st_mode), made.st_uid) == (0o2770, logs.st_uid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_it_gives_the_directory_of_the_cel_file_to_who_has_the_logs(etc: Path) -> None:
+    os.chown(logs_of(etc), 4321, 1234)
+    install(etc)
+    made = cel_directory(etc).stat()
+    assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (4321, 1234, 0o2770)
+
+
+def test_it_leaves_a_directory_that_is_there_as_it_is(etc: Path) -> None:
+    cel_directory(etc).mkdir(mode=0o700)
+    before = cel_directory(etc).stat()
+    assert bad(install(etc)) == []
+    after = cel_directory(etc).stat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+    assert "CEL directory" in bad(check(etc, running))
+    remove(etc)
+    assert cel_directory(etc).is_dir()
+
+
+@pytest.mark.parametrize("missing", [["cel.conf"], ["cel_custom.conf"], ["cel.conf", "cel_custom.conf"]])
+def test_it_installs_the_rest_where_asterisk_has_no_configuration_of_cel(etc: Path, missing: list[str]) -> None:
+    for host in missing:
+        (etc / host).unlink()
+    items = install(etc)
+    assert bad(items) == ["CEL"]
+    assert [str(etc / host) in items[-1].what_to_do for host in CEL_LINES] == [host in missing for host in CEL_LINES]
+    assert not CEL_FILES & {path.name for path in etc.iterdir()}
+    assert bad(check(etc, running)) == ["CEL", "CEL directory", "routes"]
+    for host in missing:
+        (etc / host).touch()
+    assert bad(install(etc)) == []
+    assert bad(check(etc, running)) == ["routes"]
+
+
+def test_it_installs_the_rest_where_the_logs_are_nowhere(etc: Path) -> None:
+    logs_of(etc).rmdir()
+    items = install(etc)
+    assert bad(items) == ["CEL directory"]
+    assert str(logs_of(etc)) in items[-1].message
+    assert not logs_of(etc).exists()
+
+
+def test_it_makes_no_directory_where_nothing_tells_of_the_logs(etc: Path) -> None:
+    (etc / "asterisk.conf").unlink()
+    assert bad(install(etc)) == ["CEL directory"]
+    assert bad(check(etc, running)) == ["routes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[directories]\nastlogdir => /a\n", "/a"),
+        ("[directories]\nastlogdir=/a ; here\nastspooldir => /s\n", "/a"),
+        ("[directories](!)\nastlogdir => /a\n", "/var/log/asterisk"),
+        ("[options]\nastlogdir => /a\n", "/var/log/asterisk"),
+        ("[directories]\nastlogdir => /a\n[directories](+)\nastlogdir => /b\n", "/b"),
+        ("", "/var/log/asterisk"),
+    ],
+)
+def test_it_finds_asterisks_logs(etc: Path, text: str, named: str) -> None:
+    (etc / "asterisk.conf").write_text(text)
+    assert log_directory_of(etc) == Path(named)
+
+
+def test_it_keeps_what_was_recorded_when_it_removes(etc: Path) -> None:
+    install(etc)
+    (cel_directory(etc) / "coovox-billing.csv").write_bytes(b"recorded\n")
+    assert bad(remove(etc)) == []
+    assert (cel_directory(etc) / "coovox-billing.csv").read_bytes() == b"recorded\n"
+    assert not CEL_FILES & {path.name for path in etc.iterdir()}
+
+
+def test_it_says_where_a_later_line_switches_cel_off_again(etc: Path) -> None:
+    install(etc)
+    with (etc / "cel.conf").open("ab") as file:
+        file.write(b"[general](+)\nenable = no\n")
+    assert "CEL enabled" in bad(check(etc, running))
+
+
+@pytest.mark.parametrize("mode", [0o2750, 0o3770, 0o700])
+def test_it_says_where_billing_cannot_rotate(etc: Path, mode: int) -> None:
+    install(etc)
+    cel_directory(etc).chmod(mode)
+    (item,) = (item for item in check(etc, running) if not item.ok and item.name == "CEL directory")
+    assert f"chmod g+rwxs,-t {cel_directory(etc)}" in item.what_to_do
+
+
+def test_it_says_where_only_asterisk_can_read_the_file(etc: Path) -> None:
+    install(etc)
+    file = cel_directory(etc) / "coovox-billing.csv"
+    file.touch()
+    assert "CEL directory" not in bad(check(etc, running))
+    file.chmod(0o600)
+    assert "CEL directory" in bad(check(etc, running))
+
+
+def test_it_says_where_billing_looks_for_records_elsewhere(etc: Path) -> None:
+    install(etc)
+    assert "asterisk_log" not in {item.name for item in check(etc, running, asterisk_log=logs_of(etc))}
+    assert "asterisk_log" in bad(check(etc, running, asterisk_log=Path("/elsewhere")))
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "CEL Logging: Disabled\n",
+        "CEL Logging: Enabled\nCEL Tracking Event: HANGUP\nCEL Event Subscriber: CEL Custom CSV Logging\n",
+        "CEL Logging: Enabled\nCEL Tracking Event: ALL\nCEL Event Subscriber: Manager Event Logging\n",
+    ],
+)
+def test_it_notices_that_nothing_is_recorded(etc: Path, status: str) -> None:
+    install(etc)
+    assert "CEL loaded" in bad(check(etc, answering(cel_show_status=status)))
+
+
+def test_it_is_content_with_a_site_that_records_everything(etc: Path) -> None:
+    install(etc)
+    status = "CEL Logging: Enabled\nCEL Tracking Event: ALL\nCEL Event Subscriber: CEL Custom CSV Logging\n"
+    assert "CEL loaded" not in bad(check(etc, answering(cel_show_status=status)))
+
+
+@pytest.mark.parametrize(("version", "asked"), [("Asterisk 16.28.0~dfsg built", False), ("Asterisk 22.10.1", True)])
+def test_it_asks_for_the_writer_of_asterisk_22_where_there_is_no_cel_file(etc: Path, version: str, asked: bool) -> None:
+    missing = "0 modules loaded\n"
+    replies = {"module_show_like_cel_custom": missing, "module_show_like_res_cdrel_custom": missing}
+    items = check(etc, answering(core_show_version=version, **replies))
+    assert ("module res_cdrel_custom" in bad(items)) == asked
+    assert "module cel_custom" in bad(items)
 
 
 def fail_after(monkeypatch: pytest.MonkeyPatch, steps: int, error: BaseException, for_good: bool = False) -> None:
@@ -460,8 +641,8 @@ def test_it_has_nothing_to_remove_where_nothing_was_installed(etc: Path) -> None
 
 def test_it_removes_what_is_there_even_without_the_files_that_included_it(etc: Path) -> None:
     install(etc)
-    (etc / "extensions.conf").unlink()
-    (etc / "manager.conf").unlink()
+    for host in HOSTS:
+        (etc / host).unlink()
     remove(etc)
     assert list(etc.iterdir()) == []
 
@@ -474,7 +655,7 @@ def test_it_names_the_routes_that_still_call_the_subroutine(etc: Path) -> None:
     assert "extensions.conf line 6 still calls coovox-billing-dial" in items[-1].message
 
 
-@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("steps", range(9))
 def test_it_undoes_a_removal_that_fails_half_way(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     install(etc)
     before = contents(etc)
@@ -501,12 +682,24 @@ def test_it_asks_for_the_module_of_everything_that_the_dialplan_uses() -> None:
     used = set(re.findall(r"(?<![\w-])([A-Z][A-Za-z_]+)\(", code))
     needed = {module for module, names in MODULES_OF.items() if used & set(names.split())}
     assert used <= set(" ".join(MODULES_OF.values()).split()), "name the module of what is new"
-    assert (needed | {"app_chanspy"}) - {"the core"} == set(REQUIRED_MODULES)
+    assert (needed | {"app_chanspy"}) - {"the core", "app_celgenuserevent"} == set(REQUIRED_MODULES)
 
 
 def test_it_says_what_to_do_for_everything_that_is_missing(etc: Path) -> None:
     items = check(etc, running)
-    assert bad(items) == ["dialplan file", "dialplan include", "AMI user file", "AMI user include", "routes"]
+    assert bad(items) == [
+        "dialplan file",
+        "dialplan include",
+        "AMI user file",
+        "AMI user include",
+        "CEL file",
+        "CEL include",
+        "CEL mapping file",
+        "CEL mapping include",
+        "CEL enabled",
+        "CEL directory",
+        "routes",
+    ]
     assert all(item.what_to_do for item in items if not item.ok)
 
 
@@ -628,7 +821,7 @@ def test_it_says_which_lines_a_program_makes(etc: Path) -> None:
 # It talks to Asterisk.
 
 
-def test_it_reloads_dialplan_and_manager() -> None:
+def test_it_reloads_all_that_it_installs() -> None:
     asked: list[str] = []
 
     def note(command: str) -> str:
@@ -636,7 +829,18 @@ def test_it_reloads_dialplan_and_manager() -> None:
         return ""
 
     reload(note)
-    assert asked == ["dialplan reload", "manager reload"]
+    assert asked == ["dialplan reload", "manager reload", "module reload cel", "module reload cel_custom.so"]
+
+
+def test_it_loads_what_asterisk_22_gave_up_for_want_of_something_to_record() -> None:
+    asked: list[str] = []
+
+    def note(command: str) -> str:
+        asked.append(command)
+        return "The module 'cel_custom.so' was not properly initialized." if "cel_custom" in command else ""
+
+    reload(note)
+    assert asked[-1] == "module load cel_custom.so"
 
 
 def an_asterisk(monkeypatch: pytest.MonkeyPatch, directory: Path, script: str) -> None:
