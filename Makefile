@@ -4,6 +4,8 @@ PYTHON ?= python3
 DEBIAN_PYTHON ?= /usr/bin/python3
 DATA ?= run/data
 FUZZ ?= 60
+SOAK ?= 10
+ASTERISK ?= 22
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
@@ -16,9 +18,9 @@ FAST_rest := tests/core tests/store tests/cli tests/web tests/house
 DEBIAN_rest := tests/packaging
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
-	python3-pytest python3-hypothesis systemd
+	python3-pytest python3-hypothesis faketime systemd
 
-.PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench screenshot lint bump clean
+.PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench soak screenshot lint bump clean
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -76,6 +78,10 @@ fuzz: $(VENV)-fuzz/stamp
 bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
 bench: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python tests/bench/bench.py $(BENCH)
+
+## soak: calls of all kinds on a real Asterisk (ASTERISK=22 or 16) for SOAK= minutes while everything dies
+soak: deps $(VENV)/test.stamp
+	PYTHONPATH=. $(BIN)/python tests/soak/soak.py --minutes $(SOAK) --asterisk $(ASTERISK) $(if $(SEED),--seed $(SEED))
 
 ## demo: the product with extensions, rates and calls arriving, in the browser
 demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (make deps)
