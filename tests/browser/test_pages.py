@@ -1,8 +1,10 @@
 """Both pages in a real browser, on a desk's screen and on a phone's, by day and by night."""
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from coovox_billing.store.database import Database
+from tests import cast
 from tests.browser.conftest import PHONE, WIDE, Screen
 from tests.web import story
 
@@ -57,6 +59,24 @@ def test_it_opens_and_closes_the_reasons_of_a_call(screen: Screen, database: Dat
     screen.picture(f"why-{width}")
     screen.find("summary").click()
     assert not screen.find(".why").is_displayed()
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_it_shows_all_that_is_known_of_a_call(screen: Screen, database: Database, width: int) -> None:
+    """One was lost, the other was lost and corrected."""
+    story.lose(database, "17954408611234567", "101", cast.CITY_NUMBER, cast.NOW_MS)
+    story.lose(database, "17954408617654321", "100", cast.CITY_NUMBER, cast.NOW_MS + story.MINUTE_MS)
+    story.turn_up(database, "17954408617654321", cast.NOW_MS + story.MINUTE_MS, 116)
+    screen.resize(width)
+    screen.sign_in()
+    screen.click("Call Log")
+    for summary in screen.chrome.find_elements(By.CSS_SELECTOR, "summary"):
+        summary.click()
+    corrected, lost = screen.texts(".why")
+    assert "closed by rule first, then corrected" in corrected
+    assert "look at it: nobody told how it ended" in lost
+    assert not screen.scrolls_sideways()
+    screen.picture(f"facts-{width}")
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])

@@ -8,10 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED, Source
-from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.site_settings import site_setting
-from coovox_billing.services import accounts, live_calls, owner, settlement, site
-from coovox_billing.services.live_calls import Answered
+from coovox_billing.services import accounts, owner, site
 from coovox_billing.store.database import open_database
 from coovox_billing.store.queries import LoggedCall
 from coovox_billing.web import formats
@@ -132,17 +130,12 @@ def test_it_says_nothing_where_nothing_was_priced(owner_desk: Desk) -> None:
 
 def test_it_tells_everything_of_a_call_that_did_not_go_its_usual_way(owner_desk: Desk) -> None:
     """It rang, died with the PBX, was closed by rule, and was corrected when its record turned up."""
-    story.ask(owner_desk.database, "1", "100", cast.CITY_NUMBER, cast.NOW_MS)
-    owner_desk.database.write(
-        lambda c: live_calls.answer(c, Answered("1", cast.NOW_MS + 7_000, "PJSIP/carrier-0000000b", "1772442000.2"))
-    )
-    owner_desk.database.write(lambda c: settlement.lose(c, "1", 30, cast.NOW_MS))
+    story.lose(owner_desk.database, "1", "100", cast.CITY_NUMBER, cast.NOW_MS)
     (facts,) = reasons(owner_desk.page("/call-log"))
     assert "closed by rule: nobody told how it ended" in facts
     assert "End told by nobody: closed by rule, charged up to its last sign of life" in facts
     assert "Flags look at it: nobody told how it ended" in facts
-    leg = cast.a_leg(talked=116, rang=7, rang_ms=800, trunk="FXO-1")
-    owner_desk.database.write(lambda c: settlement.settle(c, "1", leg, UNKNOWN, cast.NOW_MS, Source.ASTDB))
+    story.turn_up(owner_desk.database, "1", cast.NOW_MS, 116)
     (facts,) = reasons(owner_desk.page("/call-log"))
     assert "Ringing 2026-03-02 10:00:00 Answered 2026-03-02 10:00:07 Ended 2026-03-02 10:02:03" in facts
     assert "End told by what Asterisk kept while billing was away (AstDB)" in facts
