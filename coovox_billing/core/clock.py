@@ -38,23 +38,42 @@ class OwnTime:
 UNKNOWN = OwnTime()
 
 
-def talk_time(answered_ms: int, ended_ms: int, own: OwnTime = UNKNOWN, limit_seconds: int | None = None) -> Talk:
+def talk_time(
+    answered_ms: int,
+    ended_ms: int,
+    own: OwnTime = UNKNOWN,
+    limit_seconds: int | None = None,
+    asked_ms: int | None = None,
+) -> Talk:
     """Talk between two wall-clock stamps, truncated as Asterisk's own `billsec`.
 
     It is never below 0 nor above the time since the call was authorized. Where
-    the time since the answer is known and differs by more than 2 s, it wins;
-    the flag is raised where they differ so (DESIGN §5). Where neither is known,
-    talk beyond the limit that Asterisk enforced is taken for a clock step.
+    the time since the answer is known, or follows from when it was asked, and
+    differs by more than 2 s, it wins; the flag is raised where they differ so
+    (DESIGN §5). Where nothing of that is known, talk beyond the limit that
+    Asterisk enforced, and an end before the answer, are taken for a clock step:
+    then the limit, and a second, are talked.
     """
     stamped_seconds = (ended_ms - answered_ms) // 1000
     seconds = max(0, stamped_seconds)
-    if own.since_answer_ms is not None and abs(stamped_seconds - own.since_answer_ms // 1000) > CLOCK_TOLERANCE_SECONDS:
-        seconds = own.since_answer_ms // 1000
+    since_answer_ms = _since_answer_ms(own, answered_ms, asked_ms)
+    if since_answer_ms is not None and abs(stamped_seconds - since_answer_ms // 1000) > CLOCK_TOLERANCE_SECONDS:
+        seconds = since_answer_ms // 1000
     if own.since_asked_ms is not None:
         seconds = min(seconds, own.since_asked_ms // 1000)
+    elif own == UNKNOWN and stamped_seconds < -CLOCK_TOLERANCE_SECONDS:
+        seconds = 1
     elif own == UNKNOWN and limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
         seconds = limit_seconds
     return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)
+
+
+def _since_answer_ms(own: OwnTime, answered_ms: int, asked_ms: int | None) -> int | None:
+    """Also where only the question was heard, unless the clock was set while it rang: then the later stamps are right."""
+    if own.since_answer_ms is not None or own.since_asked_ms is None or asked_ms is None:
+        return own.since_answer_ms
+    rang_ms = answered_ms - asked_ms
+    return own.since_asked_ms - rang_ms if 0 <= rang_ms <= own.since_asked_ms else None
 
 
 def local_moment(instant_ms: int, zone: ZoneInfo) -> datetime:

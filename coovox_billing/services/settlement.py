@@ -57,7 +57,7 @@ def settle(
         return
     # What the dialplan let pass alone it gave no limit, whatever an answer that it did not hear said.
     limit_seconds = None if ended.alone else call["limit_seconds"]
-    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, limit_seconds)
+    talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, limit_seconds, ended.asked_ms)
     flags = set(call["flags"].split())
     if LOST in flags:
         flags = flags - {LOST} | {CORRECTED}

@@ -42,7 +42,7 @@ def _ms(utc: str) -> int:
         (0, 1_795_226_171_000, 65_900, 65, True),
         # the clock stepped back: the stamps say less than nothing
         (60_000, 0, 65_000, 0, True),
-        (60_000, 0, None, 0, True),
+        (60_000, 0, None, 1, True),
         (1_000, 0, 5_000, 0, False),
     ],
 )
@@ -62,7 +62,28 @@ def test_it_is_never_below_zero_nor_above_the_own_clock(answered_ms: int, ended_
 
 @given(stamps, stamps, st.one_of(st.none(), st.integers(0, 10**10)))
 def test_it_never_talks_longer_than_stamped(answered_ms: int, ended_ms: int, elapsed_ms: int | None) -> None:
-    assert talk_time(answered_ms, ended_ms, OwnTime(elapsed_ms)).seconds <= max(0, (ended_ms - answered_ms) // 1000)
+    """But for the second of an answered call of which nothing is known."""
+    longest_seconds = max(0 if elapsed_ms is not None else 1, (ended_ms - answered_ms) // 1000)
+    assert talk_time(answered_ms, ended_ms, OwnTime(elapsed_ms)).seconds <= longest_seconds
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "answered_ms", "ended_ms", "since_asked_ms", "seconds", "flagged"),
+    [
+        (0, 5_000, 45_000, 45_000, 40, False),
+        (3_600_000, 3_605_000, 45_000, 45_000, 40, True),
+        (0, 5_000, 3_645_000, 45_000, 40, True),
+        (0, 3_605_000, 3_645_000, 45_000, 40, False),
+        (3_600_000, 5_000, 45_000, 45_000, 40, False),
+    ],
+    ids=["no step", "back in the talk", "ahead in the talk", "ahead in the ringing", "back in the ringing"],
+)
+def test_it_knows_the_talk_from_when_it_was_asked(
+    asked_ms: int, answered_ms: int, ended_ms: int, since_asked_ms: int, seconds: int, flagged: bool
+) -> None:
+    """Without the manager nobody hears of the answer when it happens."""
+    own = OwnTime(since_asked_ms)
+    assert talk_time(answered_ms, ended_ms, own, asked_ms=asked_ms) == Talk(seconds, flagged)
 
 
 @pytest.mark.parametrize(
