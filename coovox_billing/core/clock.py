@@ -69,7 +69,7 @@ def talk_time(
 
 
 def _since_answer_ms(own: OwnTime, answered_ms: int, asked_ms: int | None) -> int | None:
-    """Also where only the question was heard, unless the clock was set while it rang: then the later stamps are right."""
+    """Also where only the question was heard, unless the clock was set while it rang: then its stamps are right."""
     if own.since_answer_ms is not None or own.since_asked_ms is None or asked_ms is None:
         return own.since_answer_ms
     rang_ms = answered_ms - asked_ms
