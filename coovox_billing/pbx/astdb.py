@@ -3,6 +3,7 @@
 In it the dialplan finds what it must know when it is alone, and leaves what it did then (asterisk/README.md).
 """
 
+from contextlib import suppress
 from typing import Protocol
 
 from coovox_billing.pbx import dialplan_variables as dialplan
@@ -67,7 +68,8 @@ class ManagerAstDb:
         if value:
             await self._ami.action("DBPut", self._place(key) | {"Val": value})
         elif await self.get(key):
-            await self._ami.action("DBDel", self._place(key))
+            with suppress(AmiError):  # somebody else deleted it meanwhile
+                await self._ami.action("DBDel", self._place(key))
 
     async def delete_tree(self, key: str) -> None:
         if await self._ami.listing("DBGetTree", self._place(key)):

@@ -56,5 +56,6 @@ class AstDbKeeper:
             self._look_at = time.monotonic() + LOOK_SECONDS
             # Who died while booking may have lowered the flag and not raised it again.
             if not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
-                await collect(self._astdb, self._books)
+                has_more = await collect(self._astdb, self._books)
                 self._has_looked = True
+                self._look_at = 0.0 if has_more else self._look_at

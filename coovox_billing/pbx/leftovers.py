@@ -28,32 +28,40 @@ class Books(Protocol):
 log = logging.getLogger(__name__)
 
 
-async def collect(astdb: AstDb, books: Books) -> None:
-    """Book what the dialplan left. The flag that tells of it is lowered only where nothing is left."""
+async def collect(astdb: AstDb, books: Books) -> bool:
+    """Book what the dialplan left; whether there is more that can be booked at once.
+
+    The flag that tells of it is lowered only where nothing is left.
+    """
+    has_more = False
     for tree, book in ((dialplan.LEFT, books.book), (dialplan.TALKING_ALONE, books.begin)):
-        for key in (await astdb.keys(tree))[:RECORDS_AT_ONCE]:
-            await _take_over(astdb, tree, key, book)
+        keys = await astdb.keys(tree)
+        taken = [await _take_over(astdb, tree, key, book) for key in keys[:RECORDS_AT_ONCE]]
+        has_more = has_more or (any(taken) and len(keys) > RECORDS_AT_ONCE)
     if not await _is_any_left(astdb):
         await astdb.put(dialplan.LEFTOVERS, "")
     if await _is_any_left(astdb):
         await astdb.put(dialplan.LEFTOVERS, "1")
+    return has_more
 
 
 async def _is_any_left(astdb: AstDb) -> bool:
     return bool(await astdb.keys(dialplan.LEFT) or await astdb.keys(dialplan.TALKING_ALONE))
 
 
-async def _take_over(astdb: AstDb, tree: str, key: str, book: Callable[[str, Leg], Awaitable[None]]) -> None:
+async def _take_over(astdb: AstDb, tree: str, key: str, book: Callable[[str, Leg], Awaitable[None]]) -> bool:
+    """Whether the record is not there any more."""
     name = f"{tree}/{key}"
     record = await astdb.get(name)
     if not record:
-        return  # another session took it meanwhile
+        return True  # another session took it meanwhile
     try:
         await book(key.partition(".")[0], parse_leg(record))
     except (sqlite3.Error, TooLate, TimeoutError) as error:
         log.error("AstDB %s/%s could not be booked yet: %s", dialplan.FAMILY, name, error)
-        return
+        return False
     except (BadInput, ArithmeticError, ValueError) as error:
         log.error("AstDB %s/%s is no record and goes to %s: %s", dialplan.FAMILY, name, dialplan.STRANGE, error)
         await astdb.put(f"{dialplan.STRANGE}/{key}", record)
     await astdb.put(name, "")
+    return True

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.pbx import astdb_keeper
+from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
+from coovox_billing.pbx.leftovers import RECORDS_AT_ONCE
 from coovox_billing.store.loop_database import LoopDatabase
-from tests.cast import NOW_MS, Exchange, a_leg, a_record
+from tests.cast import NOW_MS, Exchange, a_leg, a_record, look_up
 from tests.pbx.fake_ami import FakeAmi, FakeAstDb
 
 
@@ -126,3 +128,14 @@ def test_it_puts_nonsense_aside(exchange: Exchange) -> None:
         await box.until(lambda: "leftovers" not in box.rows)
 
     tell(exchange, story, **{"left__7.1": "nonsense", "leftovers": "1"})
+
+
+def test_it_goes_on_at_once_where_much_was_left(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        for number in range(2 * RECORDS_AT_ONCE + 1):
+            box.rows[f"{dialplan.LEFT}/1{number:03}.1"] = a_record(a_leg(alone="refused"))
+        box.rows[dialplan.LEFTOVERS] = "1"
+        await box.until(lambda: not any(key.startswith(dialplan.LEFT + "/") for key in box.rows))
+        assert len(look_up(exchange.database.path, "SELECT 1 FROM calls")) == 2 * RECORDS_AT_ONCE + 1
+
+    tell(exchange, story)
