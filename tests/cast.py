@@ -203,9 +203,9 @@ class Exchange:
         """The caller's side ended without an answer."""
         self.database.write(lambda connection: calls.give_up(connection, call_id, a_leg(**changes)))
 
-    def withdraw(self, call_id: str) -> None:
+    def withdraw(self, call_id: str, stamp_ms: int = NOW_MS) -> None:
         """The answer was ready too late."""
-        self.database.write(lambda connection: calls.withdraw(connection, call_id, NOW_MS))
+        self.database.write(lambda connection: calls.withdraw(connection, call_id, stamp_ms, NOW_MS))
 
     def change(self, extension: str, /, **changes: Any) -> None:
         """The billing manager edits an extension; a credit may be written as text."""

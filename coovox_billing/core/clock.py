@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from coovox_billing.errors import BadInput
 
 CLOCK_TOLERANCE_SECONDS = 2
+# Longer talk that stamps alone tell of is taken for a clock that was set.
+MOST_TALK_SECONDS = 86_400
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 _STAMP = re.compile(r"([0-9]{1,10})\.([0-9]{3})", re.ASCII)
@@ -51,8 +53,9 @@ def talk_time(
     the time since the answer is known, or follows from when it was asked, and
     differs by more than 2 s, it wins; the flag is raised where they differ so
     (DESIGN §5). Where nothing of that is known, talk beyond the limit that
-    Asterisk enforced, and an end before the answer, are taken for a clock step:
-    then the limit, and a second, are talked.
+    Asterisk enforced is taken for a clock step, and the limit is charged; an end
+    before the answer, or more than a day after it, is taken for one too, and a
+    second is charged.
     """
     stamped_seconds = (ended_ms - answered_ms) // 1000
     seconds = max(0, stamped_seconds)
@@ -61,10 +64,10 @@ def talk_time(
         seconds = since_answer_ms // 1000
     if own.since_asked_ms is not None:
         seconds = min(seconds, own.since_asked_ms // 1000)
-    elif own == UNKNOWN and stamped_seconds < -CLOCK_TOLERANCE_SECONDS:
-        seconds = 1
     elif own == UNKNOWN and limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
         seconds = limit_seconds
+    elif own == UNKNOWN and not -CLOCK_TOLERANCE_SECONDS <= stamped_seconds <= MOST_TALK_SECONDS:
+        seconds = 1
     return Talk(seconds, clock_was_off=abs(seconds - stamped_seconds) > CLOCK_TOLERANCE_SECONDS)
 
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A call to look for: its id, its caller's Uniqueid and linkedid, and the devices that outbound routes dial."""
+    """A call to look for: its id, its caller's Uniqueid and linkedid, and the devices that outbound routes dial.
+
+    `asked_ms`: when its last attempt was dialed, by the same clock as the records, ms since 1970 in UTC.
+    """
 
     call_id: str
     caller_uniqueid: str
     linkedid: str
     trunk_devices: frozenset[str]
+    asked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from coovox_billing.core.call import Source
@@ -31,10 +32,12 @@ from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
 
 T = TypeVar("T")
+Write = Callable[[sqlite3.Connection], None]
 
 AUTHORIZE_SECONDS = 2.0
 SETTLE_SECONDS = 0.15
 END_SECONDS = 1.0
+RETRY_SECONDS = 5.0
 EMERGENCY_RECORD_TRIES = 5
 EMERGENCY_RECORD_PAUSE_SECONDS = 0.05
 MAX_WATCHED_CALLS = 10_000
@@ -59,6 +62,7 @@ class AgiHandlers:
         self._now_ms = now_ms
         self._live_calls = live_calls
         self._asked_at: dict[str, float] = {}
+        self._unsettled: set[str] = set()
         self._has_looked = False
 
     def by_path(self) -> dict[str, Handler]:
@@ -78,7 +82,7 @@ class AgiHandlers:
             await session.set_variables(_variables_of(decided.answer if decided else None))
         except NotSent:
             if decided is not None:
-                self._withdraw(_call_id(arguments))
+                self._withdraw(_question(arguments))
             raise
         if decided is None:
             return
@@ -95,8 +99,7 @@ class AgiHandlers:
 
     async def settle(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg ended. Says so only once it is on disk; after 150 ms the trunk's BYE is more urgent."""
-        call_id = _call_id(arguments)
-        done = self._submit_settle(call_id, parse_leg(arguments["record"]))
+        done = self._submit_settle(_call_id(arguments), parse_leg(arguments["record"]))
         if await _is_done_within(done, session.opened + SETTLE_SECONDS):
             await session.set_variables({dialplan.SETTLED: "1"})
 
@@ -133,7 +136,7 @@ class AgiHandlers:
 
         done = self._database.submit(decide, deadline)
         if not await _is_done_within(done, deadline):
-            done.add_done_callback(lambda late: self._withdraw(question.call_id) if late.exception() is None else None)
+            done.add_done_callback(lambda late: self._withdraw(question) if late.exception() is None else None)
             return None
         decided = done.result()
         if decided.answer.passes:
@@ -151,20 +154,41 @@ class AgiHandlers:
             self._asked_at.pop(next(iter(self._asked_at)))
         self._asked_at.setdefault(call_id, time.monotonic())
 
-    def _withdraw(self, call_id: str) -> None:
+    def _withdraw(self, question: Question) -> None:
         """Free what an answer holds that Asterisk did not hear."""
         now_ms = self._now_ms()
-        self._database.submit(lambda connection: calls.withdraw(connection, call_id, now_ms))
+        self._database.submit(
+            lambda connection: calls.withdraw(connection, question.call_id, question.stamp_ms, now_ms)
+        )
 
     def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> "asyncio.Future[None]":
         own = UNKNOWN if leg.alone else self._own_time(call_id, leg.ended_ms)
         self._asked_at.pop(call_id, None)
-        if self._live_calls is not None:
-            self._live_calls.forget(call_id)
         now_ms = self._now_ms()
-        return self._database.submit(
-            lambda connection: settlement.settle(connection, call_id, leg, own, now_ms, source)
-        )
+
+        def job(connection: sqlite3.Connection) -> None:
+            settlement.settle(connection, call_id, leg, own, now_ms, source)
+
+        return self._settle(call_id, job, is_left=source is not Source.SETTLE)
+
+    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> "asyncio.Future[None]":
+        done = self._database.submit(job)
+        done.add_done_callback(lambda done: self._settled(call_id, job, done, is_left=is_left))
+        return done
+
+    def _settled(self, call_id: str, job: Write, done: "asyncio.Future[None]", *, is_left: bool) -> None:
+        """What the disk does not take is tried again, unless it `is_left` in AstDB, which may be on the same disk."""
+        error = None if done.cancelled() else done.exception()
+        if not isinstance(error, sqlite3.Error):
+            self._unsettled.discard(call_id)
+            if self._live_calls is not None:
+                self._live_calls.forget(call_id)
+        elif not is_left and len(self._unsettled) < MAX_WATCHED_CALLS:
+            if call_id not in self._unsettled:
+                log.error("call %s: its end could not be stored, and is tried again: %s", call_id, error)
+            self._unsettled.add(call_id)
+            again = partial(self._settle, call_id, job, is_left=False)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, again)
 
     def _own_time(self, call_id: str, ended_ms: int) -> OwnTime:
         """Up to the end of the leg, of which a call plane that hung hears late, by the wall clock."""

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import fstat
 from pathlib import Path
 from typing import NamedTuple
@@ -41,16 +41,23 @@ class _Event(NamedTuple):
     text: str
 
 
+@dataclass(slots=True, eq=False)
+class _Leg:
+    """A trunk's leg: whose it said it is, and when it ended. Uniqueids come again after a boot in 1970, legs do not."""
+
+    call_id: str = ""
+    ended_ms: int | None = None
+
+
 class _Search:
     """What was found so far of the calls that are sought."""
 
     def __init__(self, sought: Iterable[Sought]) -> None:
         self.ids: set[str] = set()
         self._families: dict[str, list[Sought]] = {}
-        self._named: dict[str, Trace] = {}
-        self._likely: dict[str, list[Trace]] = {}
-        self._ended_ms: dict[str, int | None] = {}
-        self._claimed: set[str] = set()
+        self._legs: dict[str, _Leg] = {}
+        self._named: dict[str, tuple[Trace, _Leg]] = {}
+        self._likely: dict[str, list[tuple[Trace, _Leg]]] = {}
         for one in sought:
             self.ids.add(one.call_id)
             for linkedid in {one.linkedid, one.caller_uniqueid} - {""}:
@@ -62,44 +69,61 @@ class _Search:
             self._see_answer(event)
         elif event.kind == ANSWERED_EVENT:
             self._see_stamp(event)
-        elif event.kind == "HANGUP" and self._ended_ms.get(event.uniqueid, 0) is None:
-            self._ended_ms[event.uniqueid] = event.at_ms
+        elif event.kind == "HANGUP" and (leg := self._legs.get(event.uniqueid)) and leg.ended_ms is None:
+            leg.ended_ms = event.at_ms
 
     def found(self) -> dict[str, Trace]:
         """The leg of each call: the one that said so, else the last likely one that is no other call's."""
         likely = {
             call_id: free[-1]
-            for call_id, traces in self._likely.items()
-            if (free := [trace for trace in traces if trace.uniqueid not in self._claimed])
+            for call_id, legs in self._likely.items()
+            if (free := [(trace, leg) for trace, leg in legs if not leg.call_id])
         }
-        traces = likely | self._named
-        return {one: replace(trace, ended_ms=self._ended_ms[trace.uniqueid]) for one, trace in traces.items()}
+        found = likely | self._named
+        return {call_id: replace(trace, ended_ms=leg.ended_ms) for call_id, (trace, leg) in found.items()}
 
     def _see_answer(self, event: _Event) -> None:
-        """The leg of a trunk, in the family of the caller's channel: likely the call's own."""
-        for sought in self._families.get(event.linkedid, ()):
-            if event.uniqueid != sought.caller_uniqueid and device_of(event.channel) in sought.trunk_devices:
-                self._likely.setdefault(sought.call_id, []).append(self._trace(event, event.at_ms))
+        """The leg of a trunk, in the family of the caller's channel: likely of who asked last before it."""
+        device = device_of(event.channel)
+        askers = [
+            sought
+            for sought in self._families.get(event.linkedid, ())
+            if event.uniqueid != sought.caller_uniqueid
+            and device in sought.trunk_devices
+            and sought.asked_ms <= event.at_ms
+        ]
+        if askers:
+            asker = max(askers, key=lambda sought: sought.asked_ms)
+            self._likely.setdefault(asker.call_id, []).append((_trace(event, event.at_ms), self._leg(event, "")))
 
     def _see_stamp(self, event: _Event) -> None:
         """The leg says whose it is, so it is nobody else's."""
         call_id, _, stamp = event.text.partition("|")
-        if call_id:
-            self._claimed.add(event.uniqueid)
+        if not call_id:
+            return
+        leg = self._leg(event, call_id)
         if call_id in self.ids:
             answered_ms = _milliseconds(stamp)
-            self._named[call_id] = self._trace(event, event.at_ms if answered_ms is None else answered_ms)
+            self._named[call_id] = _trace(event, event.at_ms if answered_ms is None else answered_ms), leg
 
-    def _trace(self, event: _Event, answered_ms: int) -> Trace:
-        self._ended_ms.setdefault(event.uniqueid, None)
-        return Trace("cel", answered_ms, None, event.channel, event.uniqueid)
+    def _leg(self, event: _Event, call_id: str) -> _Leg:
+        """The leg with this Uniqueid, another one than before where that one ended or is another call's."""
+        leg = self._legs.get(event.uniqueid)
+        if leg is None or leg.ended_ms is not None or leg.call_id not in ("", call_id):
+            leg = self._legs[event.uniqueid] = _Leg()
+        leg.call_id = call_id
+        return leg
+
+
+def _trace(event: _Event, answered_ms: int) -> Trace:
+    return Trace("cel", answered_ms, None, event.channel, event.uniqueid)
 
 
 def find_traces(log_directory: Path, sought: Iterable[Sought]) -> dict[str, Trace]:
     """When the calls were answered and ended, by their ids, for those that the CEL file knows as answered.
 
-    A leg that told its call's id is that call's. Where none did, the last one that was answered on one of its
-    trunks' devices, in the family of its caller's channel. Reads a few MB: not for an event loop.
+    A leg that told its call's id is that call's. Where none did, the last one that was answered after the question on
+    one of its trunks' devices, in the family of its caller's channel. Reads a few MB: not for an event loop.
     """
     search = _Search(sought)
     if search.ids:

@@ -14,16 +14,16 @@ UNTOLD = -1
 class LiveCall:
     """A call in progress; instants are of `time.monotonic()`.
 
-    `limit_seconds` is what Asterisk was told last, None for no limit. `saw_answer`: we heard of the answer when it
-    happened, so the time since is our own. `seen_seconds` is the talk at its last sign of life; `is_missing` that
-    the last complete list of channels does not have it.
+    `limit_seconds` is what Asterisk was told last, None for no limit. `is_timed`: nothing speaks against `answered`, so
+    the time since is our own. `seen_seconds` is the talk at its last sign of life; `is_missing` that the last complete
+    list of channels does not have it.
     """
 
     call_id: str
     channel: str
     uniqueid: str
     answered: float
-    saw_answer: bool
+    is_timed: bool
     seen_seconds: float
     limit_seconds: int | None = UNTOLD
     review_at: float = 0.0

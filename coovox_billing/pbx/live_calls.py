@@ -21,7 +21,7 @@ from coovox_billing.pbx.live_call import UNTOLD, LiveCall, hang_up, is_there, te
 from coovox_billing.pbx.reconciler import Roll
 from coovox_billing.pbx.warning import warn
 from coovox_billing.services import live_calls, reconciliation
-from coovox_billing.services.live_calls import Answered, Outlook
+from coovox_billing.services.live_calls import Answered, Outlook, Resumed
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
 
@@ -58,7 +58,6 @@ class LiveCalls:
         self._database = database
         self._now_ms = now_ms
         self.compare: Callable[[Roll], Awaitable[Collection[str]]] = _nothing_is_missing
-        self._seen_ms = 0
         self._keep_seen_at = 0.0
         self._calls: dict[str, LiveCall] = {}
         self._data_version = 0
@@ -84,9 +83,9 @@ class LiveCalls:
             await asyncio.wait([connection])
 
     def since_answer_ms(self, call_id: str) -> int | None:
-        """Our own monotonic time since a call was answered, None where we were not there."""
+        """Our own monotonic time since a call was answered, None where we do not know it."""
         live = self._calls.get(call_id)
-        return int(live.talked_seconds * 1000) if live is not None and live.saw_answer else None
+        return int(live.talked_seconds * 1000) if live is not None and live.is_timed else None
 
     def forget(self, call_id: str) -> None:
         """The trunk's leg ended."""
@@ -109,30 +108,35 @@ class LiveCalls:
 
     def _watch(self, answered: Answered, *, is_there: bool) -> None:
         """A stamp of just now is taken at its word; of an older one the database knows what is possible."""
-        talked_seconds = (self._now_ms() - answered.answered_ms) / 1000
+        now, now_ms = time.monotonic(), self._now_ms()
+        talked_seconds = (now_ms - answered.answered_ms) / 1000
         if is_there and 0 <= talked_seconds <= OWN_SECONDS:
-            self._keep(answered, talked_seconds, talked_seconds, saw_answer=True)
-        stored = self._database.submit(lambda connection: self._store(connection, answered))
-        stored.add_done_callback(lambda done: self._stored(answered, done, is_there=is_there))
+            self._keep(answered, now, Resumed(talked_seconds, talked_seconds, is_certain=True))
 
-    def _store(self, connection: sqlite3.Connection, answered: Answered) -> float:
-        live_calls.answer(connection, answered)
-        return live_calls.talked_seconds_after_a_gap(connection, answered, self._now_ms())
+        def store(connection: sqlite3.Connection) -> Resumed:
+            live_calls.answer(connection, answered)
+            return live_calls.resume(connection, answered, now_ms)
 
-    def _stored(self, answered: Answered, done: "asyncio.Future[float]", *, is_there: bool) -> None:
+        stored = self._database.submit(store)
+        stored.add_done_callback(lambda done: self._stored(answered, now, done, is_there=is_there))
+
+    def _stored(self, answered: Answered, since: float, done: "asyncio.Future[Resumed]", *, is_there: bool) -> None:
         if done.cancelled() or done.exception() is not None:
             log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
             self.forget(answered.call_id)
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
         elif answered.call_id not in self._calls:
-            seen_seconds = max(0.0, (self._seen_ms - answered.answered_ms) / 1000)
-            self._keep(answered, done.result(), seen_seconds, saw_answer=False)
+            self._keep(answered, since, done.result())
             self._calls[answered.call_id].is_missing = not is_there
 
-    def _keep(self, answered: Answered, talked_seconds: float, seen_seconds: float, *, saw_answer: bool) -> None:
-        answered_at = time.monotonic() - talked_seconds
+    def _keep(self, answered: Answered, now: float, resumed: Resumed) -> None:
         self._calls[answered.call_id] = LiveCall(
-            answered.call_id, answered.channel, answered.uniqueid, answered_at, saw_answer, seen_seconds
+            answered.call_id,
+            answered.channel,
+            answered.uniqueid,
+            answered=now - resumed.talked_seconds,
+            is_timed=resumed.is_certain,
+            seen_seconds=resumed.seen_seconds,
         )
 
     def _hear(self, event: Message) -> None:
@@ -148,10 +152,10 @@ class LiveCalls:
 
     def _lost(self) -> None:
         """Where Asterisk died, its calls did just now."""
-        self._seen_ms = self._now_ms()
         for live in self._calls.values():
             if not live.is_missing:
                 live.see()
+        self._submit_seen()
 
     async def _tick(self) -> None:
         """Nothing that goes wrong in one look may be the end of looking."""
@@ -196,7 +200,6 @@ class LiveCalls:
     async def _take_over(self) -> None:
         """Tell Asterisk again what may not have arrived, and find what was answered while nobody listened."""
         self._tell_all_again()
-        self._seen_ms = self._seen_ms or await self._database.submit(reconciliation.seen_at_ms)
         for answered in await self._database.submit(live_calls.talking):
             if answered.call_id not in self._calls:
                 self._watch(answered, is_there=False)
@@ -211,8 +214,12 @@ class LiveCalls:
         is_any_there = not all(live.is_missing for live in self._calls.values())
         if is_any_there and time.monotonic() >= self._keep_seen_at:
             self._keep_seen_at = time.monotonic() + SEEN_SECONDS
-            now_ms = self._now_ms()
-            await self._database.submit(lambda connection: reconciliation.keep_seen_at_ms(connection, now_ms))
+            await self._submit_seen()
+
+    def _submit_seen(self) -> "asyncio.Future[None]":
+        """Each call for itself: of those that died with an Asterisk, the next one tells nothing."""
+        there = {live.call_id: int(live.talked_seconds) for live in self._calls.values() if not live.is_missing}
+        return self._database.submit(lambda connection: reconciliation.keep_seen(connection, there))
 
     async def _find_channels(self, is_first: bool) -> None:
         """Which channel carries which call, by our own variables. Who spoils the list spoils it for a while only."""
@@ -238,7 +245,7 @@ class LiveCalls:
         if live is None:
             return
         live.see()
-        if live.uniqueid != uniqueid:
+        if (live.channel, live.uniqueid) != (channel, uniqueid):
             live.channel, live.uniqueid = channel, uniqueid
             live.limit_seconds, live.review_at = UNTOLD, 0.0
 
@@ -247,7 +254,7 @@ class LiveCalls:
         for live in self._calls.values():
             live.is_missing = live.call_id not in on_trunks
         talked_seconds = {live.call_id: live.seen_seconds for live in self._calls.values()}
-        roll = Roll(frozenset(anywhere), is_first, self._seen_ms, talked_seconds, ManagerAstDb(self.ami))
+        roll = Roll(frozenset(anywhere), is_first, talked_seconds, ManagerAstDb(self.ami))
         still_missing = await self.compare(roll)
         if still_missing:
             self._find_at = min(self._find_at, time.monotonic() + SECOND_LIST_SECONDS)

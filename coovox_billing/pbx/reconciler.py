@@ -7,6 +7,7 @@ CEL file, in CDR; without any the call is closed by rule and flagged for a perso
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from coovox_billing.core.call import Source
 from coovox_billing.core.evidence import Trace
-from coovox_billing.core.leg import parse_leg
+from coovox_billing.core.leg import Leg, parse_leg
 from coovox_billing.errors import BadInput
 from coovox_billing.pbx import cdr_file, cel_file
 from coovox_billing.pbx import dialplan_variables as dialplan
@@ -24,6 +25,7 @@ from coovox_billing.pbx.leftovers import Books, collect
 from coovox_billing.services import reconciliation
 from coovox_billing.services.reconciliation import OpenCall
 from coovox_billing.store.loop_database import LoopDatabase
+from coovox_billing.store.write_group import TooLate
 
 LOOK_SECONDS = 60.0
 PATIENCE_SECONDS = 4.0
@@ -38,13 +40,11 @@ log = logging.getLogger(__name__)
 class Roll:
     """A complete list of the calls that Asterisk has on any channel, and what is known of those that were watched.
 
-    `seen_ms`: when Asterisk was last known to be there before this connection, ms since 1970 in UTC.
     `talked_seconds`: of the calls that were watched, the talk at their last sign of life.
     """
 
     there: frozenset[str]
     is_first: bool
-    seen_ms: int
     talked_seconds: Mapping[str, float]
     astdb: AstDb
 
@@ -60,11 +60,13 @@ class Reconciler:
         self._missing_since: dict[str, float] = {}
         self._open_since: dict[str, float] = {}
         self._listed_at = time.monotonic()
+        self._is_cel_booked = False
 
     async def run(self) -> None:
         """Until cancelled: what needs no list of channels. Nothing that goes wrong in one look ends the looking."""
-        await self._guarded(self._book_left_in_cel)
         while True:
+            if not self._is_cel_booked:
+                await self._guarded(self._book_left_in_cel)
             await self._guarded(self._close_overdue)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -90,22 +92,32 @@ class Reconciler:
             await collect(roll.astdb, self._books)
         waiting = {key.partition(".")[0] for key in await roll.astdb.keys(dialplan.LEFT)}
         closed = gone - waiting
-        await self._close(closed, roll.seen_ms, roll.talked_seconds)
-        return closed
+        return await self._close(closed, roll.talked_seconds)
 
-    async def _close(self, gone: set[str], seen_ms: int, talked_seconds: Mapping[str, float]) -> None:
+    async def _close(self, gone: set[str], talked_seconds: Mapping[str, float]) -> set[str]:
+        """Those that were closed: all at once, for each may wait for the disk, and none for another that fails."""
         traces = await self._traces(gone)
-        for call_id in gone:
-            gone_call = partial(
-                reconciliation.close,
-                call_id=call_id,
-                trace=traces.get(call_id),
-                seen_ms=seen_ms,
-                talked_seconds=talked_seconds.get(call_id),
-                now_ms=self._now_ms(),
+        now_ms = self._now_ms()
+        closing = {
+            call_id: self._database.submit(
+                partial(
+                    reconciliation.close,
+                    call_id=call_id,
+                    trace=traces.get(call_id),
+                    talked_seconds=talked_seconds.get(call_id),
+                    now_ms=now_ms,
+                )
             )
-            await self._database.submit(gone_call)
-            log.warning("call %s is gone from Asterisk: %s", call_id, _how(traces.get(call_id)))
+            for call_id in gone
+        }
+        if closing:
+            await asyncio.wait(closing.values())
+        for call_id, done in closing.items():
+            if error := done.exception():
+                log.error("call %s is gone from Asterisk and could not be closed yet: %s", call_id, error)
+            else:
+                log.warning("call %s is gone from Asterisk: %s", call_id, _how(traces.get(call_id)))
+        return {call_id for call_id, done in closing.items() if done.exception() is None}
 
     async def _traces(self, call_ids: set[str]) -> dict[str, Trace]:
         """What Asterisk's files tell; they may be large, so a thread reads them.
@@ -122,15 +134,21 @@ class Reconciler:
     async def _book_left_in_cel(self) -> None:
         """What the dialplan left, for the case that AstDB has lost it."""
         records = await asyncio.to_thread(cel_file.left_records, self._log_directory)
-        call_ids = {call_id for call_id, _ in records}
-        news = await self._database.submit(lambda connection: reconciliation.unsettled(connection, call_ids))
-        for call_id, record in records:
-            if call_id not in news:
-                continue
-            try:
-                await self._books.book(call_id, parse_leg(record), Source.CEL)
-            except BadInput as error:
-                log.warning("call %s: its record in CEL is none: %s", call_id[:80], error)
+        legs = [(call_id, leg) for call_id, record in records if (leg := _leg(call_id, record))]
+        news = await self._database.submit(lambda connection: reconciliation.news(connection, legs))
+        booked = [await self._book_left(call_id, leg) for call_id, leg in news]
+        self._is_cel_booked = all(booked)
+
+    async def _book_left(self, call_id: str, leg: Leg) -> bool:
+        """Whether there is no more to do about it."""
+        try:
+            await self._books.book(call_id, leg, Source.CEL)
+        except (sqlite3.Error, TooLate, TimeoutError) as error:
+            log.error("call %s: its record in CEL could not be booked yet: %s", call_id[:80], error)
+            return False
+        except (ArithmeticError, ValueError) as error:
+            log.warning("call %s: its record in CEL tells nothing: %s", call_id[:80], error)
+        return True
 
     async def _close_overdue(self) -> None:
         """Where nobody can list the channels: what has rung and talked for longer than it may is over."""
@@ -142,7 +160,7 @@ class Reconciler:
             return
         overdue = {call.call_id for call in calls if now - self._open_since[call.call_id] > _longest_seconds(call)}
         if overdue:
-            await self._close(overdue, 0, {})
+            await self._close(overdue, {})
 
     async def _open_calls(self) -> list[OpenCall]:
         return await self._database.submit(reconciliation.open_calls)
@@ -152,6 +170,14 @@ class Reconciler:
             await look()
         except Exception:
             log.exception("the calls whose end nobody told could not be looked at")
+
+
+def _leg(call_id: str, record: str) -> Leg | None:
+    try:
+        return parse_leg(record)
+    except BadInput as error:
+        log.warning("call %s: its record in CEL is none: %s", call_id[:80], error)
+        return None
 
 
 def _patience_seconds(call: OpenCall) -> float:
@@ -167,7 +193,8 @@ def _longest_seconds(call: OpenCall) -> float:
 
 
 def _ring_seconds(call: OpenCall) -> int:
-    return LONGEST_RING_SECONDS if call.ring_limit_seconds is None else call.ring_limit_seconds
+    limit_seconds = call.ring_limit_seconds
+    return LONGEST_RING_SECONDS if limit_seconds is None else min(limit_seconds, LONGEST_RING_SECONDS)
 
 
 def _how(trace: Trace | None) -> str:

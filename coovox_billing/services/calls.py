@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coovox_billing.core import clock, decision, dialed_number, leg, payer
-from coovox_billing.core.call import Event, State, next_state
+from coovox_billing.core.call import LOST, Event, State, next_state
 from coovox_billing.core.decision import AccountView, Verdict
 from coovox_billing.core.dial_options import bypassing_options, vanishing_destinations
 from coovox_billing.core.leg import Leg
@@ -105,10 +105,10 @@ def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     release(connection, call, Event.GIVE_UP, reason=reason, ended_at_ms=ended.ended_ms, **end_columns(ended))
 
 
-def withdraw(connection: sqlite3.Connection, call_id: str, now_ms: int) -> None:
-    """Free the money of an answer that was ready too late for Asterisk to hear it."""
+def withdraw(connection: sqlite3.Connection, call_id: str, stamp_ms: int, now_ms: int) -> None:
+    """Free the money of an answer that was ready too late for Asterisk to hear it; not that of a later attempt."""
     call = reads.call(connection, call_id)
-    if call is not None:
+    if call is not None and call["attempt_stamp_ms"] == stamp_ms:
         release(connection, call, Event.GIVE_UP, reason="billing-down", ended_at_ms=now_ms)
 
 
@@ -147,10 +147,13 @@ def _ask_again(connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdi
     """A further attempt, on the row of the first."""
     following = next_state(State.RELEASED, _event(verdict))
     assert following is not None  # noqa: S101  the table holds both
-    attempts = call["attempts"] + 1
-    writes.move_call(
-        connection, call["call_id"], State.RELEASED, following, attempts=attempts, ended_at_ms=None, **columns
-    )
+    begun_again = {
+        "attempts": call["attempts"] + 1,
+        "ended_at_ms": None,
+        "flags": " ".join(flag for flag in call["flags"].split() if flag != LOST),
+        "settled_by": "",
+    }
+    writes.move_call(connection, call["call_id"], State.RELEASED, following, **begun_again, **columns)
 
 
 def _event(verdict: Verdict) -> Event:

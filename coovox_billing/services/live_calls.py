@@ -7,8 +7,10 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from coovox_billing.core.call import ALONE, OPEN_STATES, Event, State, next_state
+from coovox_billing.core.clock import MOST_TALK_SECONDS
 from coovox_billing.core.leg import EMERGENCY, Leg
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.stretch import Promise, hour_micros, lengthen
@@ -85,7 +87,9 @@ def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
     following = next_state(state, Event.GO_ALONE)
     if following is None:
         return
-    decided = {} if state is State.HELD else {"reason": "billing-down", "rate": None, "why": "[]"}
+    decided: dict[str, Any] = {}
+    if state is not State.HELD:
+        decided = {"reason": "billing-down", "rate": None, "why": "[]", **writes.promise_columns(None)}
     writes.move_call(
         connection,
         call_id,
@@ -108,18 +112,32 @@ def talking(connection: sqlite3.Connection) -> list[Answered]:
     ]
 
 
-def talked_seconds_after_a_gap(connection: sqlite3.Connection, answered: Answered, now_ms: int) -> float:
-    """The talk so far of a call whose answer nobody of us was there for, from the wall clock.
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A call that is watched again, or for the first time: its talk so far, and that at its last sign of life.
+
+    `is_certain`: nothing speaks against the wall clock, by which the talk so far is known.
+    """
+
+    talked_seconds: float
+    seen_seconds: float
+    is_certain: bool
+
+
+def resume(connection: sqlite3.Connection, answered: Answered, now_ms: int) -> Resumed:
+    """What is known of a call whose answer nobody of us was there for.
 
     A clock that stepped meanwhile shows where the answer lies in the future, or beyond the limit that Asterisk has:
     then all that was promised counts as talked.
     """
     call = reads.call(connection, answered.call_id)
     seconds = (now_ms - answered.answered_ms) / 1000
-    if call is None or call["promised_seconds"] is None:
-        return max(0.0, seconds)
-    is_possible = seconds >= 0 and (call["limit_seconds"] is None or seconds <= call["limit_seconds"])
-    return seconds if is_possible else float(call["promised_seconds"])
+    limit_seconds = None if call is None else call["limit_seconds"]
+    seen_seconds = 0.0 if call is None else float(call["seen_talk_seconds"])
+    if 0 <= seconds <= (MOST_TALK_SECONDS if limit_seconds is None else limit_seconds):
+        return Resumed(seconds, seen_seconds, is_certain=True)
+    promised_seconds = None if call is None else call["promised_seconds"]
+    return Resumed(max(seen_seconds, promised_seconds or 0.0), seen_seconds, is_certain=False)
 
 
 def review(connection: sqlite3.Connection, talked: Mapping[str, int]) -> dict[str, Outlook]:

@@ -97,7 +97,7 @@ def leg_of_call(call: sqlite3.Row, answered_ms: int, ended_ms: int) -> Leg:
         number=call["number_dialed"],
         trunk=call["trunk"],
         asked_ms=call["attempt_stamp_ms"],
-        alone="",
+        alone=leg.PASSED_ALONE if ALONE in call["flags"].split() else "",
         answered_ms=answered_ms,
         ended_ms=ended_ms,
         cause=call["hangup_cause"],

@@ -198,6 +198,12 @@ def open_priced_calls(connection: sqlite3.Connection, account_id: int) -> list[s
     ).fetchall()
 
 
+def first_change_ms(connection: sqlite3.Connection) -> int | None:
+    """When a person first set anything on this site, ms since 1970 in UTC; None where nobody has."""
+    row = connection.execute("SELECT at_ms FROM changes ORDER BY id LIMIT 1").fetchone()
+    return None if row is None else int(row["at_ms"])
+
+
 def data_version(connection: sqlite3.Connection) -> int:
     """A number that is another one when another connection has changed the database."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])

@@ -118,6 +118,14 @@ def post(
     return after_micros
 
 
+def keep_seen(connection: sqlite3.Connection, call_id: str, talk_seconds: int) -> None:
+    """A call in progress was alive at so many seconds of talk; never moves back."""
+    connection.execute(
+        "UPDATE calls SET seen_talk_seconds = ? WHERE call_id = ? AND state = 'talking' AND seen_talk_seconds < ?",
+        (talk_seconds, call_id, talk_seconds),
+    )
+
+
 def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) -> None:
     """Promise more (or, negative, give back) money of an account."""
     connection.execute("UPDATE accounts SET held_micros = held_micros + ? WHERE id = ?", (micros, account_id))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.core.clock import (
+    UNKNOWN,
     OwnTime,
     Talk,
     iso,
@@ -189,3 +190,10 @@ def test_it_takes_talk_beyond_the_limit_for_a_clock_step_unless_it_knows_better(
 ) -> None:
     talk = talk_time(1_000_000, 4_600_000, OwnTime(elapsed_ms), limit)
     assert (talk.seconds, talk.clock_was_off) == (seconds, off)
+
+
+@pytest.mark.parametrize("own", [UNKNOWN, OwnTime(since_answer_ms=40_000)], ids=["nobody watched", "watched"])
+@pytest.mark.parametrize("talked_years", [-1, 56], ids=["set back", "booted in 1970"])
+def test_it_takes_years_of_talk_for_a_clock_that_was_set(own: OwnTime, talked_years: int) -> None:
+    talk = talk_time(10**13, 10**13 + talked_years * 31_536_000_000, own)
+    assert (talk.seconds, talk.clock_was_off) == (1 if own == UNKNOWN else 40, True)

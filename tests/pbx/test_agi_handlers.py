@@ -1,6 +1,7 @@
 """What the call plane does on each AGI path, told by a fake Asterisk over a real socket."""
 
 import asyncio
+import itertools
 import re
 import sqlite3
 import time
@@ -25,6 +26,7 @@ from coovox_billing.shipped import shipped
 from coovox_billing.store import writes
 from coovox_billing.store.database import open_database
 from coovox_billing.store.loop_database import LoopDatabase
+from tests.asterisk.waiting import wait_until
 from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_rate, a_record, locked, look_up
 from tests.pbx.fake_asterisk import FakeAsterisk, connected, environment, serving, stamp
 
@@ -396,10 +398,26 @@ def test_it_keeps_what_could_not_be_booked_and_comes_back_to_it(box: Box, monkey
     assert (box.state("1"), box.asterisk.billing("left/")) == ("settled", {})
 
 
+def test_it_tries_again_to_settle_what_the_disk_did_not_take(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AstDB may be on the same full disk."""
+    monkeypatch.setattr(agi_handlers, "RETRY_SECONDS", 0.1)
+    settle, refusals = settlement.settle, itertools.count(1)
+
+    def full(*arguments: Any) -> None:
+        if next(refusals) <= 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        settle(*arguments)
+
+    monkeypatch.setattr(settlement, "settle", full)
+    box.asterisk.authorize("1")
+    assert box.asterisk.settle("1", a_leg(talked=116)).variables == {}
+    wait_until(lambda: box.state("1") == "settled")
+
+
 def test_it_is_not_held_up_by_a_record_that_can_never_be_booked(box: Box) -> None:
-    absurd = a_rate(initial_cost_micros="0", rate_micros="1000000", unit_seconds=1)
+    absurd = a_rate(initial_cost_micros=0, rate_micros=10**15, unit_seconds=1)
     box.exchange.database.write(lambda connection: writes.update_rate_price(connection, 3, absurd))
-    box.asterisk.leave("1", a_leg(talked=100_000_000, alone="passed", number="004420"))
+    box.asterisk.leave("1", a_leg(talked=86_000, alone="passed", number="004420"))
     box.asterisk.leave("2", a_leg(talked=116, alone="passed"))
     box.asterisk.end("3", NOBODY_ANSWERED)
     assert (box.state("1"), box.state("2")) == (None, "settled")

@@ -3,6 +3,7 @@
 import json
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -283,3 +284,22 @@ def test_it_takes_no_line_twice_where_the_file_is_rotated_while_it_is_opened(tmp
     directory = tmp_path / CEL_DIRECTORY
     (directory / ROTATED_FILE).hardlink_to(directory / CEL_FILE)
     assert left_records(tmp_path) == [(ID, RECORD)]
+
+
+def test_it_finds_no_leg_that_was_answered_before_the_question(tmp_path: Path) -> None:
+    """An outside call over the same trunk, which the caller's channel belongs to."""
+    sought = replace(SOUGHT, asked_ms=1795274184000)
+    assert trace(written(tmp_path, ANSWER + HANGUP), sought) is None
+
+
+def test_it_gives_a_leg_that_does_not_tell_whose_it_is_to_who_asked_last(tmp_path: Path) -> None:
+    earlier = replace(SOUGHT, call_id=OTHER_ID, asked_ms=1795274180000)
+    later = replace(SOUGHT, asked_ms=1795274183000)
+    assert find_traces(written(tmp_path, ANSWER + HANGUP), [earlier, later]).keys() == {ID}
+
+
+def test_it_ends_no_leg_by_the_end_of_another_with_the_same_uniqueid(tmp_path: Path) -> None:
+    """Uniqueids come again where each boot begins in 1970; the first leg's end was never written."""
+    lines = stamp(OTHER_ID, "50.000") + stamp(ID, "90.000") + event("HANGUP", "95.000")
+    found = find_traces(written(tmp_path, lines), [SOUGHT, replace(SOUGHT, call_id=OTHER_ID)])
+    assert (found[OTHER_ID].ended_ms, found[ID].ended_ms) == (None, 95_000)

@@ -1,11 +1,16 @@
 """Calls whose end nobody told: when they are gone for certain, and by what evidence each is closed."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from coovox_billing.core.call import Source
+from coovox_billing.core.leg import Leg
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx import live_calls, reconciler
 from coovox_billing.pbx.agi_handlers import AgiHandlers
@@ -82,7 +87,7 @@ def test_it_closes_a_call_by_rule_that_died_with_asterisk(exchange: Exchange, tm
 def test_it_charges_up_to_the_stored_sign_of_life_after_a_power_cut(exchange: Exchange, tmp_path: Path) -> None:
     exchange.ask("1", number=ABROAD, by_stretches=True)
     exchange.answer("1", rang=0)
-    exchange.database.write(lambda c: reconciliation.keep_seen_at_ms(c, NOW_MS + 37_000))
+    exchange.database.write(lambda c: reconciliation.keep_seen(c, {"1": 37}))
 
     async def story(box: Box) -> None:
         box.clock.stepped_ms = 600_000
@@ -94,11 +99,9 @@ def test_it_charges_up_to_the_stored_sign_of_life_after_a_power_cut(exchange: Ex
 
 def test_it_stores_a_sign_of_life_while_calls_are_live(exchange: Exchange, tmp_path: Path) -> None:
     async def story(box: Box) -> None:
-        await box.a_while()
-        assert exchange.database.read(reconciliation.seen_at_ms) == 0, "nothing is written on an idle box"
         box.asks("1")
-        await box.switchboard.answers_call("1")
-        await box.until(lambda: exchange.database.read(reconciliation.seen_at_ms) >= NOW_MS)
+        await box.switchboard.answers_call("1", talked_seconds=4)
+        await box.until(lambda: exchange.call("1")["seen_talk_seconds"] >= 4)
 
     tell(exchange, story, logs=tmp_path)
 
@@ -298,12 +301,130 @@ def test_it_charges_no_time_in_which_nobody_watched(exchange: Exchange, tmp_path
     """Asterisk and billing died a second after the answer, and came back: what lies between was no talk."""
     exchange.ask("1", number=ABROAD, by_stretches=True)
     exchange.answer("1", rang=0)
-    exchange.database.write(lambda c: reconciliation.keep_seen_at_ms(c, NOW_MS + 1_000))
+    exchange.database.write(lambda c: reconciliation.keep_seen(c, {"1": 1}))
 
     async def story(box: Box) -> None:
         box.clock.stepped_ms = asked_seconds_ago * 1000
         call = await _closed(box)
         assert (call["talk_seconds"], call["flags"]) == (1, "lost")
-        assert exchange.database.read(reconciliation.seen_at_ms) == NOW_MS + 1_000, "nobody was seen alive"
+        assert call["seen_talk_seconds"] == 1, "nobody was seen alive"
 
     tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_charges_no_more_of_a_call_for_the_life_of_others(exchange: Exchange, tmp_path: Path) -> None:
+    """It died with an Asterisk, the call plane before it closed it; calls of the next Asterisk live on."""
+    for call_id, extension in (("1", "100"), ("2", "101")):
+        exchange.ask(call_id, extension, number=ABROAD, by_stretches=True)
+        exchange.answer(call_id, rang=0)
+    exchange.database.write(lambda c: reconciliation.keep_seen(c, {"1": 10}))
+
+    async def story(box: Box) -> None:
+        box.clock.stepped_ms = 40_000
+        await box.until(lambda: exchange.call("2")["seen_talk_seconds"] >= 40)
+        call = await _closed(box)
+        assert (call["talk_seconds"], call["flags"], call["seen_talk_seconds"]) == (10, "lost", 10)
+
+    def other_call(switchboard: Switchboard) -> None:
+        _vanish(switchboard)
+        switchboard.channels[TRUNK] = Channel(UNIQUEID)
+        switchboard.is_talking("2")
+
+    tell(exchange, story, other_call, logs=tmp_path)
+
+
+def test_it_closes_the_others_where_one_cannot_be_closed(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for call_id in ("1", "2", "3"):
+        exchange.ask(call_id, "101", by_stretches=True, ring_limit_seconds=0)
+    close, bad = reconciliation.close, {"1"}
+
+    def refuse_one(connection: sqlite3.Connection, call_id: str, **facts: Any) -> None:
+        if call_id in bad:
+            raise sqlite3.OperationalError("disk I/O error")
+        close(connection, call_id, **facts)
+
+    monkeypatch.setattr(reconciliation, "close", refuse_one)
+
+    async def story(box: Box) -> None:
+        await _closed(box, "2")
+        await _closed(box, "3")
+        assert box.state("1") == "held"
+        bad.clear()
+        await _closed(box, "1")
+
+    tell(exchange, story, _vanish, logs=tmp_path)
+
+
+def test_it_books_from_cel_what_the_disk_did_not_take_at_first(exchange: Exchange, tmp_path: Path) -> None:
+    record = a_record(a_leg(talked=61, alone="passed", number=ABROAD))
+    _write_cel(tmp_path, *[("CooVoxLeft", NOW_MS, TRUNK, UNIQUEID, f"{number}|{record}") for number in (7, 8)])
+    tried: list[str] = []
+
+    class SlowAtFirst(AgiHandlers):
+        async def book(self, call_id: str, leg: Leg, source: Source = Source.ASTDB) -> None:
+            tried.append(call_id)
+            if len(tried) == 1:
+                raise TimeoutError("the database is too slow")
+            await super().book(call_id, leg, source)
+
+    async def story() -> None:
+        database = LoopDatabase(exchange.database.path)
+        books = SlowAtFirst(database, Clock())
+        looking = asyncio.create_task(Reconciler(database, books, tmp_path, Clock()).run())
+        while len(tried) < 3:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        looking.cancel()
+        await asyncio.wait([looking])
+        await database.close()
+
+    asyncio.run(asyncio.wait_for(story(), 10))
+    assert tried == ["7", "8", "7"]
+    assert exchange.money("100") == ("6.0000", "0.0000")
+
+
+def test_it_books_nothing_from_cel_that_is_older_than_the_site(exchange: Exchange, tmp_path: Path) -> None:
+    """Asterisk's files outlive a database that was begun anew."""
+    long_ago = NOW_MS - 31_536_000_000
+    record = a_record(a_leg(talked=61, alone="passed", number=ABROAD, asked_ms=long_ago))
+    _write_cel(tmp_path, ("CooVoxLeft", long_ago, TRUNK, UNIQUEID, f"7|{record}"))
+
+    async def story(box: Box) -> None:
+        await asyncio.sleep(0.5)
+        assert exchange.money("100") == ("10.0000", "0.0000")
+
+    tell(exchange, story, logs=tmp_path)
+
+
+def test_it_watches_a_call_that_passed_alone_after_a_restart(exchange: Exchange, tmp_path: Path) -> None:
+    """Its record does not tell the channel's name."""
+    exchange.begin_alone("1", number=ABROAD, rang=0)
+    exchange.set("locking_ends_calls", "yes")
+    exchange.change("100", status="locked")
+
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.switchboard.trunk.hung_up)
+
+    tell(exchange, story, lambda switchboard: switchboard.is_talking("1"), logs=tmp_path)
+
+
+@pytest.mark.parametrize("step_years", [-1, 56])
+def test_it_knows_the_talk_of_a_call_it_took_over_where_the_clock_is_set_later(
+    exchange: Exchange, tmp_path: Path, step_years: int
+) -> None:
+    exchange.ask("1", number=ABROAD, by_stretches=True)
+    exchange.answer("1", rang=0)
+
+    async def story(box: Box) -> None:
+        box.clock.stepped_ms = 30_000
+        await box.until(lambda: box.live.since_answer_ms("1"))
+        box.clock.stepped_ms += step_years * 31_536_000_000
+        handlers = AgiHandlers(box.database, box.clock, box.live)
+        await handlers.book("1", replace(a_leg(talked=0, rang=0, number=ABROAD), ended_ms=box.clock()), Source.SETTLE)
+        call = exchange.call("1")
+        assert 30 <= call["talk_seconds"] <= 32
+        assert call["flags"] == "clock"
+
+    tell(exchange, story, lambda switchboard: switchboard.is_talking("1"), logs=tmp_path)

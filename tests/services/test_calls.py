@@ -649,3 +649,21 @@ def test_it_reads_the_trunks_once_to_authorize(exchange: Exchange) -> None:
     exchange.settle("2", 20)
     exchange.database.write(lambda connection: connection.set_trace_callback(None))
     assert len([statement for statement in statements if "trunks" in statement]) == 1
+
+
+def test_it_does_not_withdraw_a_later_attempt(exchange: Exchange) -> None:
+    """The late answer to the first one is not heard; over the second trunk the call goes on."""
+    assert exchange.ask("1").passes
+    assert exchange.ask("1", stamp_ms=NOW_MS + 2_100).passes
+    exchange.withdraw("1", NOW_MS)
+    assert exchange.call("1")["state"] == "held"
+    exchange.withdraw("1", NOW_MS + 2_100)
+    assert exchange.call("1")["state"] == "released"
+
+
+def test_it_is_not_lost_any_more_when_it_is_dialed_again(exchange: Exchange) -> None:
+    exchange.ask("1")
+    exchange.lose("1")
+    assert exchange.ask("1", stamp_ms=NOW_MS + 1).passes
+    exchange.settle("1", 116)
+    assert (exchange.call("1")["flags"], exchange.call("1")["settled_by"]) == ("", "settle")

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from coovox_billing.core.call import Source
+from coovox_billing.core.clock import UNKNOWN
+from coovox_billing.core.evidence import Trace
+from coovox_billing.services import reconciliation, settlement
 from coovox_billing.services.settlement import WHY_CORRECTED, WHY_LOST
 from coovox_billing.store import queries
 from coovox_billing.store.models import open_reading
-from tests.cast import NOW_MS, Exchange, look_up
+from tests.cast import NOW_MS, Exchange, a_leg, look_up
 
 ABROAD = "004420"  # 1.0000 a minute
 
@@ -194,3 +199,25 @@ def test_it_lets_no_call_that_is_over_talk_again(exchange: Exchange) -> None:
     before = exchange.call("1")
     exchange.begin_alone("1", number=ABROAD)
     assert exchange.call("1") == before
+
+
+@pytest.mark.parametrize("was_withdrawn", [True, False])
+def test_it_charges_all_the_talk_that_asterisks_files_tell_of_a_call_that_passed_alone(
+    exchange: Exchange, was_withdrawn: bool
+) -> None:
+    """No limit was given to it, whatever billing had promised to nobody's ear."""
+    exchange.recharge("100", "100")
+    exchange.ask("1", number=ABROAD, by_stretches=True)
+    if was_withdrawn:
+        exchange.withdraw("1")
+    exchange.begin_alone("1", number=ABROAD)
+    exchange.review(_1=50)
+    trace = Trace("cel", NOW_MS, NOW_MS + 600_000, "PJSIP/carrier-0000000b", "1772442000.2")
+    exchange.database.write(lambda c: reconciliation.close(c, "1", trace, None, NOW_MS + 600_000))
+    assert (exchange.call("1")["talk_seconds"], exchange.call("1")["flags"]) == (600, "alone")
+
+
+def test_it_never_charges_the_years_between_1970_and_now(exchange: Exchange) -> None:
+    leg = replace(a_leg(talked=0, alone="passed", number=ABROAD), asked_ms=60_000, answered_ms=65_000, ended_ms=NOW_MS)
+    exchange.database.write(lambda c: settlement.settle(c, "1", leg, UNKNOWN, NOW_MS, Source.ASTDB))
+    assert (exchange.call("1")["talk_seconds"], exchange.call("1")["flags"]) == (1, "alone clock")
