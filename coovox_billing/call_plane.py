@@ -52,11 +52,11 @@ async def _answer(config: Config, path: Path) -> None:
     manager = manager_address(config.ami)
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
     handlers = AgiHandlers(database, wall_clock_ms, live_calls)
-    reconciler = Reconciler(database, handlers, config.asterisk_log, wall_clock_ms)
+    reconciler = Reconciler(database, handlers, handlers.collector, config.asterisk_log, wall_clock_ms)
     runs = [reconciler.run()]
     if live_calls:
         live_calls.compare = reconciler.compare
-        runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers).run()]
+        runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.collector).run()]
     watchers = [asyncio.create_task(run) for run in runs]
     try:
         await _serve(AgiServer(handlers.by_path(), config.agi_allow), config, watchers)

@@ -23,7 +23,7 @@ from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
-from coovox_billing.pbx.leftovers import collect
+from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.services import calls, live_calls, settlement
@@ -63,7 +63,7 @@ class AgiHandlers:
         self._live_calls = live_calls
         self._asked_at: dict[str, float] = {}
         self._unsettled: set[str] = set()
-        self._has_looked = False
+        self.collector = Collector(self)
 
     def by_path(self) -> dict[str, Handler]:
         """The paths, as the dialplan names them."""
@@ -89,7 +89,7 @@ class AgiHandlers:
         if arguments["mirror"] != decided.mirror:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if self._wants_to_look(arguments) and not decided.answer.passes:
-            await self._collect(session)
+            await self.collector.collect(SessionAstDb(session))
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -116,15 +116,11 @@ class AgiHandlers:
         if talked and leg.alone:
             await self._await_record(session, call_id)
         if leg.alone or self._wants_to_look(arguments):
-            await self._collect(session)
+            await self.collector.collect(SessionAstDb(session))
 
     def _wants_to_look(self, arguments: Mapping[str, str]) -> bool:
         """Once after a start whatever is told: who died while booking may have lowered the flag."""
-        return bool(arguments.get("left")) or not self._has_looked
-
-    async def _collect(self, session: Session) -> None:
-        await collect(SessionAstDb(session), self)
-        self._has_looked = True
+        return bool(arguments.get("left")) or not self.collector.has_collected
 
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()

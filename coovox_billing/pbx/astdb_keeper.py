@@ -7,7 +7,7 @@ import time
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb import ManagerAstDb
-from coovox_billing.pbx.leftovers import Books, collect
+from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 class AstDbKeeper:
     """Of one Asterisk: a change of an extension is there within a second, a call that passed alone is soon priced."""
 
-    def __init__(self, ami: Ami, database: LoopDatabase, books: Books) -> None:
+    def __init__(self, ami: Ami, database: LoopDatabase, collector: Collector) -> None:
         self._ami = ami
         self._astdb = ManagerAstDb(ami)
         self._database = database
-        self._books = books
+        self._collector = collector
         self._sent = ""
         self._look_at = 0.0
         self._has_looked = False
@@ -56,6 +56,6 @@ class AstDbKeeper:
             self._look_at = time.monotonic() + LOOK_SECONDS
             # Who died while booking may have lowered the flag and not raised it again.
             if not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
-                has_more = await collect(self._astdb, self._books)
+                has_more = await self._collector.collect(self._astdb)
                 self._has_looked = True
                 self._look_at = 0.0 if has_more else self._look_at

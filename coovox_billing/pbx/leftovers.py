@@ -28,21 +28,40 @@ class Books(Protocol):
 log = logging.getLogger(__name__)
 
 
-async def collect(astdb: AstDb, books: Books) -> bool:
-    """Book what the dialplan left; whether there is more that can be booked at once.
+class Collector:
+    """Books what the dialplan left, for whoever finds it. One at a time: several would all book the same records."""
 
-    The flag that tells of it is lowered only where nothing is left.
-    """
-    has_more = False
-    for tree, book in ((dialplan.LEFT, books.book), (dialplan.TALKING_ALONE, books.begin)):
-        keys = await astdb.keys(tree)
-        taken = [await _take_over(astdb, tree, key, book) for key in keys[:RECORDS_AT_ONCE]]
-        has_more = has_more or (any(taken) and len(keys) > RECORDS_AT_ONCE)
-    if not await _is_any_left(astdb):
-        await astdb.put(dialplan.LEFTOVERS, "")
-    if await _is_any_left(astdb):
-        await astdb.put(dialplan.LEFTOVERS, "1")
-    return has_more
+    def __init__(self, books: Books) -> None:
+        self.has_collected = False
+        self._books = books
+        self._is_busy = False
+
+    async def collect(self, astdb: AstDb) -> bool:
+        """Whether there is more that can be booked at once, or somebody else is at it.
+
+        The flag that tells of it is lowered only where nothing is left.
+        """
+        if self._is_busy:
+            return True
+        self._is_busy = True
+        try:
+            has_more = await self._book_some(astdb)
+        finally:
+            self._is_busy = False
+        self.has_collected = True
+        return has_more
+
+    async def _book_some(self, astdb: AstDb) -> bool:
+        for tree, book in ((dialplan.LEFT, self._books.book), (dialplan.TALKING_ALONE, self._books.begin)):
+            keys = await astdb.keys(tree)
+            taken = [await _take_over(astdb, tree, key, book) for key in keys[:RECORDS_AT_ONCE]]
+            if len(keys) > RECORDS_AT_ONCE:
+                return any(taken)
+        if not await _is_any_left(astdb):
+            await astdb.put(dialplan.LEFTOVERS, "")
+        if await _is_any_left(astdb):
+            await astdb.put(dialplan.LEFTOVERS, "1")
+        return False
 
 
 async def _is_any_left(astdb: AstDb) -> bool:

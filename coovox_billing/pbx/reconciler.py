@@ -21,7 +21,7 @@ from coovox_billing.errors import BadInput
 from coovox_billing.pbx import cdr_file, cel_file
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.astdb import AstDb
-from coovox_billing.pbx.leftovers import Books, collect
+from coovox_billing.pbx.leftovers import Books, Collector
 from coovox_billing.services import reconciliation
 from coovox_billing.services.reconciliation import OpenCall
 from coovox_billing.store.loop_database import LoopDatabase
@@ -52,9 +52,17 @@ class Roll:
 class Reconciler:
     """Of one Asterisk, whose logs are below a directory. `now_ms` is the wall clock, ms since 1970 in UTC."""
 
-    def __init__(self, database: LoopDatabase, books: Books, log_directory: Path, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: LoopDatabase,
+        books: Books,
+        collector: Collector,
+        log_directory: Path,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._database = database
         self._books = books
+        self._collector = collector
         self._log_directory = log_directory
         self._now_ms = now_ms
         self._missing_since: dict[str, float] = {}
@@ -89,7 +97,7 @@ class Reconciler:
     async def _close_by_evidence(self, gone: set[str], roll: Roll) -> set[str]:
         """Those that were closed: not what still waits in AstDB to be booked."""
         if await roll.astdb.keys(dialplan.LEFT):
-            await collect(roll.astdb, self._books)
+            await self._collector.collect(roll.astdb)
         waiting = {key.partition(".")[0] for key in await roll.astdb.keys(dialplan.LEFT)}
         closed = gone - waiting
         return await self._close(closed, roll.talked_seconds)

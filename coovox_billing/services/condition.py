@@ -31,7 +31,7 @@ DAY_MS = 86_400_000
 LOST_DAYS = 7
 OVERDUE_MS = 10 * 60_000
 
-_WRITES_TIMED = 3
+WRITES_TIMED = 3
 _WRITE_BYTES = 4096
 
 ADVICE = {
@@ -159,18 +159,24 @@ def check_disk(directory: Path, room: Callable[[Path], Room] = room_of) -> Condi
     return Condition("disk", finding, _LOW_DISK if found.free_bytes < LOW_BYTES else "")
 
 
-def check_disk_speed(directory: Path, monotonic: Callable[[], float] = time.monotonic) -> Condition:
-    """Make, sync and remove a small file: how long a write takes, that a call waits for."""
+def check_disk_speed(
+    directory: Path, monotonic: Callable[[], float] = time.monotonic, writes: int = WRITES_TIMED
+) -> Condition:
+    """Make, sync and remove a small file, some times over: how long a write takes, that a call waits for."""
     try:
-        seconds = sorted(_time_of_a_write(directory, monotonic) for _ in range(_WRITES_TIMED))[_WRITES_TIMED // 2]
+        seconds = sorted(_time_of_a_write(directory, monotonic) for _ in range(writes))[writes // 2]
     except OSError as error:
         advice = advice_on(error) or ADVICE[Trouble.CLOSED]
         return Condition("disk speed", f"nothing can be written in {directory}: {error.strerror}", advice)
     if seconds > SLOW_WRITE_SECONDS:
-        finding = f"each write takes {seconds:.1f} s, and calls wait for it"
-        advice = "See what else writes to this disk, or put the data directory on a faster one."
-        return Condition("disk speed", finding, advice)
+        return slow_disk(f"each write takes {seconds:.1f} s")
     return Condition("disk speed", f"a write takes {seconds * 1000:.1f} ms")
+
+
+def slow_disk(finding: str) -> Condition:
+    """The disk keeps calls waiting."""
+    advice = "See what else writes to this disk, or put the data directory on a faster one."
+    return Condition("disk speed", f"{finding}, and calls wait for it", advice)
 
 
 def _time_of_a_write(directory: Path, monotonic: Callable[[], float]) -> float:

@@ -38,6 +38,7 @@ from coovox_billing.web.parts import Parts
 
 MAX_BODY_BYTES = 16 * 1024
 STATIC_SECONDS = 3600
+DISK_SPEED_FRESH_SECONDS = 60.0
 SESSION_KEY_BYTES = 32
 
 BLUEPRINTS = (sign_in.page, extensions.page, call_log.page, password.page, health.page)
@@ -109,6 +110,12 @@ def _examinations(
             lambda: condition.examine(directory, now_ms(), RELEASED_MS, room=disk_room),
             lambda: condition.when_nothing_answers(now_ms(), RELEASED_MS),
             monotonic,
+        ),
+        health.Examination(
+            lambda: [condition.check_disk_speed(directory, writes=1)],
+            lambda: [condition.slow_disk("a write has not come back in a second")],
+            monotonic,
+            DISK_SPEED_FRESH_SECONDS,
         ),
     )
 

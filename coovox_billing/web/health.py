@@ -1,7 +1,8 @@
 """`/healthz`: whether both planes, database, disk and clock are well, for a monitor (DESIGN §6).
 
 Open to everyone, so it tells nothing that helps an attacker, an answer serves
-all who ask within two seconds, and nobody waits for a disk that hangs.
+all who ask within two seconds (one about the disk's speed, which it takes a write
+to know, for a minute), and nobody waits for a disk that hangs.
 """
 
 import logging
@@ -44,7 +45,9 @@ class Examination:
         examine: Callable[[], Conditions],
         otherwise: Callable[[], Conditions],
         monotonic: Callable[[], float],
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
+        self._fresh_seconds = fresh_seconds
         self._examine = examine
         self._otherwise = otherwise
         self._monotonic = monotonic
@@ -55,7 +58,7 @@ class Examination:
     def begin(self) -> None:
         """Begin, unless it has begun, or was done a moment ago."""
         with self._lock:
-            is_old = self._monotonic() - self._began > FRESH_SECONDS
+            is_old = self._monotonic() - self._began > self._fresh_seconds
             if self._current is None or (self._current.done() and is_old):
                 self._current, self._began = Future(), self._monotonic()
                 threading.Thread(target=self._run, args=(self._current,), name="health", daemon=True).start()

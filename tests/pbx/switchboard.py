@@ -198,7 +198,8 @@ def tell(
             clock = Clock()
             live = LiveCalls(database, fake.address, clock)
             if logs is not None:
-                live.compare = Reconciler(database, AgiHandlers(database, clock, live), logs, clock).compare
+                handlers = AgiHandlers(database, clock, live)
+                live.compare = Reconciler(database, handlers, handlers.collector, logs, clock).compare
             watching = asyncio.create_task(live.run())
             box = Box(exchange, switchboard, live, clock, database)
             try:

@@ -12,6 +12,7 @@ from coovox_billing.pbx import astdb_keeper
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.ami import Ami
+from coovox_billing.pbx.astdb import AstDb
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
 from coovox_billing.pbx.leftovers import RECORDS_AT_ONCE
 from coovox_billing.store.loop_database import LoopDatabase
@@ -56,7 +57,7 @@ def tell(exchange: Exchange, story: Callable[[Box], Awaitable[None]], **rows: st
             astdb.serve(fake)
             database = LoopDatabase(exchange.database.path)
             ami = Ami(fake.address, lambda event: None)
-            keeper = AstDbKeeper(ami, database, AgiHandlers(database, lambda: NOW_MS))
+            keeper = AstDbKeeper(ami, database, AgiHandlers(database, lambda: NOW_MS).collector)
             tasks = [asyncio.create_task(ami.run()), asyncio.create_task(keeper.run())]
             try:
                 await story(Box(exchange, fake, astdb.rows))
@@ -139,3 +140,32 @@ def test_it_goes_on_at_once_where_much_was_left(exchange: Exchange) -> None:
         assert len(look_up(exchange.database.path, "SELECT 1 FROM calls")) == 2 * RECORDS_AT_ONCE + 1
 
     tell(exchange, story)
+
+
+def test_it_books_for_one_at_a_time(exchange: Exchange) -> None:
+    """Where every call that ends found the same records, a box would do nothing else after an outage."""
+    asked: list[str] = []
+
+    class HangingAstDb(AstDb):
+        async def keys(self, tree: str) -> list[str]:
+            asked.append(tree)
+            await asyncio.sleep(60)
+            return []
+
+    async def story() -> None:
+        database = LoopDatabase(exchange.database.path)
+        collector = AgiHandlers(database, lambda: NOW_MS).collector
+        first = asyncio.create_task(collector.collect(HangingAstDb()))
+        await asyncio.sleep(0)
+        assert await collector.collect(HangingAstDb()), "somebody is at it, so there may be more"
+        assert (asked, collector.has_collected) == (["left"], False)
+        first.cancel()
+        await asyncio.wait([first])
+        second = asyncio.create_task(collector.collect(HangingAstDb()))
+        await asyncio.sleep(0)
+        assert asked == ["left", "left"], "who was cut off keeps nobody away"
+        second.cancel()
+        await asyncio.wait([second])
+        await database.close()
+
+    asyncio.run(story())

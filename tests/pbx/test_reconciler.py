@@ -264,7 +264,9 @@ def test_it_closes_a_call_that_is_overdue_without_any_manager(
     async def story() -> None:
         database = LoopDatabase(exchange.database.path)
         clock = Clock()
-        looking = asyncio.create_task(Reconciler(database, AgiHandlers(database, clock), tmp_path, clock).run())
+        handlers = AgiHandlers(database, clock)
+        alone = Reconciler(database, handlers, handlers.collector, tmp_path, clock)
+        looking = asyncio.create_task(alone.run())
         await asyncio.sleep(0.5)
         assert exchange.call("1")["state"] == "held"
         async with asyncio.timeout(5):
@@ -372,7 +374,7 @@ def test_it_books_from_cel_what_the_disk_did_not_take_at_first(exchange: Exchang
     async def story() -> None:
         database = LoopDatabase(exchange.database.path)
         books = SlowAtFirst(database, Clock())
-        looking = asyncio.create_task(Reconciler(database, books, tmp_path, Clock()).run())
+        looking = asyncio.create_task(Reconciler(database, books, books.collector, tmp_path, Clock()).run())
         while len(tried) < 3:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)

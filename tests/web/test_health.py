@@ -14,7 +14,7 @@ from coovox_billing.web.health import FRESH_SECONDS, Examination
 from tests import bad_days, cast
 from tests.web.conftest import Desk
 
-GOOD = {"call_plane": True, "database": True, "disk": True, "clock": True, "what_to_do": []}
+GOOD = {"call_plane": True, "database": True, "disk": True, "clock": True, "disk_speed": True, "what_to_do": []}
 
 
 @pytest.fixture
