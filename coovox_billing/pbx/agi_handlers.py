@@ -220,6 +220,8 @@ class AgiHandlers:
             TimeoutError: that takes too long.
         """
         await _in_time(self._database.submit(lambda connection: live_calls.begin_alone(connection, call_id, leg)))
+        if self._live_calls is not None:
+            self._live_calls.look_soon()
 
 
 def _without(late_ms: int, since_ms: int | None) -> int | None:

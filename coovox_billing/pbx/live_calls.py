@@ -91,6 +91,10 @@ class LiveCalls:
         """The trunk's leg ended."""
         self._calls.pop(call_id, None)
 
+    def look_soon(self) -> None:
+        """A call that was booked just now may be on a channel."""
+        self._find_at = 0.0
+
     def adopt(self, call_id: str, stamp: str, channel: str, uniqueid: str) -> None:
         """A trunk's leg was answered at a stamp of the dialplan: from now on the call is watched over.
 

@@ -412,6 +412,23 @@ def test_it_watches_a_call_that_passed_alone_after_a_restart(exchange: Exchange,
     tell(exchange, story, lambda switchboard: switchboard.is_talking("1"), logs=tmp_path)
 
 
+def test_it_watches_a_call_that_passed_alone_as_soon_as_it_is_booked(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its channel was there before its row was."""
+    monkeypatch.setattr(live_calls, "LIST_SECONDS", 60.0)
+
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.switchboard.fake.asked("Status"))
+        await box.until(lambda: box.live.since_answer_ms("1") is None)
+        await box.a_while()
+        handlers = AgiHandlers(box.database, box.clock, box.live)
+        await handlers.begin("1", a_leg(talked=0, rang=0, alone="passed", number=ABROAD))
+        await box.until(lambda: box.live.since_answer_ms("1") is not None)
+
+    tell(exchange, story, lambda switchboard: switchboard.is_talking("1"), logs=tmp_path)
+
+
 @pytest.mark.parametrize("step_years", [-1, 56])
 def test_it_knows_the_talk_of_a_call_it_took_over_where_the_clock_is_set_later(
     exchange: Exchange, tmp_path: Path, step_years: int
