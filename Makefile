@@ -5,6 +5,8 @@ DEBIAN_PYTHON ?= /usr/bin/python3
 DATA ?= run/data
 FUZZ ?= 60
 SOAK ?= 10
+CALLS ?= 1000000
+KILLS ?= 10000
 ASTERISK ?= 22
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,13 +16,16 @@ ASTERISK_VERSIONS ?= 16 22
 # Two halves of like length, which run side by side.
 FAST_calls := tests/services tests/pbx
 FAST_rest := tests/core tests/store tests/cli tests/web tests/house
+CHAOS_killed := tests/chaos/test_killed_at_every_step.py
+CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
-	python3-pytest python3-hypothesis faketime systemd
+	python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
 
-.PHONY: run demo deps test test-fast test-debian test-asterisk test-browser fuzz bench soak screenshot lint bump clean
+.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
+.PHONY: screenshot lint bump clean
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -37,7 +42,7 @@ deps:
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 
 ## test: everything but the appliance images
-test: deps lint test-fast test-debian test-browser test-asterisk
+test: deps lint test-fast test-chaos test-debian test-browser test-asterisk
 
 ## test-fast: no Asterisk, no browser, under a minute
 test-fast:
@@ -45,6 +50,13 @@ test-fast:
 
 test-fast-%: $(VENV)/test.stamp
 	$(PYTEST) $(FAST_$*)
+
+## test-chaos: the call plane killed at every step of every kind of call, and bad days, on a fake PBX; two minutes
+test-chaos:
+	$(SIDE_BY_SIDE) test-chaos-killed test-chaos-rest
+
+test-chaos-%: deps $(VENV)/test.stamp
+	$(PYTEST) $(CHAOS_$*) --durations=5
 
 ## test-debian: the same on Debian's own Python packages
 test-debian:
@@ -82,6 +94,10 @@ bench: deps $(VENV)/test.stamp
 ## soak: calls of all kinds on a real Asterisk (ASTERISK=22 or 16) for SOAK= minutes while everything dies
 soak: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python tests/soak/soak.py --minutes $(SOAK) --asterisk $(ASTERISK) $(if $(SEED),--seed $(SEED))
+
+## soak-fake: CALLS= calls of all kinds and KILLS= kills of the call plane on a fake PBX, much faster than a real one
+soak-fake: deps $(VENV)/test.stamp
+	PYTHONPATH=. $(BIN)/python tests/chaos/soak.py --calls $(CALLS) --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 ## demo: the product with extensions, rates and calls arriving, in the browser
 demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (make deps)

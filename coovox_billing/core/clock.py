@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from coovox_billing.errors import BadInput
 
 CLOCK_TOLERANCE_SECONDS = 2
+# Times of several clocks, each cut to whole milliseconds, may differ by so much and mean the same.
+ROUNDING_MS = 20
 # Longer talk that stamps alone tell of is taken for a clock that was set.
 MOST_TALK_SECONDS = 86_400
 FIRST_YEAR, LAST_YEAR = 1970, 2200
@@ -63,7 +65,7 @@ def talk_time(
     if since_answer_ms is not None and abs(stamped_seconds - since_answer_ms // 1000) > CLOCK_TOLERANCE_SECONDS:
         seconds = since_answer_ms // 1000
     if own.since_asked_ms is not None:
-        seconds = min(seconds, own.since_asked_ms // 1000)
+        seconds = min(seconds, (own.since_asked_ms + ROUNDING_MS) // 1000)
     elif own == UNKNOWN and limit_seconds is not None and seconds > limit_seconds + CLOCK_TOLERANCE_SECONDS:
         seconds = limit_seconds
     elif own == UNKNOWN and not -CLOCK_TOLERANCE_SECONDS <= stamped_seconds <= MOST_TALK_SECONDS:
