@@ -20,6 +20,7 @@ from coovox_billing.core.leg import MOST_RING_DIGITS, Leg, parse_leg
 from coovox_billing.core.payer import Origin
 from coovox_billing.errors import BillingError
 from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx import leftovers
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
@@ -89,7 +90,7 @@ class AgiHandlers:
         if arguments["mirror"] != decided.mirror:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if self._wants_to_look(arguments) and not decided.answer.passes:
-            await self.collector.collect(SessionAstDb(session))
+            await self.collector.collect(SessionAstDb(session), leftovers.MOST_IN_A_SESSION)
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -116,7 +117,7 @@ class AgiHandlers:
         if talked and leg.alone:
             await self._await_record(session, call_id)
         if leg.alone or self._wants_to_look(arguments):
-            await self.collector.collect(SessionAstDb(session))
+            await self.collector.collect(SessionAstDb(session), leftovers.MOST_IN_A_SESSION)
 
     def _wants_to_look(self, arguments: Mapping[str, str]) -> bool:
         """Once after a start whatever is told: who died while booking may have lowered the flag."""

@@ -7,7 +7,7 @@ import time
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb import ManagerAstDb
-from coovox_billing.pbx.leftovers import Collector
+from coovox_billing.pbx.leftovers import MOST_OVER_THE_MANAGER, Collector
 from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
@@ -56,6 +56,6 @@ class AstDbKeeper:
             self._look_at = time.monotonic() + LOOK_SECONDS
             # Who died while booking may have lowered the flag and not raised it again.
             if not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
-                has_more = await self._collector.collect(self._astdb)
+                has_more = await self._collector.collect(self._astdb, MOST_OVER_THE_MANAGER)
                 self._has_looked = True
                 self._look_at = 0.0 if has_more else self._look_at

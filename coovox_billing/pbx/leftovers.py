@@ -12,7 +12,9 @@ from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.astdb import AstDb
 from coovox_billing.store.write_group import TooLate
 
-RECORDS_AT_ONCE = 50
+# How many are booked at once: a call waits for its own session, nobody for the manager.
+MOST_IN_A_SESSION = 50
+MOST_OVER_THE_MANAGER = 500
 
 
 class Books(Protocol):
@@ -36,8 +38,8 @@ class Collector:
         self._books = books
         self._is_busy = False
 
-    async def collect(self, astdb: AstDb) -> bool:
-        """Whether there is more that can be booked at once, or somebody else is at it.
+    async def collect(self, astdb: AstDb, at_once: int) -> bool:
+        """Book up to so many records; whether more can be booked now, or somebody else is at it.
 
         The flag that tells of it is lowered only where nothing is left.
         """
@@ -45,17 +47,17 @@ class Collector:
             return True
         self._is_busy = True
         try:
-            has_more = await self._book_some(astdb)
+            has_more = await self._book_some(astdb, at_once)
         finally:
             self._is_busy = False
         self.has_collected = True
         return has_more
 
-    async def _book_some(self, astdb: AstDb) -> bool:
+    async def _book_some(self, astdb: AstDb, at_once: int) -> bool:
         for tree, book in ((dialplan.LEFT, self._books.book), (dialplan.TALKING_ALONE, self._books.begin)):
             keys = await astdb.keys(tree)
-            taken = [await _take_over(astdb, tree, key, book) for key in keys[:RECORDS_AT_ONCE]]
-            if len(keys) > RECORDS_AT_ONCE:
+            taken = [await _take_over(astdb, tree, key, book) for key in keys[:at_once]]
+            if len(keys) > at_once:
                 return any(taken)
         if not await _is_any_left(astdb):
             await astdb.put(dialplan.LEFTOVERS, "")

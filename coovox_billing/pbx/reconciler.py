@@ -21,7 +21,7 @@ from coovox_billing.errors import BadInput
 from coovox_billing.pbx import cdr_file, cel_file
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.astdb import AstDb
-from coovox_billing.pbx.leftovers import Books, Collector
+from coovox_billing.pbx.leftovers import MOST_OVER_THE_MANAGER, Books, Collector
 from coovox_billing.services import reconciliation
 from coovox_billing.services.reconciliation import OpenCall
 from coovox_billing.store.loop_database import LoopDatabase
@@ -97,7 +97,7 @@ class Reconciler:
     async def _close_by_evidence(self, gone: set[str], roll: Roll) -> set[str]:
         """Those that were closed: not what still waits in AstDB to be booked."""
         if await roll.astdb.keys(dialplan.LEFT):
-            await self._collector.collect(roll.astdb)
+            await self._collector.collect(roll.astdb, MOST_OVER_THE_MANAGER)
         waiting = {key.partition(".")[0] for key in await roll.astdb.keys(dialplan.LEFT)}
         closed = gone - waiting
         return await self._close(closed, roll.talked_seconds)

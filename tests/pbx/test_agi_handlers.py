@@ -350,7 +350,7 @@ def test_it_books_a_record_once_that_was_settled_already(box: Box) -> None:
 
 
 def test_it_takes_over_a_few_at_a_time_and_remembers_the_rest(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "RECORDS_AT_ONCE", 3)
+    monkeypatch.setattr(leftovers, "MOST_IN_A_SESSION", 3)
     for number in range(7):
         box.asterisk.leave(f"1{number}", a_leg(talked=60, alone="passed"))
     left = []
@@ -366,7 +366,7 @@ def test_it_takes_over_what_a_day_without_billing_left(box: Box) -> None:
     keys = ",".join(box.asterisk.billing("left/"))
     assert len(keys) > MAX_REQUEST_BYTES
     box.asterisk.end("1", NOBODY_ANSWERED)
-    assert len(box.asterisk.billing("left/")) == 1_000 - leftovers.RECORDS_AT_ONCE
+    assert len(box.asterisk.billing("left/")) == 1_000 - leftovers.MOST_IN_A_SESSION
     assert box.asterisk.billing("leftovers") == {"": "1"}
 
 

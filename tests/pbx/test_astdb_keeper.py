@@ -14,7 +14,6 @@ from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb import AstDb
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
-from coovox_billing.pbx.leftovers import RECORDS_AT_ONCE
 from coovox_billing.store.loop_database import LoopDatabase
 from tests.cast import NOW_MS, Exchange, a_leg, a_record, look_up
 from tests.pbx.fake_ami import FakeAmi, FakeAstDb
@@ -131,13 +130,15 @@ def test_it_puts_nonsense_aside(exchange: Exchange) -> None:
     tell(exchange, story, **{"left__7.1": "nonsense", "leftovers": "1"})
 
 
-def test_it_goes_on_at_once_where_much_was_left(exchange: Exchange) -> None:
+def test_it_goes_on_at_once_where_much_was_left(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(astdb_keeper, "MOST_OVER_THE_MANAGER", 50)
+
     async def story(box: Box) -> None:
-        for number in range(2 * RECORDS_AT_ONCE + 1):
+        for number in range(2 * 50 + 1):
             box.rows[f"{dialplan.LEFT}/1{number:03}.1"] = a_record(a_leg(alone="refused"))
         box.rows[dialplan.LEFTOVERS] = "1"
         await box.until(lambda: not any(key.startswith(dialplan.LEFT + "/") for key in box.rows))
-        assert len(look_up(exchange.database.path, "SELECT 1 FROM calls")) == 2 * RECORDS_AT_ONCE + 1
+        assert len(look_up(exchange.database.path, "SELECT 1 FROM calls")) == 2 * 50 + 1
 
     tell(exchange, story)
 
@@ -155,13 +156,13 @@ def test_it_books_for_one_at_a_time(exchange: Exchange) -> None:
     async def story() -> None:
         database = LoopDatabase(exchange.database.path)
         collector = AgiHandlers(database, lambda: NOW_MS).collector
-        first = asyncio.create_task(collector.collect(HangingAstDb()))
+        first = asyncio.create_task(collector.collect(HangingAstDb(), 1))
         await asyncio.sleep(0)
-        assert await collector.collect(HangingAstDb()), "somebody is at it, so there may be more"
+        assert await collector.collect(HangingAstDb(), 1), "somebody is at it, so there may be more"
         assert (asked, collector.has_collected) == (["left"], False)
         first.cancel()
         await asyncio.wait([first])
-        second = asyncio.create_task(collector.collect(HangingAstDb()))
+        second = asyncio.create_task(collector.collect(HangingAstDb(), 1))
         await asyncio.sleep(0)
         assert asked == ["left", "left"], "who was cut off keeps nobody away"
         second.cancel()
