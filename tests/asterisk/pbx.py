@@ -88,9 +88,9 @@ class Pbx:
             self.kill9()
             raise PbxError(f"{error}\n{self._tail()}") from error
 
-    def stop(self) -> None:
-        """Shut Asterisk down as `core stop now` does; the trunks stay."""
-        self._end_asterisk(STOP_SECONDS)
+    def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
+        """Shut Asterisk down as `core stop now` does, and kill it where that takes longer; the trunks stay."""
+        self._end_asterisk(patience_seconds)
 
     def kill9(self) -> None:
         """Asterisk dies at once and says goodbye to nobody; the trunks stay."""
@@ -101,9 +101,14 @@ class Pbx:
         self.kill9()
         for far_end in self._far_ends.values():
             far_end.stop()
-        if "KEEP_PBX" in os.environ and self._remove.detach():
-            print(f"kept: {self.folder}")
+        if "KEEP_PBX" in os.environ:
+            self.keep()
         self._remove()
+
+    def keep(self) -> None:
+        """The folder stays, for a person to look at."""
+        if self._remove.detach():
+            print(f"kept: {self.folder}")
 
     def cli(self, command: str) -> str:
         """What Asterisk's console answers."""
