@@ -7,6 +7,7 @@ FUZZ ?= 60
 SOAK ?= 10
 CALLS ?= 1000000
 KILLS ?= 10000
+CALLERS ?= 450
 ASTERISK ?= 22
 VENV := .venv
 BIN := $(VENV)/bin
@@ -97,7 +98,7 @@ soak: deps $(VENV)/test.stamp
 
 ## soak-fake: CALLS= calls of all kinds and KILLS= kills of the call plane on a fake PBX, much faster than a real one
 soak-fake: deps $(VENV)/test.stamp
-	PYTHONPATH=. $(BIN)/python tests/chaos/soak.py --calls $(CALLS) --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=. $(BIN)/python tests/chaos/soak.py --calls $(CALLS) --kills $(KILLS) --callers $(CALLERS) $(if $(SEED),--seed $(SEED))
 
 ## demo: the product with extensions, rates and calls arriving, in the browser
 demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (make deps)
