@@ -13,7 +13,9 @@ from coovox_billing.pbx.ami import Ami, AmiError
 
 
 class AstDb(Protocol):
-    """Keys and values, all text; an empty value is none."""
+    """Keys and values, all text; an empty value is none. So many may be asked for at once."""
+
+    at_once: int
 
     async def get(self, key: str) -> str:
         """The value of a key."""
@@ -30,6 +32,8 @@ class AstDb(Protocol):
 
 class SessionAstDb:
     """Over an AGI session; what it raises is that session's."""
+
+    at_once = 1
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -53,6 +57,8 @@ class SessionAstDb:
 
 class ManagerAstDb:
     """Over the manager. Raises AmiGone where there is no connection."""
+
+    at_once = 20
 
     def __init__(self, ami: Ami) -> None:
         self._ami = ami

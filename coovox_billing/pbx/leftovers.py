@@ -1,5 +1,6 @@
 """Books what the dialplan did alone and left in AstDB: late, once, and deleted there only after the commit."""
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -38,7 +39,7 @@ class Collector:
         self._books = books
         self._is_busy = False
 
-    async def collect(self, astdb: AstDb, at_once: int) -> bool:
+    async def collect(self, astdb: AstDb, most: int) -> bool:
         """Book up to so many records; whether more can be booked now, or somebody else is at it.
 
         The flag that tells of it is lowered only where nothing is left.
@@ -47,18 +48,21 @@ class Collector:
             return True
         self._is_busy = True
         try:
-            has_more = await self._book_some(astdb, at_once)
+            has_more = await self._book_some(astdb, most)
         finally:
             self._is_busy = False
         self.has_collected = True
         return has_more
 
-    async def _book_some(self, astdb: AstDb, at_once: int) -> bool:
+    async def _book_some(self, astdb: AstDb, most: int) -> bool:
         for tree, book in ((dialplan.LEFT, self._books.book), (dialplan.TALKING_ALONE, self._books.begin)):
             keys = await astdb.keys(tree)
-            taken = [await _take_over(astdb, tree, key, book) for key in keys[:at_once]]
-            if len(keys) > at_once:
-                return any(taken)
+            some, has_taken = keys[:most], False
+            for start in range(0, len(some), astdb.at_once):
+                taking = (_take_over(astdb, tree, key, book) for key in some[start : start + astdb.at_once])
+                has_taken |= any(await asyncio.gather(*taking))
+            if len(keys) > most:
+                return has_taken
         if not await _is_any_left(astdb):
             await astdb.put(dialplan.LEFTOVERS, "")
         if await _is_any_left(astdb):

@@ -148,6 +148,8 @@ def test_it_books_for_one_at_a_time(exchange: Exchange) -> None:
     asked: list[str] = []
 
     class HangingAstDb(AstDb):
+        at_once = 1
+
         async def keys(self, tree: str) -> list[str]:
             asked.append(tree)
             await asyncio.sleep(60)
