@@ -19,6 +19,9 @@ FAST_calls := tests/services tests/pbx
 FAST_rest := tests/core tests/store tests/cli tests/web tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
+ASTERISK_DEATHS := $(addprefix tests/asterisk/test_,whatever_dies.py clock.py soak.py lives.py)
+ASTERISK_deaths := $(ASTERISK_DEATHS)
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_DEATHS))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
@@ -66,12 +69,12 @@ test-debian:
 test-debian-%: deps
 	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side, for they mostly wait
+## test-asterisk: calls through a real Asterisk, both versions side by side in two halves each, for they mostly wait
 test-asterisk:
-	$(SIDE_BY_SIDE) $(ASTERISK_VERSIONS:%=test-asterisk-%)
+	$(SIDE_BY_SIDE) -j4 $(foreach half,calls deaths,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(half)))
 
 test-asterisk-%: deps $(VENV)/test.stamp
-	ASTERISK_VERSIONS=$* $(PYTEST) tests/asterisk --durations=8
+	ASTERISK_VERSIONS=$(firstword $(subst -, ,$*)) $(PYTEST) $(ASTERISK_$(lastword $(subst -, ,$*))) --durations=8
 
 ## test-browser: the pages in a real Chromium
 test-browser: deps $(VENV)/test.stamp
