@@ -26,10 +26,10 @@ ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_DEATHS))
 DEBIAN_rest := tests/packaging
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
-	python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
+	python3-babel python3-openpyxl python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
-.PHONY: screenshot lint bump clean
+.PHONY: screenshot lint messages bump clean
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -116,6 +116,12 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+## messages: what translators begin with: every sentence of the pages, in run/coovox_billing.pot
+messages: $(VENV)/run.stamp
+	mkdir -p run
+	$(BIN)/pybabel -q extract -F pyproject.toml -k later -k ngettext:1,2 --no-location --sort-output --no-wrap \
+		--project="CooVox Billing" --add-comments=Translators -o run/coovox_billing.pot coovox_billing/web web/templates
 
 ## bump: move the committed locks to the newest versions
 bump:

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -17,14 +17,17 @@ from waitress.server import create_server
 
 from coovox_billing import heartbeat
 from coovox_billing.config import Address, Config
+from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
+from coovox_billing.pbx.devices import read_devices
+from coovox_billing.pbx.manager import manager_address, what_to_do
 from coovox_billing.services import owner
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import create_app
+from coovox_billing.web.bodies import LARGEST_BYTES
 
 THREADS = 4
-MAX_REQUEST_BYTES = 65_536
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
@@ -49,6 +52,7 @@ def run(config: Config) -> None:
             web_prefix=config.web_prefix,
             trusted_proxies=config.trusted_proxies,
             call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
+            read_devices=lambda: _read_devices(config.ami),
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}
@@ -61,7 +65,7 @@ def run(config: Config) -> None:
                 port=config.web_listen.port,
                 threads=THREADS,
                 ident="CooVox Billing",
-                max_request_body_size=MAX_REQUEST_BYTES,
+                max_request_body_size=LARGEST_BYTES,
                 clear_untrusted_proxy_headers=False,
             )
         except (OSError, ValueError) as error:
@@ -75,6 +79,18 @@ def run(config: Config) -> None:
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
         server.run()
+
+
+def _read_devices(ami: str) -> Sequence[Listing]:
+    """Asterisk's devices, for *Sync*; where its manager is, is looked up each time, for it may be installed meanwhile.
+
+    Raises:
+        SetupError: there is no manager, or no connection to it.
+    """
+    manager = manager_address(ami)
+    if manager is None:
+        raise SetupError(f"Sync asks Asterisk's manager. {what_to_do(ami)}")
+    return read_devices(manager)
 
 
 class Workers:

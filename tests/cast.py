@@ -21,7 +21,7 @@ from coovox_billing.core.money import format_amount, parse_amount, parse_price
 from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
-from coovox_billing.services import accounts, activation, calls, live_calls, settlement
+from coovox_billing.services import accounts, activation, calls, live_calls, payments, settlement
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import Answer, Question
@@ -94,7 +94,7 @@ def _move_in(connection: sqlite3.Connection) -> None:
     )
     accounts.change(connection, "102", {"billing": True, "status": "locked"}, MANAGER)
     for extension in ("100", "102"):
-        accounts.recharge(connection, extension, parse_amount("10"), MANAGER)
+        payments.recharge(connection, extension, parse_amount("10"), MANAGER)
     for rate in RATES:
         writes.insert_rate(connection, rate)
 
@@ -215,7 +215,7 @@ class Exchange:
 
     def recharge(self, extension: str, amount: str) -> None:
         """The billing manager puts money on an extension."""
-        self.database.write(lambda c: accounts.recharge(c, extension, parse_amount(amount), MANAGER))
+        self.database.write(lambda c: payments.recharge(c, extension, parse_amount(amount), MANAGER))
 
     def set(self, name: str, text: str) -> None:
         """The owner changes a site setting."""

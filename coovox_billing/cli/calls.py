@@ -33,12 +33,13 @@ def add_commands(commands: Any) -> None:
 
 def _list(context: Context) -> None:
     from coovox_billing.store import queries
+    from coovox_billing.store.lists.calls import CallQuery
 
     limit = parse_whole(context.arguments.limit, 1, _MOST_CALLS)
     flag = context.arguments.flag
     context.open_reading()
     site = queries.site()
-    rows = [_row(call, site) for call in queries.calls(limit, flag=flag)]
+    rows = [_row(call, site) for call in CallQuery(site.time_zone, flag=flag).page(limit)]
     empty = f"no call is flagged {flag}" if flag else "no calls yet: they appear when Asterisk asks about one"
     context.show(rows, _COLUMNS, empty)
 

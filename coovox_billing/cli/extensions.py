@@ -10,7 +10,7 @@ from coovox_billing.core.clock import iso
 from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.site_settings import Site
 from coovox_billing.errors import BadInput
-from coovox_billing.services import accounts
+from coovox_billing.services import accounts, payments
 
 _COLUMNS = (
     "number",
@@ -148,5 +148,5 @@ def _credit(text: str) -> int:
 def _recharge(context: Context) -> None:
     extension, person = context.arguments.extension, context.person()
     amount_micros = parse_amount(context.arguments.amount)
-    balance_micros = context.database.write(lambda c: accounts.recharge(c, extension, amount_micros, person))
+    balance_micros = context.database.write(lambda c: payments.recharge(c, extension, amount_micros, person))
     print(f"extension {extension} recharged by {format_amount(amount_micros)}, balance {format_amount(balance_micros)}")

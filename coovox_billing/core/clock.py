@@ -5,7 +5,7 @@ Everything here is a function of its arguments; nobody in `core` asks what time 
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from coovox_billing.errors import BadInput
@@ -89,6 +89,11 @@ def local_moment(instant_ms: int, zone: ZoneInfo) -> datetime:
 def local_day(instant_ms: int, zone: ZoneInfo) -> date:
     """The site's day of an instant."""
     return local_moment(instant_ms, zone).date()
+
+
+def day_start_ms(day: date, zone: ZoneInfo) -> int:
+    """The instant at which a day of the site begins, ms since 1970 in UTC."""
+    return milliseconds(datetime.combine(day, time(), zone))
 
 
 def iso(instant_ms: int | None, zone: ZoneInfo) -> str | None:

@@ -102,7 +102,7 @@ def explain_choice(choice: Choice) -> list[str]:
     if choice.rate is None:
         won = "no rate matches"
     else:
-        won = f"{_title(choice.rate)} wins: {_claim(choice.rate)}"
+        won = f"{_title(choice.rate)} wins: {claim(choice.rate)}"
     return [won, *(f"{_title(rate)} lost: {reason}" for rate, reason in choice.lost)]
 
 
@@ -141,7 +141,8 @@ def _title(rate: Rate) -> str:
     return f"rate {rate.id}" + (f" ({rate.remark})" if rate.remark else "")
 
 
-def _claim(rate: Rate) -> str:
+def claim(rate: Rate) -> str:
+    """What a rate matches, in the words of the order of precedence."""
     length = f"exactly {rate.number_length} digits" if rate.number_length else "any length"
     reach = "all extensions" if rate.extensions is None else "its list of extensions"
     return f"prefix {rate.prefix or '(none)'}, {length}, {reach}"

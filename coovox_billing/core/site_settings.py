@@ -14,6 +14,8 @@ from coovox_billing.errors import BadInput, NotFound
 
 ACTIVATION = "activation"
 DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
+DEFAULT_DATE_FORMAT = "YYYY-MM-DD"
+DATE_FORMATS = (DEFAULT_DATE_FORMAT, "DD.MM.YYYY", "DD/MM/YYYY", "DD-MM-YYYY", "MM/DD/YYYY", "YYYY/MM/DD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Site:
 
     currency: str
     time_zone: ZoneInfo
+    date_format: str
     plus_prefix: str
     emergency_numbers: frozenset[str]
     when_no_rate: str
@@ -103,6 +106,12 @@ SITE_SETTINGS = (
         "",
         "Days, rate windows and shown times are in this zone; set to the machine's own when the database is made.",
         _zone,
+    ),
+    SiteSetting(
+        "date_format",
+        DEFAULT_DATE_FORMAT,
+        f"How pages and their downloads write a day: {', '.join(DATE_FORMATS)}.",
+        _one_of(*DATE_FORMATS),
     ),
     SiteSetting("plus_prefix", "00", "What a + at the beginning of a dialed number stands for.", _dial_digits),
     SiteSetting(
@@ -176,6 +185,7 @@ def parse_site(values: dict[str, str]) -> Site:
     return Site(
         currency=text["currency"],
         time_zone=ZoneInfo(text["time_zone"] or "UTC"),
+        date_format=text["date_format"],
         plus_prefix=text["plus_prefix"],
         emergency_numbers=frozenset(text["emergency_numbers"].split()),
         when_no_rate=text["when_no_rate"],

@@ -1,4 +1,4 @@
-"""Extensions and their money: who has an account, what may be changed, recharges.
+"""Extensions: who has an account, and what of it may be changed. Money is moved by `payments`.
 
 Each function is a job for `Database.write`: it takes the writer's connection.
 """
@@ -6,7 +6,7 @@ Each function is a job for `Database.write`: it takes the writer's connection.
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coovox_billing.core.extension_number import is_extension
@@ -121,22 +121,16 @@ def change(connection: sqlite3.Connection, extension: str, changes: Mapping[str,
         record(connection, person, f"extension {extension}", before, columns)
 
 
-def recharge(connection: sqlite3.Connection, extension: str, amount_micros: int, person: Person) -> int:
-    """Put money on an extension; returns the balance after, in micros.
+def change_many(
+    connection: sqlite3.Connection, extensions: Sequence[str], changes: Mapping[str, object], person: Person
+) -> None:
+    """Make the same changes of several extensions, of all or of none (guide, "Bulk Edit").
 
     Raises:
-        NotFound: no such extension.
-        BadInput: nothing or less, or more than a balance can hold.
+        NotFound, BadInput, Refused: as `change`.
     """
-    account = find(connection, extension)
-    if amount_micros <= 0:
-        raise BadInput(f"{format_amount(amount_micros)} cannot be recharged: give an amount above 0")
-    if account["balance_micros"] + amount_micros > MAX_MICROS:
-        raise BadInput(f"extension {extension} would have more than {format_amount(MAX_MICROS)}: recharge less")
-    after_micros = writes.post(connection, account["id"], "recharge", amount_micros, person.name, person.now_ms)
-    before, after = {"balance_micros": account["balance_micros"]}, {"balance_micros": after_micros}
-    record(connection, person, f"extension {extension}", before, after)
-    return after_micros
+    for extension in extensions:
+        change(connection, extension, changes, person)
 
 
 def find(connection: sqlite3.Connection, extension: str) -> sqlite3.Row:

@@ -14,6 +14,9 @@ from coovox_billing.core.clock import MOST_TALK_SECONDS
 from coovox_billing.core.leg import EMERGENCY, Leg
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.stretch import Promise, hour_micros, lengthen
+from coovox_billing.errors import NotFound, Refused
+from coovox_billing.services import accounts
+from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import account_view, insert_alone
 from coovox_billing.store import reads, writes
 
@@ -104,6 +107,22 @@ def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
     )
 
 
+def request_end(connection: sqlite3.Connection, call_id: str, person: Person) -> None:
+    """Have a call that is talking hung up; whoever watches over it does that within a second.
+
+    Raises:
+        NotFound: there is no such call.
+        Refused: nobody has answered it yet, or it is over.
+    """
+    call = reads.call(connection, call_id)
+    if call is None:
+        raise NotFound("there is no such call")
+    if call["state"] != State.TALKING:
+        raise Refused("this call does not talk any more, or not yet: only an answered call can be ended here")
+    writes.request_end(connection, call_id)
+    accounts.record(connection, person, f"call {call_id}", {"state": call["state"]}, {"state": "to be ended"})
+
+
 def talking(connection: sqlite3.Connection) -> list[Answered]:
     """The calls that were answered and are not over, as far as anybody told."""
     return [
@@ -174,6 +193,8 @@ class _Review:
         return LIFTED if call["billable_seconds"] is not None else self._look_ahead(call, talked_seconds)
 
     def _must_end(self, call: sqlite3.Row) -> bool:
+        if call["end_requested"]:
+            return True
         if not self._site.locking_ends_calls or call["account_id"] is None or call["reason"] == EMERGENCY:
             return False
         return bool(reads.account(self._connection, call["account_id"])["status"] == "locked")

@@ -1,7 +1,7 @@
 """What would a call cost: the same decision as a real call's, without making one (DESIGN §6, `quote`)."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coovox_billing.core import decision, dialed_number, rating
@@ -15,7 +15,10 @@ from coovox_billing.store import reads
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The answer for one call. `affordable_seconds` is None for one without limit."""
+    """The answer for one call. `affordable_seconds` is None for one without limit.
+
+    `lost` are the rates that lost, with the reason of each; `available_micros` is what the account could spend.
+    """
 
     extension: str
     number: str
@@ -28,6 +31,8 @@ class Quote:
     passes: bool
     reason: str
     why: tuple[str, ...]
+    lost: tuple[tuple[Rate, str], ...] = ()
+    available_micros: int = 0
 
 
 def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at: datetime, seconds: int) -> Quote:
@@ -49,7 +54,8 @@ def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at
     why = decision.explain_choice(verdict.choice) if explained else [_WHY_WITHOUT_RATE[verdict.reason]]
     if verdict.rate is not None and verdict.reason == "no-money":
         why.append(decision.explain_shortage(verdict.rate, account.available_micros))
-    return _quote(extension, number, at, seconds, verdict, why)
+    answer = _quote(extension, number, at, seconds, verdict, why)
+    return replace(answer, lost=verdict.choice.lost, available_micros=account.available_micros)
 
 
 _WHY_WITHOUT_RATE = {

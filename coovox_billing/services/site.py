@@ -2,8 +2,10 @@
 
 import os
 import sqlite3
+from collections.abc import Mapping
 
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, site_setting
+from coovox_billing.errors import Refused
 from coovox_billing.services import trunks
 from coovox_billing.services.accounts import Person, find
 from coovox_billing.store import reads, writes
@@ -46,6 +48,22 @@ def change_setting(connection: sqlite3.Connection, name: str, text: str, person:
             trunks.mirror(connection, device, value)
     writes.record_change(connection, person.now_ms, person.name, person.origin, f"setting {name}", before, value)
     return value
+
+
+def change_settings(connection: sqlite3.Connection, changes: Mapping[str, tuple[str, str]], person: Person) -> None:
+    """Store settings, all or none: each by its name, with what whoever changes it saw and what it is to be.
+
+    Raises:
+        NotFound: no such setting, or no such extension that could pay.
+        BadInput: a value it cannot have.
+        Refused: somebody else has changed it in the meantime.
+    """
+    for name, (seen, text) in changes.items():
+        present = reads.setting(connection, name) or site_setting(name).default
+        if present not in (seen, text):
+            raise Refused(f"{name} was changed meanwhile, to {present}: look at it, then repeat")
+        if present != text:
+            change_setting(connection, name, text, person)
 
 
 def _mirror_emergency(connection: sqlite3.Connection, before: str, after: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from peewee import (
     BooleanField,
     CharField,
+    CompositeKey,
     ForeignKeyField,
     IntegerField,
     Model,
@@ -42,6 +43,9 @@ class Account(_Table):
     credit_micros = IntegerField()
     held_micros = IntegerField()
     opened_at_ms = IntegerField()
+    checked_in_at_ms = IntegerField(null=True)
+    name_before_stay = CharField(null=True)
+    stay_after_entry = IntegerField(null=True)
     closed_at_ms = IntegerField(null=True)
     recreated = BooleanField()
 
@@ -80,6 +84,10 @@ class Call(_Table):
     talk_seconds = IntegerField()
     hold_micros = IntegerField()
     limit_seconds = IntegerField(null=True)
+    promised_seconds = IntegerField(null=True)
+    billable_seconds = IntegerField(null=True)
+    free_seconds = IntegerField()
+    end_requested = BooleanField()
     cost_micros = IntegerField()
     uncollected_micros = IntegerField()
     rate = TextField(null=True)
@@ -105,9 +113,80 @@ class LedgerEntry(_Table):
     reason = CharField()
     actor = CharField()
     at_ms = IntegerField()
+    undoes = IntegerField(null=True)
 
     class Meta:
         table_name = "ledger"
+
+
+class Stay(_Table):
+    """A guest's stay that is over: from when to when (ms since 1970, UTC), and what was paid at its end, in micros.
+
+    On its bill are the account's ledger entries after `after_entry`, up to `last_entry`.
+    """
+
+    account = ForeignKeyField(Account)
+    guest = CharField()
+    since_ms = IntegerField()
+    until_ms = IntegerField()
+    after_entry = IntegerField()
+    last_entry = IntegerField()
+    paid_micros = IntegerField()
+
+    class Meta:
+        table_name = "stays"
+
+
+class DailyExtensionTotal(_Table):
+    """An account's answered calls of a local day (`2026-03-02`); costs in micros."""
+
+    day = CharField()
+    account = ForeignKeyField(Account)
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "daily_extension_totals"
+        primary_key = CompositeKey("day", "account")
+
+
+class DailyTrunkTotal(_Table):
+    """A trunk's answered calls of a local day, those of no extension among them; costs in micros."""
+
+    day = CharField()
+    trunk = CharField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "daily_trunk_totals"
+        primary_key = CompositeKey("day", "trunk")
+
+
+class Trunk(_Table):
+    """What outbound routes dial, and its name."""
+
+    device = CharField(primary_key=True)
+    name = CharField()
+
+    class Meta:
+        table_name = "trunks"
+
+
+class Change(_Table):
+    """What a person changed: who, when (ms since 1970, UTC), from where, what was before and after."""
+
+    at_ms = IntegerField()
+    actor = CharField()
+    origin = CharField()
+    what = CharField()
+    before = TextField()
+    after = TextField()
+
+    class Meta:
+        table_name = "changes"
 
 
 class Setting(_Table):
@@ -128,3 +207,34 @@ class SiteValue(_Table):
 
     class Meta:
         table_name = "site"
+
+
+class RateRow(_Table):
+    """A rate; prices in micros, times in whole seconds, `days` the ISO weekdays on which its window opens."""
+
+    active = BooleanField()
+    remark = CharField()
+    prefix = CharField()
+    number_length = IntegerField()
+    initial_cost_micros = IntegerField()
+    initial_seconds = IntegerField()
+    rate_micros = IntegerField()
+    unit_seconds = IntegerField()
+    start_time = CharField()
+    end_time = CharField()
+    days = CharField()
+    all_extensions = BooleanField()
+
+    class Meta:
+        table_name = "rates"
+
+
+class RateExtension(_Table):
+    """An extension that a rate lists."""
+
+    rate = ForeignKeyField(RateRow)
+    extension = CharField()
+
+    class Meta:
+        table_name = "rate_extensions"
+        primary_key = CompositeKey("rate", "extension")

@@ -198,6 +198,45 @@ def open_priced_calls(connection: sqlite3.Connection, account_id: int) -> list[s
     ).fetchall()
 
 
+def entry(connection: sqlite3.Connection, entry_id: int) -> sqlite3.Row | None:
+    """An entry of the ledger; `undone_by` is the one that took it back."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT *, (SELECT id FROM ledger AS later WHERE later.undoes = ledger.id) AS undone_by"
+        " FROM ledger WHERE id = ?",
+        (entry_id,),
+    ).fetchone()
+    return row
+
+
+def last_stay(connection: sqlite3.Connection, account_id: int) -> sqlite3.Row | None:
+    """The newest stay of an account that is over."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM stays WHERE account_id = ? ORDER BY id DESC LIMIT 1", (account_id,)
+    ).fetchone()
+    return row
+
+
+def newest_entry(connection: sqlite3.Connection, account_id: int) -> int:
+    """The id of an account's newest ledger entry, 0 where there is none."""
+    newest = connection.execute("SELECT coalesce(max(id), 0) FROM ledger WHERE account_id = ?", (account_id,))
+    return int(newest.fetchone()[0])
+
+
+def submission(connection: sqlite3.Connection, token: str) -> str | None:
+    """What came of a form that was sent before, None where it was not."""
+    row = connection.execute("SELECT answer FROM submissions WHERE token = ?", (token,)).fetchone()
+    return None if row is None else str(row["answer"])
+
+
+def rate(connection: sqlite3.Connection, rate_id: int) -> Rate | None:
+    """The rate of an id, with its whole list of extensions."""
+    row = connection.execute("SELECT * FROM rates WHERE id = ?", (rate_id,)).fetchone()
+    if row is None:
+        return None
+    listed = connection.execute("SELECT extension FROM rate_extensions WHERE rate_id = ?", (rate_id,))
+    return _rate(row, frozenset(one["extension"] for one in listed))
+
+
 def first_change_ms(connection: sqlite3.Connection) -> int | None:
     """When a person first set anything on this site, ms since 1970 in UTC; None where nobody has."""
     row = connection.execute("SELECT at_ms FROM changes ORDER BY id LIMIT 1").fetchone()
@@ -218,6 +257,13 @@ def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension
         (extension, *prefixes),
     )
     return [_rate(row, frozenset(filter(None, [row["listed"]]))) for row in rows]
+
+
+def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
+    """The rates with exactly this prefix, each with its whole list of extensions, oldest first."""
+    ids = connection.execute("SELECT id FROM rates WHERE prefix = ? ORDER BY id", (prefix,)).fetchall()
+    found = (rate(connection, row["id"]) for row in ids)
+    return [one for one in found if one is not None]
 
 
 def all_rates(connection: sqlite3.Connection) -> list[Rate]:

@@ -22,6 +22,13 @@ def insert_account(connection: sqlite3.Connection, extension: str, name: str, no
     return int(cursor.lastrowid or 0)
 
 
+def insert_stay(connection: sqlite3.Connection, **columns: Any) -> int:
+    """Keep a stay that is over; returns its id."""
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    cursor = connection.execute(f"INSERT INTO stays ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    return int(cursor.lastrowid or 0)
+
+
 def update_account(connection: sqlite3.Connection, account_id: int, **columns: Any) -> None:
     """Change an account's properties. Money has its own ways in: `post` and `change_hold`."""
     values = (*columns.values(), account_id)
@@ -94,15 +101,19 @@ def post(
     *,
     call_id: str | None = None,
     reason: str = "",
+    undoes: int | None = None,
 ) -> int:
-    """Move a balance and enter it in the ledger; returns the balance after, in micros."""
+    """Move a balance and enter it in the ledger; returns the balance after, in micros.
+
+    A counter-entry names the entry that it `undoes`.
+    """
     after_micros: int = connection.execute(
         "UPDATE accounts SET balance_micros = balance_micros + ? WHERE id = ? RETURNING balance_micros",
         (amount_micros, account_id),
     ).fetchone()[0]
     connection.execute(
         "INSERT INTO ledger (account_id, kind, amount_micros, balance_before_micros, balance_after_micros,"
-        " call_id, reason, actor, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " call_id, reason, actor, at_ms, undoes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             account_id,
             kind,
@@ -113,6 +124,7 @@ def post(
             reason,
             actor,
             now_ms,
+            undoes,
         ),
     )
     return after_micros
@@ -183,15 +195,30 @@ def _add_total(connection: sqlite3.Connection, table: str, column: str, values: 
     )
 
 
-def insert_rate(connection: sqlite3.Connection, rate: Rate) -> None:
-    """Add a rate; its id is given by the database, later ids are newer rates."""
+def insert_rate(connection: sqlite3.Connection, rate: Rate) -> int:
+    """Add a rate; returns its id, which the database gives: later ids are newer rates."""
     columns = rate_columns(rate)
     names = ", ".join(columns)
     marks = ", ".join("?" * len(columns))
     cursor = connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    rate_id = int(cursor.lastrowid or 0)
+    _insert_rate_extensions(connection, rate_id, rate)
+    return rate_id
+
+
+def update_rate(connection: sqlite3.Connection, rate: Rate) -> None:
+    """Make the rate of an id what `rate` is; it keeps its age."""
+    columns = rate_columns(rate)
+    values = (*columns.values(), rate.id)
+    connection.execute(f"UPDATE rates SET {_assignments(columns)} WHERE id = ?", values)  # noqa: S608
+    connection.execute("DELETE FROM rate_extensions WHERE rate_id = ?", (rate.id,))
+    _insert_rate_extensions(connection, rate.id, rate)
+
+
+def _insert_rate_extensions(connection: sqlite3.Connection, rate_id: int, rate: Rate) -> None:
     connection.executemany(
         "INSERT INTO rate_extensions (rate_id, extension) VALUES (?, ?)",
-        [(cursor.lastrowid, extension) for extension in sorted(rate.extensions or ())],
+        [(rate_id, extension) for extension in sorted(rate.extensions or ())],
     )
 
 
@@ -265,6 +292,19 @@ def record_change(
     connection.execute(
         "INSERT INTO changes (at_ms, actor, origin, what, before, after) VALUES (?, ?, ?, ?, ?, ?)",
         (now_ms, actor, origin, what, before, after),
+    )
+
+
+def insert_submission(connection: sqlite3.Connection, token: str, answer: str, now_ms: int, forget_ms: int) -> None:
+    """Remember that a form was sent and what came of it; those from before `forget_ms` are forgotten."""
+    connection.execute("DELETE FROM submissions WHERE at_ms < ?", (forget_ms,))
+    connection.execute("INSERT INTO submissions (token, at_ms, answer) VALUES (?, ?, ?)", (token, now_ms, answer))
+
+
+def request_end(connection: sqlite3.Connection, call_id: str) -> None:
+    """Have the call plane end a call in progress."""
+    connection.execute(
+        "UPDATE calls SET end_requested = 1 WHERE call_id = ? AND state IN ('held', 'talking')", (call_id,)
     )
 
 

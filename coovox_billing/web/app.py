@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from jinja2 import StrictUndefined
 from werkzeug.routing import Map
 
 from coovox_billing import RELEASED_MS, __version__
-from coovox_billing.core.money import format_amount
+from coovox_billing.core.devices import Listing
+from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.services import condition
 from coovox_billing.services.condition import Room, room_of
 from coovox_billing.shipped import shipped
@@ -20,28 +21,52 @@ from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import (
-    call_log,
+    bodies,
     csrf,
-    extensions,
     formats,
     headers,
-    health,
-    password,
+    listing,
+    menu,
+    pieces,
     refreshing,
     sessions,
-    sign_in,
     trouble,
+    words,
 )
 from coovox_billing.web.brake import Brake
 from coovox_billing.web.front import Front, tidy_prefix
-from coovox_billing.web.parts import Parts
+from coovox_billing.web.pages import (
+    call_log,
+    changes,
+    extensions,
+    health,
+    password,
+    rates,
+    recharge_history,
+    settings,
+    sign_in,
+    statistics,
+    theme,
+)
+from coovox_billing.web.parts import OWNER, Parts, no_manager
 
-MAX_BODY_BYTES = 16 * 1024
 STATIC_SECONDS = 3600
 DISK_SPEED_FRESH_SECONDS = 60.0
 SESSION_KEY_BYTES = 32
 
-BLUEPRINTS = (sign_in.page, extensions.page, call_log.page, password.page, health.page)
+BLUEPRINTS = (
+    sign_in.page,
+    extensions.page,
+    rates.page,
+    recharge_history.page,
+    call_log.page,
+    statistics.page,
+    settings.page,
+    changes.page,
+    password.page,
+    theme.page,
+    health.page,
+)
 
 
 class ExactPaths(Map):
@@ -52,9 +77,10 @@ class ExactPaths(Map):
 
 
 class Pages(Flask):
-    """Flask with exact paths."""
+    """Flask with exact paths, and bodies bounded by route."""
 
     url_map_class: type[Map] = ExactPaths
+    request_class = bodies.BoundedRequest
 
 
 def create_app(
@@ -67,10 +93,12 @@ def create_app(
     now_ms: Callable[[], int] = wall_clock_ms,
     monotonic: Callable[[], float] = time.monotonic,
     disk_room: Callable[[Path], Room] = room_of,
+    read_devices: Callable[[], Sequence[Listing]] = no_manager,
 ) -> Flask:
     """The pages of a data directory.
 
-    `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk.
+    `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
+    `read_devices` asks Asterisk for its devices.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -87,7 +115,7 @@ def create_app(
         app.register_blueprint(blueprint)
     with app.app_context():
         examinations = _examinations(directory, call_plane_is_up, now_ms, monotonic, disk_room)
-        Parts(directory, database, now_ms, Brake(monotonic), examinations).place()
+        Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
 
@@ -122,7 +150,6 @@ def _examinations(
 
 def _settings(prefix: str) -> dict[str, Any]:
     return {
-        "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "PERMANENT_SESSION_LIFETIME": timedelta(seconds=sessions.IDLE_SECONDS),
         "SEND_FILE_MAX_AGE_DEFAULT": STATIC_SECONDS,
         "SESSION_COOKIE_HTTPONLY": True,
@@ -134,18 +161,39 @@ def _settings(prefix: str) -> dict[str, Any]:
 
 def _add_words(app: Flask) -> None:
     """What templates may call."""
+    words.install(app)
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
         amount=format_amount,
+        price=format_price,
         caller=formats.caller,
+        day=formats.day,
         duration=formats.duration,
         facts=formats.facts,
+        long_duration=formats.long_duration,
+        money=formats.money,
         moment=formats.moment,
+        payment_kind=formats.payment_kind,
+        short_duration=formats.short_duration,
         status=formats.status,
     )
     app.jinja_env.tests["open_call"] = formats.is_open
-    app.jinja_env.globals.update(csrf_field=csrf.FIELD, csrf_token=csrf.token, version=__version__)
+    app.jinja_env.globals.update(
+        address=listing.address,
+        csrf_field=csrf.FIELD,
+        csrf_token=csrf.token,
+        flag_marks=formats.FLAG_MARKS,
+        menu=menu.items,
+        other_sort=listing.other_sort,
+        pages_near=listing.pages_near,
+        rows_per_page=listing.ROWS_PER_PAGE,
+        sorted_by=listing.sorted_by,
+        submission_token=pieces.submission_token,
+        themes=theme.THEMES,
+        user=OWNER,
+        version=__version__,
+    )
 
 
 def _add_hooks(app: Flask, reading: Any) -> None:
@@ -155,8 +203,12 @@ def _add_hooks(app: Flask, reading: Any) -> None:
     app.register_error_handler(Exception, trouble.handle)
 
     @app.context_processor
-    def who() -> dict[str, bool | int]:
-        return {"signed_in": g.get("signed_in", False), "refresh_seconds": refreshing.refresh_seconds(request.args)}
+    def who() -> dict[str, Any]:
+        return {
+            "signed_in": g.get("signed_in", False),
+            "refresh_seconds": refreshing.refresh_seconds(request.args),
+            "theme": theme.chosen(),
+        }
 
     @app.teardown_request
     def let_go(_: BaseException | None) -> None:

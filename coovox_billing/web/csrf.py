@@ -6,8 +6,13 @@ import secrets
 from flask import request, session
 from werkzeug.exceptions import BadRequest
 
+from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import later
+
 FIELD = "csrf"
-TOO_OLD = "This form is too old, or was not made by this page. Nothing was changed: open the page again and repeat."
+TOO_OLD = later(
+    "This form is too old, or was not made by this page. Nothing was changed: open the page again and repeat."
+)
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -28,4 +33,4 @@ def check() -> None:
         return
     expected, given = session.get(FIELD, ""), request.form.get(FIELD, "")
     if not expected or not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):
-        raise BadRequest(TOO_OLD)
+        raise BadRequest(_(TOO_OLD))

@@ -1,48 +1,69 @@
 """How money, times and calls are written on pages: the one place of it."""
 
+from datetime import date
+from decimal import Decimal
 from zoneinfo import ZoneInfo
+
+from babel.core import Locale
+from babel.numbers import format_currency
+from flask import g, has_request_context
 
 from coovox_billing.core import clock
 from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
-from coovox_billing.store.queries import LoggedCall
+from coovox_billing.core.money import MICROS_PER_UNIT
+from coovox_billing.core.site_settings import DEFAULT_DATE_FORMAT
+from coovox_billing.store import queries
+from coovox_billing.store.lists.calls import LiveCall, LoggedCall
+from coovox_billing.store.lists.recharges import Payment
+from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import language, later
 
+_CODES = {"Other": "XXX"}  # ISO 4217: no currency, whose sign is the guide's ¤
 CURRENCY_SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£", "Other": "¤"}
 
 BUSY_CAUSE = "17"  # Q.850, as Asterisk's HANGUPCAUSE
 
 REASONS = {
-    "bad-number": "not a number",
-    "billing-down": "billing was down",
-    "dial-options": "dial options",
-    "emergency": "emergency",
-    "locked": "locked",
-    "no-money": "no money",
-    "no-payer": "no extension",
-    "no-rate": "no rate",
-    "not-active": "billing was off",
-    "not-billed": "not billed",
+    "bad-number": later("not a number"),
+    "billing-down": later("billing was down"),
+    "dial-options": later("dial options"),
+    "emergency": later("emergency"),
+    "locked": later("locked"),
+    "no-money": later("no money"),
+    "no-payer": later("no extension"),
+    "no-rate": later("no rate"),
+    "not-active": later("billing was off"),
+    "not-billed": later("not billed"),
 }
 _STATES = {
-    State.ASKED: "Asked",
-    State.REFUSED: "Refused",
-    State.HELD: "In progress",
-    State.TALKING: "In progress",
-    State.SETTLED: "Answered",
-    State.RELEASED: "No answer",
+    State.ASKED: later("Asked"),
+    State.REFUSED: later("Refused"),
+    State.HELD: later("In progress"),
+    State.TALKING: later("In progress"),
+    State.SETTLED: later("Answered"),
+    State.RELEASED: later("No answer"),
 }
 _SETTLED_BY = {
-    Source.SETTLE: "Asterisk, when it ended",
-    Source.ASTDB: "what Asterisk kept while billing was away (AstDB)",
-    Source.CEL: "Asterisk's records of what happened (CEL)",
-    Source.CDR: "Asterisk's call records (CDR)",
-    Source.RULE: "nobody: closed by rule, charged up to its last sign of life",
+    Source.SETTLE: later("Asterisk, when it ended"),
+    Source.ASTDB: later("what Asterisk kept while billing was away (AstDB)"),
+    Source.CEL: later("Asterisk's records of what happened (CEL)"),
+    Source.CDR: later("Asterisk's call records (CDR)"),
+    Source.RULE: later("nobody: closed by rule, charged up to its last sign of life"),
 }
 _FLAGS = {
-    ALONE: "passed while billing was away",
-    CLOCK: "the clock was set during the call",
-    CORRECTED: "closed by rule first, then corrected",
-    LOST: "look at it: nobody told how it ended",
-    UNCOLLECTED: "not all of the cost could be collected",
+    ALONE: later("passed while billing was away"),
+    CLOCK: later("the clock was set during the call"),
+    CORRECTED: later("closed by rule first, then corrected"),
+    LOST: later("look at it: nobody told how it ended"),
+    UNCOLLECTED: later("not all of the cost could be collected"),
+}
+
+FLAG_MARKS = {
+    ALONE: later("Billing was away"),
+    CLOCK: later("Clock was set"),
+    CORRECTED: later("Corrected"),
+    LOST: later("End unknown"),
+    UNCOLLECTED: later("Not all collected"),
 }
 
 
@@ -52,8 +73,31 @@ def currency_sign(currency: str) -> str:
 
 
 def moment(instant_ms: int, zone: ZoneInfo) -> str:
-    """The site's wall-clock time, as the guide writes it: `2019-05-31 15:03:31`."""
-    return f"{clock.local_moment(instant_ms, zone):%Y-%m-%d %H:%M:%S}"
+    """The site's wall-clock time, in its date format: `2019-05-31 15:03:31`."""
+    local = clock.local_moment(instant_ms, zone)
+    return f"{day(local)} {local:%H:%M:%S}"
+
+
+def day(local_day: date) -> str:
+    """A day in the site's date format; the guide's is `2019-05-31`."""
+    return in_date_format(local_day, date_format())
+
+
+def in_date_format(local_day: date, word: str) -> str:
+    """A day as one of the date formats writes it."""
+    parts = {"YYYY": f"{local_day.year:04d}", "MM": f"{local_day.month:02d}", "DD": f"{local_day.day:02d}"}
+    for letters, digits in parts.items():
+        word = word.replace(letters, digits)
+    return word
+
+
+def date_format() -> str:
+    """The site's date format, read once for a page or a file of many rows."""
+    if not has_request_context():
+        return DEFAULT_DATE_FORMAT
+    if "date_format" not in g:
+        g.date_format = queries.site().date_format
+    return str(g.date_format)
 
 
 def duration(seconds: int) -> str:
@@ -63,6 +107,17 @@ def duration(seconds: int) -> str:
     return f"{hour:02d}:{minute:02d}:{second:02d}"
 
 
+def long_duration(seconds: int) -> str:
+    """Talk time as the guide's statistics write it: `0:12:22`."""
+    return duration(seconds).removeprefix("0")
+
+
+def short_duration(seconds: int) -> str:
+    """What is left of a call, the hours only where there are any: `1:01`."""
+    minutes, second = divmod(seconds, 60)
+    return long_duration(seconds) if minutes >= 60 else f"{minutes}:{second:02d}"
+
+
 def is_open(call: LoggedCall) -> bool:
     """Whether the call still runs, so that neither its talk nor its cost is known."""
     return call.state in OPEN_STATES
@@ -70,35 +125,67 @@ def is_open(call: LoggedCall) -> bool:
 
 def status(call: LoggedCall) -> str:
     """What became of a call, in words: `Refused: no money`, `In progress`."""
-    words = _STATES[State(call.state)]
+    words = _(_STATES[State(call.state)])
     if call.state == State.RELEASED and call.hangup_cause == BUSY_CAUSE:
-        words = "Busy"
-    return f"{words}: {REASONS.get(call.reason, call.reason)}" if call.reason else words
+        words = _("Busy")
+    return f"{words}: {_(REASONS.get(call.reason, call.reason))}" if call.reason else words
 
 
-def caller(call: LoggedCall) -> str:
-    """Who called, as the guide writes it: `Extension2[102]`; only the number where there is no name."""
-    if not call.extension:
-        return "no extension"
-    return f"{call.name}[{call.extension}]" if call.name else call.extension
+def flags(call: LoggedCall) -> str:
+    """What a person should know of a call, in words."""
+    return ", ".join(_(FLAG_MARKS[flag]) for flag in call.flags)
+
+
+def caller(call: LoggedCall | LiveCall) -> str:
+    """Who called, as the guide writes it."""
+    return named(call.name, call.extension) if call.extension else _("no extension")
+
+
+def named(name: str, extension: str) -> str:
+    """An extension as the guide writes it: `Extension2[102]`; only the number where there is no name."""
+    return f"{name}[{extension}]" if name else extension
+
+
+def money(micros: int, currency: str) -> str:
+    """An amount with its currency, the sign where the reader's language has it: `$12.5000`."""
+    pattern = Locale.parse(language()).currency_formats["standard"].pattern.replace("0.00", "0.0000")
+    with_sign = pattern.replace("¤", currency_sign(currency))
+    code = _CODES.get(currency, currency)
+    return format_currency(Decimal(micros) / MICROS_PER_UNIT, code, with_sign, language(), currency_digits=False)
+
+
+def payment_kind(payment: Payment) -> str:
+    """What a payment was, in words."""
+    if payment.undoes is not None:
+        return _("Taken back")
+    return _("Recharge") if payment.kind == "recharge" else _("Correction")
+
+
+def about_period(first_day: date | None, last_day: date | None, keywords: str) -> list[tuple[str, str]]:
+    """What a download says of its search."""
+    return [
+        (_("From"), "" if first_day is None else day(first_day)),
+        (_("To"), "" if last_day is None else day(last_day)),
+        (_("Keywords"), keywords),
+    ]
 
 
 def facts(call: LoggedCall, zone: ZoneInfo) -> list[tuple[str, str]]:
     """What else is known of a call: names and values, only those that there are."""
     instants = {
-        "Asked": call.asked_at_ms,
-        "Ringing": call.ringing_at_ms,
-        "Answered": call.answered_at_ms,
-        "Ended": call.ended_at_ms,
+        _("Asked"): call.asked_at_ms,
+        _("Ringing"): call.ringing_at_ms,
+        _("Answered"): call.answered_at_ms,
+        _("Ended"): call.ended_at_ms,
     }
     told = {
-        "Device": call.device,
-        "Dialed": call.number_dialed if call.number_dialed != call.number else "",
+        _("Device"): call.device,
+        _("Dialed"): call.number_dialed if call.number_dialed != call.number else "",
         **{name: moment(instant_ms, zone) for name, instant_ms in instants.items() if instant_ms is not None},
-        "Attempts": str(call.attempts) if call.attempts > 1 else "",
-        "Hangup cause": call.hangup_cause,
-        "End told by": _SETTLED_BY[Source(call.settled_by)] if call.settled_by else "",
-        "Flags": "; ".join(_FLAGS[flag] for flag in call.flags),
-        "Call id": call.id,
+        _("Attempts"): str(call.attempts) if call.attempts > 1 else "",
+        _("Hangup cause"): call.hangup_cause,
+        _("End told by"): _(_SETTLED_BY[Source(call.settled_by)]) if call.settled_by else "",
+        _("Flags"): "; ".join(_(_FLAGS[flag]) for flag in call.flags),
+        _("Call id"): call.id,
     }
     return [(name, text) for name, text in told.items() if text]

@@ -1,19 +1,24 @@
 """What the pages of one application share: where the data is, and what tells the time."""
 
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import current_app, request
+from flask import current_app, flash, request
 
+from coovox_billing.core.devices import Listing
+from coovox_billing.errors import SetupError
+from coovox_billing.services import submissions
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import Database
 from coovox_billing.web.brake import Brake
+from coovox_billing.web.words import gettext as _
 
 if TYPE_CHECKING:
-    from coovox_billing.web.health import Examination
+    from coovox_billing.web.pages.health import Examination
 
 OWNER = "owner"
 MAX_ENDED_SESSIONS = 1000
@@ -23,13 +28,17 @@ _NAME = "coovox_billing"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`now_ms` is the wall clock, ms since 1970 in UTC. `ended_sessions` were signed out."""
+    """`now_ms` is the wall clock, ms since 1970 in UTC. `ended_sessions` were signed out.
+
+    `read_devices` asks Asterisk for its devices; it raises SetupError where it cannot be asked.
+    """
 
     directory: Path
     database: Database
     now_ms: Callable[[], int]
     brake: Brake
     examinations: "Sequence[Examination]"
+    read_devices: Callable[[], Sequence[Listing]]
     ended_sessions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ENDED_SESSIONS))
 
     def place(self) -> None:
@@ -37,10 +46,35 @@ class Parts:
         current_app.extensions[_NAME] = self
 
 
+def no_manager() -> Sequence[Listing]:
+    """Asterisk cannot be asked.
+
+    Raises:
+        SetupError: always.
+    """
+    raise SetupError(_("Sync asks Asterisk's manager, and these pages were started without it."))
+
+
 def parts() -> Parts:
     """The parts of the application that serves this request."""
     found: Parts = current_app.extensions[_NAME]
     return found
+
+
+def once(job: Callable[[sqlite3.Connection], object], done: str) -> None:
+    """Do what a form asks for, once however often it is sent, and tell the reader `done`.
+
+    Raises:
+        BillingError: it is refused; nothing was changed, and the form can be sent again.
+    """
+
+    def answer(connection: sqlite3.Connection) -> str:
+        job(connection)
+        return done
+
+    token, now_ms = request.form.get("submission", ""), parts().now_ms()
+    told, is_new = parts().database.write(lambda c: submissions.once(c, token, now_ms, answer))
+    flash(told if is_new else _("Not done again, this form was sent already: %(told)s", told=told))
 
 
 def person() -> Person:

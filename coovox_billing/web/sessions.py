@@ -1,25 +1,29 @@
 """Who is signed in: a signed cookie that ends after half an hour without a page, or half a day (DESIGN §8).
 
-Every page asks for it, except those named here. A session belongs to the
+Every page names the role that it asks for (`access`). A session belongs to the
 password it began with: another password ends it.
 """
 
 import secrets
 
-from flask import Flask, g, redirect, request, session, url_for
+from flask import Flask, Response, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden
 
 from coovox_billing.services import owner
 from coovox_billing.store import queries
+from coovox_billing.web.access import Role, role_of
 from coovox_billing.web.parts import parts
+from coovox_billing.web.pieces import is_piece
 
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
 CLOCK_TOLERANCE_SECONDS = 60
 
 UNASKED = frozenset({"static", "health.show"})
-OPEN = frozenset({None, "sign_in.show", "sign_in.sign_in"})
+# What pages ask for by themselves: nobody need be there.
+BY_ITSELF = frozenset({"call_log.live"})
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -46,17 +50,28 @@ def end() -> None:
 
 def guard() -> ResponseReturnValue | None:
     """Before each request: lead whoever is not signed in to the sign-in page."""
-    g.signed_in = False
+    g.signed_in, g.role = False, Role.ANYBODY
     if request.endpoint in UNASKED:
         return None
     g.signed_in = _is_alive()
     if g.signed_in:
-        session["seen"] = _now_seconds()
-        return None
-    if "id" in session:
+        g.role = Role.OWNER
+        if request.endpoint not in BY_ITSELF:
+            session["seen"] = _now_seconds()
+    elif "id" in session:
         session.clear()
-    if request.endpoint in OPEN:
+    needed = role_of(request.endpoint)
+    if needed is not None and g.role >= needed:
         return None
+    if g.signed_in:
+        raise Forbidden
+    return _to_sign_in()
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    """A part of a page leads the whole page there."""
+    if is_piece():
+        return Response(status=204, headers={"HX-Redirect": url_for("sign_in.show")})
     return redirect(url_for("sign_in.show", next=request.path), 303)
 
 

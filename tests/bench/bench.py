@@ -24,7 +24,7 @@ from pathlib import Path
 
 from coovox_billing.core.tariff import Rate
 from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, rates
+from coovox_billing.services import accounts, payments, rates
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads
 
@@ -110,7 +110,7 @@ def learn_mirror(folder: Path, server: Server, data: Path) -> None:
 def _add_extension(connection: object, extension: str) -> None:
     accounts.add(connection, extension, f"Bench {extension}", OWNER)
     accounts.change(connection, extension, {"billing": True}, OWNER)
-    accounts.recharge(connection, extension, 500_000_000 * 1_000_000, OWNER)
+    payments.recharge(connection, extension, 500_000_000 * 1_000_000, OWNER)
 
 
 def _prefixes(count: int, numbers: list[str]) -> list[str]:

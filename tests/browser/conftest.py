@@ -12,6 +12,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.wait import WebDriverWait
 from waitress.server import create_server
 
@@ -69,6 +70,21 @@ class Screen:
         """Click the link or button of these words and wait for the page behind it."""
         page = self.find("html")
         self.chrome.find_element(By.XPATH, f"//*[self::a or self::button][normalize-space()='{words}']").click()
+        WebDriverWait(self.chrome, PATIENCE_SECONDS).until(lambda _: self._is_another(page))
+
+    def wait_for(self, selector: str) -> WebElement:
+        """The thing that a selector means, once it is there and can be used."""
+        found: WebElement = WebDriverWait(self.chrome, PATIENCE_SECONDS).until(
+            expected.element_to_be_clickable((By.CSS_SELECTOR, selector))
+        )
+        return found
+
+    def click_in(self, selector: str, words: str) -> None:
+        """Click the button of these words within what a selector means, and wait for the page behind it."""
+        page = self.find("html")
+        self.find(selector).find_element(
+            By.XPATH, f".//*[self::a or self::button][normalize-space()='{words}']"
+        ).click()
         WebDriverWait(self.chrome, PATIENCE_SECONDS).until(lambda _: self._is_another(page))
 
     def _is_another(self, page: WebElement) -> bool:

@@ -20,6 +20,7 @@ from tests.demo.demo import OFFICE, PASSWORD
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 ENOUGH_CALLS = 5
+STATUS = 6
 
 
 @pytest.fixture
@@ -47,11 +48,11 @@ def cells(screen: Screen) -> list[list[str]]:
 
 
 def balances(screen: Screen) -> dict[str, Decimal]:
-    return {row[0]: Decimal(row[3]) for row in cells(screen)}
+    return {row[1]: Decimal(row[4]) for row in cells(screen)}
 
 
 def answered_calls(screen: Screen) -> int:
-    return sum(row[-1].startswith("Answered") for row in cells(screen))
+    return sum(len(row) > STATUS and row[STATUS].startswith("Answered") for row in cells(screen))
 
 
 @pytest.mark.parametrize("address", [[], ["--fake"]], ids=["real Asterisk", "fake Asterisk"], indirect=True)

@@ -25,7 +25,7 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.rate_csv import parse_rates
 from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, owner, rates
+from coovox_billing.services import accounts, owner, payments, rates
 from coovox_billing.services.accounts import Person
 from coovox_billing.web_plane import is_listening
 from tests.asterisk import fetch
@@ -77,7 +77,7 @@ def furnish() -> None:
             database.write(lambda c, e=extension, n=name: accounts.add(c, e, n, person))
             database.write(lambda c, e=extension, ch=changes: accounts.change(c, e, ch, person))
             if parse_amount(balance):
-                database.write(lambda c, e=extension, b=balance: accounts.recharge(c, e, parse_amount(b), person))
+                database.write(lambda c, e=extension, b=balance: payments.recharge(c, e, parse_amount(b), person))
         database.write(lambda c: accounts.change(c, "105", {"status": "locked"}, person))
         database.write(lambda c: rates.import_rates(c, parse_rates(RATES)[0], False, person))
         database.write(lambda c: owner.set_password(c, PASSWORD, person))

@@ -8,8 +8,10 @@ import pytest
 
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
+from coovox_billing.pbx.live_calls import TICK_SECONDS
+from coovox_billing.services.live_calls import request_end
 from coovox_billing.store.database import connect
-from tests.cast import NOW_MS, Exchange, a_leg
+from tests.cast import MANAGER, NOW_MS, Exchange, a_leg
 from tests.pbx.fake_ami import event
 from tests.pbx.fake_asterisk import stamp
 from tests.pbx.switchboard import ABROAD, CALLER, TRUNK, UNIQUEID, Box, Channel, Switchboard, make_haste, tell
@@ -114,6 +116,26 @@ def test_it_cuts_a_call_that_talked_beyond_what_can_be_paid(exchange: Exchange) 
         box.asks_and_buys_all("1")
         await box.switchboard.answers_call("1", talked_seconds=601)
         await box.until(lambda: box.switchboard.trunk.hung_up)
+
+    tell(exchange, story)
+
+
+def test_it_ends_a_call_that_the_manager_wants_ended_within_a_second(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the pace of a real call plane."""
+    monkeypatch.setattr("coovox_billing.pbx.live_calls.TICK_SECONDS", TICK_SECONDS)
+
+    async def story(box: Box) -> None:
+        box.asks("1")
+        box.asks("2")
+        await box.switchboard.answers_call("1")
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        await box.a_while()
+        assert not box.switchboard.trunk.hung_up
+        exchange.database.write(lambda connection: request_end(connection, "1", MANAGER))
+        await box.until(lambda: box.switchboard.trunk.hung_up, seconds=1)
+        assert box.state("2") == "held"
 
     tell(exchange, story)
 

@@ -10,7 +10,7 @@ import pytest
 from coovox_billing.core.money import MAX_MICROS, format_amount, parse_amount
 from coovox_billing.core.payer import Payer
 from coovox_billing.errors import BadInput, BillingError, NotFound, Refused
-from coovox_billing.services import accounts
+from coovox_billing.services import accounts, payments
 from tests.cast import MANAGER, NOW_MS, Exchange, look_up
 
 
@@ -179,7 +179,7 @@ def test_it_marks_a_payment_type_in_the_ledger_without_moving_money(exchange: Ex
 
 
 def test_it_puts_a_recharge_into_balance_and_ledger(exchange: Exchange) -> None:
-    after = exchange.database.write(lambda c: accounts.recharge(c, "100", parse_amount("2.5"), MANAGER))
+    after = exchange.database.write(lambda c: payments.recharge(c, "100", parse_amount("2.5"), MANAGER))
     assert format_amount(after) == "12.5000"
     entry = look_up(
         exchange.database.path,

@@ -12,9 +12,9 @@ from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.evidence import Trace
 from coovox_billing.services import reconciliation, settlement
 from coovox_billing.services.settlement import WHY_CORRECTED, WHY_LOST
-from coovox_billing.store import queries
+from coovox_billing.store.lists.calls import CallQuery
 from coovox_billing.store.models import open_reading
-from tests.cast import NOW_MS, Exchange, a_leg, look_up
+from tests.cast import NOW_MS, SITE, Exchange, a_leg, look_up
 
 ABROAD = "004420"  # 1.0000 a minute
 
@@ -154,7 +154,7 @@ def test_it_tells_when_it_rang_and_who_told_the_end(exchange: Exchange) -> None:
     exchange.ask("1", ring_limit_seconds=30)
     exchange.settle("1", 60, rang=5, rang_ms=800)
     open_reading(exchange.database.path.parent)
-    (call,) = queries.calls(1)
+    (call,) = CallQuery(SITE.time_zone).page(1)
     assert (call.ringing_at_ms, call.answered_at_ms, call.settled_by) == (NOW_MS + 800, NOW_MS + 5_000, "settle")
     assert exchange.call("1")["ring_limit_seconds"] == 30
 

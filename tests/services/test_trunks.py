@@ -314,4 +314,4 @@ def test_it_reads_only_the_calls_of_the_last_30_days(exchange: Exchange) -> None
         return [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")]
 
     plan = exchange.database.read(overview)
-    assert [step for step in plan if "USING INDEX calls_asked (asked_at_ms>?)" in step], plan
+    assert [step for step in plan if "USING INDEX calls_log (asked_at_ms>?)" in step], plan

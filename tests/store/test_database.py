@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.core.money import parse_amount
-from coovox_billing.services import accounts
+from coovox_billing.services import payments
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import FILE_NAME, Database, connect, open_database
 from tests.cast import MANAGER, audited, look_up, move_in
@@ -120,13 +120,13 @@ def test_it_is_made_once_when_many_open_it_at_once(tmp_path: Path) -> None:
 RECHARGES = """
 import sys
 from pathlib import Path
-from coovox_billing.services import accounts
+from coovox_billing.services import payments
 from coovox_billing.store.database import open_database
 from tests.cast import MANAGER
 
 with open_database(Path(sys.argv[1])) as database:
     for number in range(int(sys.argv[2])):
-        database.write(lambda connection: accounts.recharge(connection, sys.argv[3], 10_000, MANAGER))
+        database.write(lambda connection: payments.recharge(connection, sys.argv[3], 10_000, MANAGER))
         print(number + 1, flush=True)
 """
 
@@ -146,7 +146,7 @@ def test_it_loses_nothing_of_two_processes_that_write_at_once(tmp_path: Path) ->
         before = _balance(database.path, "100")
         others = [_recharging(tmp_path, 100, "100") for _ in range(2)]
         for _ in range(100):
-            database.write(lambda connection: accounts.recharge(connection, "100", 10_000, MANAGER))
+            database.write(lambda connection: payments.recharge(connection, "100", 10_000, MANAGER))
         assert [(other.communicate(timeout=30)[0].count("\n"), other.returncode) for other in others] == [(100, 0)] * 2
         assert _balance(database.path, "100") == before + 300 * 10_000
         assert audited(database.path) == []
@@ -167,7 +167,7 @@ def test_it_keeps_what_it_acknowledged_when_it_is_killed(tmp_path: Path, acknowl
         made = (_balance(database.path, "101") - before) // 10_000
         assert made in (acknowledged, acknowledged + 1)
         assert audited(database.path) == []
-        assert database.write(lambda c: accounts.recharge(c, "101", parse_amount("1"), MANAGER)) > 0
+        assert database.write(lambda c: payments.recharge(c, "101", parse_amount("1"), MANAGER)) > 0
 
 
 def test_it_goes_on_writing_after_its_own_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.money import format_amount, parse_amount
-from coovox_billing.services import accounts, calls, settlement
+from coovox_billing.services import accounts, calls, payments, settlement
 from coovox_billing.store import queries
 from coovox_billing.store.database import Database
+from coovox_billing.store.lists.calls import CallQuery
 from coovox_billing.store.models import Setting, open_reading
-from tests.cast import MANAGER, NOW_MS, a_leg, a_question, move_in
+from tests.cast import MANAGER, NOW_MS, SITE, a_leg, a_question, move_in
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def _extension(number: str) -> queries.Extension:
 
 
 def _recharge(amount: str, extension: str = "100") -> Callable[[sqlite3.Connection], int]:
-    return lambda connection: accounts.recharge(connection, extension, parse_amount(amount), MANAGER)
+    return lambda connection: payments.recharge(connection, extension, parse_amount(amount), MANAGER)
 
 
 def _change(extension: str = "100", **changes: Any) -> Callable[[sqlite3.Connection], None]:
@@ -104,15 +105,15 @@ def test_it_lists_the_newest_calls_first_and_page_by_page(database: Database) ->
         asked_ms = NOW_MS + number * 1000
         question = a_question(str(number))
         database.write(lambda c, question=question, at=asked_ms: calls.authorize(c, question, at))
-    assert queries.count_calls() == 5
-    assert [call.id for call in queries.calls(limit=2)] == ["4", "3"]
-    assert [call.id for call in queries.calls(limit=2, offset=4)] == ["0"]
+    assert CallQuery(SITE.time_zone).count() == 5
+    assert [call.id for call in CallQuery(SITE.time_zone).page(2)] == ["4", "3"]
+    assert [call.id for call in CallQuery(SITE.time_zone).page(2, 4)] == ["0"]
 
 
 def test_it_shows_a_call_with_its_price_and_why(database: Database) -> None:
     database.write(lambda connection: calls.authorize(connection, a_question("1"), NOW_MS))
     database.write(lambda connection: settlement.settle(connection, "1", a_leg(talked=116, rang=7), UNKNOWN, NOW_MS))
-    (call,) = queries.calls(limit=10)
+    (call,) = CallQuery(SITE.time_zone).page(10)
     assert (call.extension, call.name, call.number, call.trunk) == (
         "100",
         "Reception",
@@ -134,7 +135,7 @@ def test_it_shows_a_call_with_its_price_and_why(database: Database) -> None:
 def test_it_shows_a_call_of_nobody(database: Database) -> None:
     question = a_question("1", "carrier")
     database.write(lambda connection: calls.authorize(connection, question, NOW_MS))
-    (call,) = queries.calls(limit=10)
+    (call,) = CallQuery(SITE.time_zone).page(10)
     assert (call.extension, call.name, call.rate, call.reason) == ("", "", None, "no-payer")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from coovox_billing import RELEASED_MS
 from coovox_billing.services.condition import DAY_MS, Condition, Room
-from coovox_billing.web.health import FRESH_SECONDS, Examination
+from coovox_billing.web.pages.health import FRESH_SECONDS, Examination
 from tests import bad_days, cast
 from tests.web.conftest import Desk
 

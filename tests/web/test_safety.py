@@ -19,7 +19,23 @@ PATHS = [
     "/",
     "/sign-in",
     "/extensions",
+    "/extensions/recharge?extension=100",
+    "/extensions/bulk-edit?all=1",
+    "/extensions/add",
+    "/extensions/import",
+    "/extensions/sync",
+    "/extensions/closed",
+    "/extension/100",
+    "/extension/100/edit",
+    "/extension/100/check-in",
+    "/extension/100/check-out",
+    "/rate",
+    "/rate/add",
+    "/rate/1/edit",
+    "/rate/import",
+    "/rate/test?extension=100&number=988360046",
     "/call-log",
+    "/statistics",
     "/password",
     "/healthz",
     "/no-such-page",
@@ -39,7 +55,7 @@ def test_it_sends_its_policy_with_every_response(owner_desk: Desk, path: str) ->
 
 def test_it_allows_nothing_inline_and_nothing_foreign() -> None:
     assert POLICY.startswith("default-src 'none'; ")
-    assert "script-src 'none'" in POLICY
+    assert "script-src 'self'" in POLICY
     assert "frame-ancestors 'none'" in POLICY
     assert "unsafe" not in POLICY
     assert "*" not in POLICY
@@ -54,12 +70,28 @@ def test_it_lets_caches_keep_the_style(desk: Desk) -> None:
     assert "max-age=3600" in desk.browser.get("/static/coovox.css").headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/extensions", "/call-log", "/password", "/no-such-page"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sign-in",
+        "/extensions",
+        "/rate",
+        "/rate/add",
+        "/rate/1/delete",
+        "/rate/import",
+        "/rate/test?extension=100&number=988360046",
+        "/call-log?per_page=20",
+        "/statistics?by=day",
+        "/password",
+        "/no-such-page",
+    ],
+)
 def test_it_holds_no_inline_script_or_style_and_no_foreign_address(owner_desk: Desk, path: str) -> None:
     story.tell(owner_desk.database)
     for browser in (owner_desk.browser, owner_desk.app.test_client()):
         html = browser.get(path, follow_redirects=True).text
-        assert "<script" not in html
+        assert re.findall(r"<script(?![^>]*\ssrc=\"/static/)", html) == []
+        assert re.findall(r"<script[^>]*>(?!</script>)", html) == []
         assert "<style" not in html
         assert not re.search(r"\s(style|on[a-z]+)=", html)
         assert not re.search(r"(src|href|action)=\"(?!/(?!/)|#)", html)
@@ -68,7 +100,7 @@ def test_it_holds_no_inline_script_or_style_and_no_foreign_address(owner_desk: D
 
 
 def test_it_ships_a_style_that_fetches_nothing() -> None:
-    for file in (shipped("web") / "static").iterdir():
+    for file in (shipped("web") / "static").glob("*.css"):
         text = file.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
         assert "url(" not in text
         assert "@import" not in text
@@ -79,7 +111,7 @@ def test_it_writes_names_as_text(owner_desk: Desk) -> None:
     plant = "UPDATE accounts SET name = '<img src=x onerror=alert(1)>\"' WHERE extension = '100'"
     story.tell(owner_desk.database)
     owner_desk.database.write(lambda connection: connection.execute(plant))
-    for path in ("/extensions", "/call-log"):
+    for path in ("/extensions", "/call-log?per_page=20"):
         html = owner_desk.page(path)
         assert "<img src=x" not in html
         assert "&lt;img src=x onerror=alert(1)&gt;" in html
@@ -169,7 +201,7 @@ def test_it_keeps_what_broke_to_the_log(
     def break_down() -> list[object]:
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr("coovox_billing.store.queries.extensions", break_down)
+    monkeypatch.setattr("coovox_billing.store.lists.extensions.glance", break_down)
     response = owner_desk.browser.get("/extensions")
     assert response.status_code == 500
     assert "Something broke" in response.text
@@ -184,7 +216,7 @@ def test_it_shows_the_text_of_our_own_errors(
     def refuse() -> list[object]:
         raise error
 
-    monkeypatch.setattr("coovox_billing.store.queries.extensions", refuse)
+    monkeypatch.setattr("coovox_billing.store.lists.extensions.glance", refuse)
     response = owner_desk.browser.get("/extensions")
     assert response.status_code == code
     assert str(error) in response.text

@@ -10,7 +10,7 @@ from coovox_billing.web import sessions
 from tests import cast
 from tests.web.conftest import NEW_PASSWORD, PASSWORD, Desk
 
-PAGES = ["/", "/extensions", "/call-log", "/password"]
+PAGES = ["/", "/extensions", "/recharge-history", "/password"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -248,4 +248,4 @@ def test_it_works_under_a_prefix(closed_desk: Callable[..., Desk]) -> None:
     response = desk.sign_in(next_page="/call-log")
     assert response.location == "/billing/call-log"
     assert "Path=/billing" in response.headers["Set-Cookie"]
-    assert 'href="/billing/extensions"' in desk.page("/billing/call-log")
+    assert 'href="/billing/extensions"' in desk.page("/billing/recharge-history")

@@ -1,0 +1,161 @@
+"""Extensions as CSV: text to what each row changes, and back. All bad rows are told at once, by line number."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from coovox_billing.core.extension_number import is_extension
+from coovox_billing.core.money import format_amount, parse_amount
+from coovox_billing.core.rate_csv import BadRow
+from coovox_billing.errors import BadInput
+
+COLUMNS = ("number", "name", "billing", "payment_type", "status", "credit", "devices")
+# What an export tells beside them; an import passes over it, for money is moved by recharges alone.
+TOLD_COLUMNS = ("total_recharges", "balance", "held")
+
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_SWITCH = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
+_PAYMENT_TYPES = ("prepaid", "postpaid")
+_STATUSES = ("locked", "unlocked")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionRow:
+    """A row of the file: its line, the extension, and what it is to be changed to (an empty cell changes nothing)."""
+
+    line: int
+    number: str
+    changes: Mapping[str, object] = field(default_factory=dict)
+
+
+def parse_extensions(text: str, most: int) -> tuple[list[ExtensionRow], list[BadRow]]:
+    """The rows of a CSV text in its order, and every row that cannot be one.
+
+    The first line names the columns, in any order: `number`, and any of the others. The separator may be a comma
+    or, as spreadsheets of many countries write it, a semicolon.
+
+    Raises:
+        BadInput: another first line, no CSV, or more than `most` rows.
+    """
+    rows = _numbered_rows(text.removeprefix("\ufeff"))
+    columns = _columns(next(rows, (1, []))[1])
+    good: list[ExtensionRow] = []
+    bad: list[BadRow] = []
+    lines: dict[str, int] = {}
+    for line, cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(good) + len(bad) >= most:
+            raise BadInput(f"it has more than {most} rows: split it into several files")
+        try:
+            row = _row(line, columns, cells)
+            if row.number in lines:
+                raise BadInput(f"extension {row.number} stands in line {lines[row.number]} already")
+            lines[row.number] = line
+            good.append(row)
+        except BadInput as error:
+            bad.append(BadRow(line, str(error)))
+    return good, bad
+
+
+def render_extensions(rows: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """The CSV lines of extensions, each given by the text of its columns; a name is no formula in a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, (*COLUMNS, *TOLD_COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        quote = "'" if row["name"].startswith(_FORMULA_SIGNS) else ""
+        writer.writerow({**row, "name": quote + row["name"]})
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def parse_credit(text: str) -> int:
+    """Micros of a credit.
+
+    Raises:
+        BadInput: no amount, or a negative one.
+    """
+    micros = parse_amount(text)
+    if micros < 0:
+        raise BadInput(f"a credit of {text.strip()} is negative: write 0 or more")
+    return micros
+
+
+def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each with the line that it begins in."""
+    separator = ";" if ";" in text.partition("\n")[0] else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = 1
+    try:
+        for row in reader:
+            yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise BadInput(f"line {reader.line_num} is not CSV: {error}") from None
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    columns = [cell.strip().lower() for cell in header]
+    strange = [column for column in columns if column not in COLUMNS + TOLD_COLUMNS]
+    if strange or "number" not in columns or len(set(columns)) != len(columns):
+        raise BadInput(f"the first line must name columns of {','.join(COLUMNS)}, but is {','.join(header)[:200]}")
+    return columns
+
+
+def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> ExtensionRow:
+    if len(cells) != len(columns):
+        raise BadInput(f"it has {len(cells)} columns instead of {len(columns)}")
+    texts = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+    number = texts.pop("number")
+    if not is_extension(number):
+        raise BadInput(f"number: {number[:80]!r} is not an extension")
+    changes = {}
+    for column, (key, parse) in _PARSERS.items():
+        if texts.get(column):
+            try:
+                changes[key] = parse(texts[column])
+            except BadInput as error:
+                raise BadInput(f"{column}: {error}") from None
+    return ExtensionRow(line, number, changes)
+
+
+def _name(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_SIGNS) else text
+
+
+def _billing(text: str) -> bool:
+    if text.lower() not in _SWITCH:
+        raise BadInput(f"{text[:80]!r} is neither on nor off")
+    return _SWITCH[text.lower()]
+
+
+def _one_of(words: Sequence[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise BadInput(f"{text[:80]!r} is not possible: write {' or '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+_PARSERS: Mapping[str, tuple[str, Callable[[str], object]]] = {
+    "name": ("name", _name),
+    "billing": ("billing", _billing),
+    "payment_type": ("payment_type", _one_of(_PAYMENT_TYPES)),
+    "status": ("status", _one_of(_STATUSES)),
+    "credit": ("credit_micros", parse_credit),
+    "devices": ("devices", str.split),
+}
+
+
+def told(billing: bool, credit_micros: int, devices: Sequence[str]) -> dict[str, str]:
+    """The text of what is no text, as a file writes it."""
+    return {
+        "billing": "on" if billing else "off",
+        "credit": format_amount(credit_micros),
+        "devices": " ".join(devices),
+    }

@@ -1,0 +1,288 @@
+"""The guide's *Call Log*: outbound calls, the newest first, and those in progress. Needs `open_reading` first."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from peewee import JOIN, SQL, Tuple, Value, fn
+
+from coovox_billing.core.call import OPEN_STATES, State
+from coovox_billing.core.clock import day_start_ms
+from coovox_billing.core.rating import affordable_seconds, cost_of_talk
+from coovox_billing.core.tariff import Rate
+from coovox_billing.store import reads
+from coovox_billing.store.models import Account, Call, DailyTrunkTotal, Trunk
+
+STATES_OF = {
+    "answered": (State.SETTLED,),
+    "no-answer": (State.RELEASED,),
+    "refused": (State.REFUSED,),
+    "in-progress": tuple(sorted(OPEN_STATES)),
+}
+# Shorter keywords are parts of extensions and names alone: an extension's bill holds no other's calls.
+LEAST_NUMBER_DIGITS = 6
+
+_ZONES_APART = timedelta(hours=26)
+_ROWS_AT_ONCE = 1000
+_MOST_LIVE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCall:
+    """A line of the call log: amounts in micros, instants in ms since 1970 in UTC."""
+
+    id: str
+    extension: str
+    name: str
+    device: str
+    number: str
+    number_dialed: str
+    trunk: str
+    attempts: int
+    state: str
+    reason: str
+    asked_at_ms: int
+    ringing_at_ms: int | None
+    answered_at_ms: int | None
+    ended_at_ms: int | None
+    talk_seconds: int
+    cost_micros: int
+    uncollected_micros: int
+    hold_micros: int
+    limit_seconds: int | None
+    settled_by: str
+    settled_late: bool
+    flags: tuple[str, ...]
+    hangup_cause: str
+    rate: dict[str, Any] | None
+    why: tuple[str, ...]
+
+    @property
+    def ring_seconds(self) -> int:
+        """From dialing to the answer, or to the end without one."""
+        over_ms = self.answered_at_ms or self.ended_at_ms or self.asked_at_ms
+        return max(0, over_ms - self.asked_at_ms) // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the calls of a search sum to; the cost in micros."""
+
+    calls: int
+    talk_seconds: int
+    cost_micros: int
+
+
+@dataclass(frozen=True)
+class CallQuery:
+    """Calls dialed on the site's days from `first_day` to `last_day`, None for no bound.
+
+    `keywords` are in the extension, its name or, with at least `LEAST_NUMBER_DIGITS`, in the number. `status` is a word
+    of `STATES_OF`, `flag` one of `core.call`. A call keeps the day it was dialed on, whatever zone is set later.
+    """
+
+    zone: ZoneInfo
+    first_day: date | None = None
+    last_day: date | None = None
+    keywords: str = ""
+    trunk: str = ""
+    status: str = ""
+    flag: str = ""
+    least_cost_micros: int | None = None
+    account_id: int | None = None
+    since_ms: int | None = None
+
+    @cached_property
+    def totals(self) -> Totals:
+        """How many there are, and their sums, all in one look."""
+        sums = (fn.COALESCE(fn.SUM(column), 0) for column in (Call.talk_seconds, Call.cost_micros))
+        return Totals(*self._selected(fn.COUNT(Call.id), *sums).tuples().get())
+
+    def count(self) -> int:
+        """How many there are."""
+        return self.totals.calls
+
+    def page(self, limit: int, offset: int = 0) -> Sequence[LoggedCall]:
+        """Some of them."""
+        return [_logged_call(row) for row in _whole(self._keys().limit(limit).offset(offset))]
+
+    def stream(self) -> Iterator[LoggedCall]:
+        """All of them, one by one; each thousand is a read of its own, so that a slow reader holds no snapshot."""
+        keys = self._keys().limit(_ROWS_AT_ONCE)
+        rows = list(_whole(keys))
+        while rows:
+            yield from map(_logged_call, rows)
+            last = (rows[-1]["asked_at_ms"], rows[-1]["id"])
+            rows = list(_whole(keys.where(Tuple(Call.asked_at_ms, Call.id) < Tuple(*last))))
+
+    def _keys(self) -> Any:
+        """Ids in their order, out of the index alone."""
+        return self._selected(Call.id).order_by(Call.asked_at_ms.desc(), Call.id.desc())
+
+    def _selected(self, *columns: Any) -> Any:
+        calls = Call.select(*columns)
+        for condition in (*self._of_days(), *self._of_whom(), *self._of_kind()):
+            calls = calls.where(condition)
+        return calls
+
+    def _of_days(self) -> Iterator[Any]:
+        """The instants are there for the index, so far apart that no other zone than today's is in their way."""
+        if self.first_day is not None:
+            earliest_ms = day_start_ms(self.first_day, self.zone) - _ZONES_APART // timedelta(milliseconds=1)
+            yield Call.asked_at_ms >= earliest_ms
+            yield Call.local_day >= self.first_day.isoformat()
+        if self.last_day is not None:
+            after = day_start_ms(self.last_day, self.zone) + (timedelta(days=1) + _ZONES_APART) // timedelta(
+                milliseconds=1
+            )
+            yield Call.asked_at_ms < after
+            yield Call.local_day <= self.last_day.isoformat()
+        if self.since_ms is not None:
+            yield Call.asked_at_ms >= self.since_ms
+
+    def _of_whom(self) -> Iterator[Any]:
+        if self.account_id is not None:
+            yield Call.account == self.account_id
+        if self.keywords:
+            named = Account.select(Account.id).where(Account.name.contains(self.keywords))
+            found = Call.extension.contains(self.keywords) | (Call.account << named)
+            if len(self.keywords) >= LEAST_NUMBER_DIGITS:
+                found |= Call.number.contains(self.keywords)
+            yield found
+
+    def _of_kind(self) -> Iterator[Any]:
+        if self.trunk:
+            yield Call.trunk == self.trunk
+        if self.status:
+            yield Call.state << STATES_OF[self.status]
+        if self.flag:
+            yield Value(" ").concat(Call.flags).concat(" ").contains(f" {self.flag} ")
+        if self.least_cost_micros is not None:
+            yield Call.cost_micros >= self.least_cost_micros
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCall:
+    """A call in progress: amounts in micros, instants in ms since 1970 in UTC.
+
+    `limit_seconds` of talk is where Asterisk cuts as of now, None for no limit. `funds_micros` is what it holds and
+    what else its account has, from which longer talk is bought. `longest_seconds` is the site's longest call.
+    """
+
+    id: str
+    extension: str
+    name: str
+    number: str
+    trunk: str
+    answered_at_ms: int | None
+    limit_seconds: int | None
+    billable_seconds: int | None
+    free_seconds: int
+    funds_micros: int
+    longest_seconds: int
+    end_requested: bool
+    rate: Rate | None
+
+    def talk_seconds(self, now_ms: int) -> int:
+        """Talk so far; 0 before the answer, and where the clock was set behind it."""
+        return 0 if self.answered_at_ms is None else max(0, now_ms - self.answered_at_ms) // 1000
+
+    def cost_micros(self, now_ms: int) -> int:
+        """What the talk so far costs."""
+        if self.rate is None:
+            return 0
+        seconds = self.talk_seconds(now_ms)
+        billed = seconds if self.billable_seconds is None else min(seconds, self.billable_seconds)
+        return cost_of_talk(self.rate, billed, self.free_seconds)
+
+    def left_seconds(self, now_ms: int) -> int | None:
+        """For how long the money lasts if no other call takes of it; None for a call without limit."""
+        if self.limit_seconds is None:
+            return None
+        affordable = 0 if self.rate is None else affordable_seconds(self.rate, self.funds_micros, self.longest_seconds)
+        return max(0, max(self.limit_seconds, affordable) - self.talk_seconds(now_ms))
+
+
+def live_calls(longest_seconds: int) -> list[LiveCall]:
+    """The calls in progress, the oldest first."""
+    # Written out and sorted later, for else SQLite does not see that the index of open calls will do.
+    rows = _with_accounts().where(SQL("state IN ('held', 'talking')")).limit(_MOST_LIVE)
+    return [_live_call(row, longest_seconds) for row in sorted(rows, key=lambda row: (row["asked_at_ms"], row["id"]))]
+
+
+def is_any() -> bool:
+    """Whether a call was ever logged."""
+    return bool(Call.select(Call.id).limit(1).exists())
+
+
+def trunks() -> list[str]:
+    """The names of all trunks that calls could have gone over, sorted."""
+    names = {row[0] for source in (Trunk.name, DailyTrunkTotal.trunk) for row in _distinct(source)}
+    return sorted(names - {""}, key=lambda name: (name.casefold(), name))
+
+
+def _distinct(column: Any) -> Any:
+    return column.model.select(column).distinct().tuples()
+
+
+def _with_accounts() -> Any:
+    """As dictionaries, which are read three times as fast as models."""
+    available = Account.balance_micros + Account.credit_micros - Account.held_micros
+    account = (fn.COALESCE(Account.name, "").alias("name"), fn.COALESCE(available, 0).alias("available_micros"))
+    return Call.select(Call, *account).join(Account, JOIN.LEFT_OUTER).dicts()
+
+
+def _whole(keys: Any) -> Any:
+    return _with_accounts().where(Call.id << keys).order_by(Call.asked_at_ms.desc(), Call.id.desc())
+
+
+def _logged_call(row: Any) -> LoggedCall:
+    return LoggedCall(
+        id=row["call_id"],
+        extension=row["extension"],
+        name=row["name"],
+        device=row["device"],
+        number=row["number"] or row["number_dialed"],
+        number_dialed=row["number_dialed"],
+        trunk=row["trunk"],
+        attempts=row["attempts"],
+        state=row["state"],
+        reason=row["reason"],
+        asked_at_ms=row["asked_at_ms"],
+        ringing_at_ms=row["ringing_at_ms"],
+        answered_at_ms=row["answered_at_ms"],
+        ended_at_ms=row["ended_at_ms"],
+        talk_seconds=row["talk_seconds"],
+        cost_micros=row["cost_micros"],
+        uncollected_micros=row["uncollected_micros"],
+        hold_micros=row["hold_micros"],
+        limit_seconds=row["limit_seconds"],
+        settled_by=row["settled_by"],
+        settled_late=row["settled_late"],
+        flags=tuple(row["flags"].split()),
+        hangup_cause=row["hangup_cause"],
+        rate=json.loads(row["rate"]) if row["rate"] else None,
+        why=tuple(json.loads(row["why"])),
+    )
+
+
+def _live_call(row: Any, longest_seconds: int) -> LiveCall:
+    return LiveCall(
+        id=row["call_id"],
+        extension=row["extension"],
+        name=row["name"],
+        number=row["number"] or row["number_dialed"],
+        trunk=row["trunk"],
+        answered_at_ms=row["answered_at_ms"] if row["state"] == State.TALKING else None,
+        limit_seconds=row["limit_seconds"],
+        billable_seconds=row["billable_seconds"],
+        free_seconds=row["free_seconds"],
+        funds_micros=row["hold_micros"] + row["available_micros"],
+        longest_seconds=longest_seconds,
+        end_requested=row["end_requested"],
+        rate=reads.rate_of_snapshot(row["rate"]) if row["rate"] else None,
+    )

@@ -1,0 +1,157 @@
+"""The guide's *Rate* page: the rates in the order in which they are preferred. Needs `open_reading` first."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import time
+from itertools import islice
+from typing import Any
+
+from peewee import SQL, Case, fn
+
+from coovox_billing.core.tariff import SECONDS_PER_DAY, Rate
+from coovox_billing.store.models import Account, RateExtension, RateRow
+
+_ROWS_AT_ONCE = 500
+
+PRECEDENCE = "order"
+_SORTS = {
+    "remark": RateRow.remark,
+    "prefix": RateRow.prefix,
+    "length": RateRow.number_length,
+    "initial": RateRow.initial_cost_micros,
+    "rate": RateRow.rate_micros,
+    "start": RateRow.start_time,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RankedRate:
+    """A rate, and its place among all, where 1 is the one that is preferred."""
+
+    rank: int
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """An extension that a rate may list: its number, and its name where it has one."""
+
+    number: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateQuery:
+    """Rates whose prefix begins with `prefix`, whose remark holds `remark`, and that apply to `extension`.
+
+    An empty one leaves nothing out, nor does None of `active`. `sort` is `order` (of precedence) or a column's word,
+    with `-` before it for the other way round.
+    """
+
+    prefix: str = ""
+    remark: str = ""
+    extension: str = ""
+    active: bool | None = None
+    sort: str = PRECEDENCE
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._matching(RateRow.select(RateRow.id)).count())
+
+    def page(self, limit: int, offset: int) -> Sequence[RankedRate]:
+        """Some of them."""
+        return list(_whole(self._rows().limit(limit).offset(offset)))
+
+    def stream(self) -> Iterator[RankedRate]:
+        """All of them, one by one."""
+        rows = self._rows().iterator()
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            yield from _whole(some)
+
+    def _rows(self) -> Any:
+        ranks = RateRow.alias()
+        ranked = ranks.select(ranks.id, fn.ROW_NUMBER().over(order_by=_precedence(ranks)).alias("place"))
+        rows = RateRow.select(RateRow, ranked.c.place.alias("place")).join(ranked, on=(ranked.c.id == RateRow.id))
+        return self._matching(rows).order_by(*self._order()).objects()
+
+    def _order(self) -> list[Any]:
+        word = self.sort.removeprefix("-")
+        column = _SORTS.get(word, SQL("place"))
+        return [column.desc() if self.sort.startswith("-") else column.asc(), SQL("place")]
+
+    def _matching(self, rows: Any) -> Any:
+        if self.prefix:
+            rows = rows.where(RateRow.prefix.startswith(self.prefix))
+        if self.remark:
+            rows = rows.where(RateRow.remark.contains(self.remark))
+        if self.active is not None:
+            rows = rows.where(RateRow.active == self.active)
+        if self.extension:
+            listing = RateExtension.select(RateExtension.rate).where(RateExtension.extension == self.extension)
+            rows = rows.where(RateRow.all_extensions | RateRow.id.in_(listing))
+        return rows
+
+
+def reachable_extensions(keywords: str, most: int) -> list[Reachable]:
+    """Open extensions whose number or name holds the keywords, by number, at most so many."""
+    accounts = Account.select(Account.extension, Account.name).where(Account.closed_at_ms.is_null())
+    if keywords:
+        accounts = accounts.where(Account.extension.contains(keywords) | Account.name.contains(keywords))
+    by_number = (fn.LENGTH(Account.extension), Account.extension)
+    return [Reachable(row.extension, row.name) for row in accounts.order_by(*by_number).limit(most)]
+
+
+def names_of(numbers: Iterable[str]) -> dict[str, str]:
+    """The names of those extensions that are there, by number."""
+    waiting = iter(numbers)
+    found: dict[str, str] = {}
+    while some := list(islice(waiting, _ROWS_AT_ONCE)):
+        accounts = Account.select(Account.extension, Account.name)
+        accounts = accounts.where(Account.extension.in_(some), Account.closed_at_ms.is_null())
+        found |= dict(accounts.tuples())
+    return found
+
+
+def _precedence(rates: Any) -> list[Any]:
+    """DESIGN §4, as `core.tariff` prefers."""
+    span = _second_of_day(rates.end_time) - _second_of_day(rates.start_time)
+    return [
+        fn.LENGTH(rates.prefix).desc(),
+        (rates.number_length == 0).asc(),
+        rates.all_extensions.asc(),
+        ((Case(None, [(span < 0, span + SECONDS_PER_DAY)], span) + 1) * fn.LENGTH(rates.days)).asc(),
+        rates.id.asc(),
+    ]
+
+
+def _second_of_day(clock: Any) -> Any:
+    hour, minute, second = (fn.SUBSTR(clock, place, 2).cast("integer") for place in (1, 4, 7))
+    return hour * 3600 + minute * 60 + second
+
+
+def _whole(rows: Iterable[Any]) -> Iterator[RankedRate]:
+    rows = list(rows)
+    listed: dict[int, set[str]] = {}
+    lists: Any = RateExtension.select().where(RateExtension.rate.in_([row.id for row in rows])).tuples()
+    for rate_id, extension in lists:
+        listed.setdefault(rate_id, set()).add(extension)
+    for row in rows:
+        yield RankedRate(row.place, _rate(row, frozenset(listed.get(row.id, ()))))
+
+
+def _rate(row: Any, listed: frozenset[str]) -> Rate:
+    return Rate(
+        id=row.id,
+        prefix=row.prefix,
+        number_length=row.number_length,
+        initial_cost_micros=row.initial_cost_micros,
+        initial_seconds=row.initial_seconds,
+        rate_micros=row.rate_micros,
+        unit_seconds=row.unit_seconds,
+        start_time=time.fromisoformat(row.start_time),
+        end_time=time.fromisoformat(row.end_time),
+        days=frozenset(map(int, row.days)),
+        extensions=None if row.all_extensions else listed,
+        active=row.active,
+        remark=row.remark,
+    )

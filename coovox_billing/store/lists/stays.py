@@ -1,0 +1,142 @@
+"""A guest's bill: the calls of a time and what was paid in it. Needs `open_reading` first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from peewee import fn
+
+from coovox_billing.core.call import State
+from coovox_billing.store.models import Account, Call, LedgerEntry, Stay
+
+
+@dataclass(frozen=True, slots=True)
+class BilledCall:
+    """A call on a bill; what was charged for it, in micros, negative where more was given back."""
+
+    asked_at_ms: int
+    number: str
+    talk_seconds: int
+    charged_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A recharge or correction on a bill, in micros."""
+
+    at_ms: int
+    kind: str
+    amount_micros: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestBill:
+    """From `since_ms` to `until_ms`. Always: before - calls + payments = after, all in micros."""
+
+    extension: str
+    guest: str
+    since_ms: int
+    until_ms: int
+    calls: Sequence[BilledCall]
+    calls_micros: int
+    talk_seconds: int
+    payments: Sequence[Paid]
+    before_micros: int
+    after_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastStay:
+    """A stay that is over; what was paid at its end, in micros (negative: paid back)."""
+
+    id: int
+    guest: str
+    since_ms: int
+    until_ms: int
+    paid_micros: int
+
+
+def stays(extension: str) -> list[PastStay]:
+    """The stays in an extension that are over, the newest first."""
+    columns = (Stay.id, Stay.guest, Stay.since_ms, Stay.until_ms, Stay.paid_micros)
+    rows: Any = Stay.select(*columns).join(Account).where(Account.extension == extension).order_by(Stay.id.desc())
+    return [PastStay(*row) for row in rows.tuples()]
+
+
+def bill_of_stay(stay_id: int) -> GuestBill | None:
+    """The bill of a stay that is over, None where there is none of this id."""
+    stay = Stay.get_or_none(Stay.id == stay_id)
+    if stay is None:
+        return None
+    return _bill(stay.account, stay.guest, (stay.since_ms, stay.until_ms), (stay.after_entry, stay.last_entry))
+
+
+def bill_until_now(extension: str, now_ms: int) -> GuestBill | None:
+    """What the guest of an extension owes now, None where there is no such extension."""
+    account = Account.get_or_none(Account.extension == extension, Account.closed_at_ms.is_null())
+    if account is None:
+        return None
+    last = Stay.select().where(Stay.account == account).order_by(Stay.id.desc()).first()
+    since_ms, after_entry = _begin(account, last)
+    return _bill(account, account.name, (since_ms, now_ms), (after_entry, None))
+
+
+def is_in_call(extension: str) -> bool:
+    """Whether a call of the extension is in progress, so that what it costs is not known."""
+    calls = Call.select(Call.id).join(Account).where(Account.extension == extension, Account.closed_at_ms.is_null())
+    return bool(calls.where(Call.state << (State.HELD, State.TALKING)).exists())
+
+
+def _bill(account: Any, guest: str, time: tuple[int, int], entries: tuple[int, int | None]) -> GuestBill:
+    """From the first instant to the second; of the ledger what comes after the first entry, up to the second."""
+    own, (after_entry, last_entry) = LedgerEntry.account == account, entries
+    within = own & (LedgerEntry.id > after_entry)
+    if last_entry is not None:
+        within &= LedgerEntry.id <= last_entry
+    calls = _calls(account, time, within)
+    before_micros = _sum(own & (LedgerEntry.id <= after_entry))
+    return GuestBill(
+        extension=account.extension,
+        guest=guest,
+        since_ms=time[0],
+        until_ms=time[1],
+        calls=calls,
+        calls_micros=sum(call.charged_micros for call in calls),
+        talk_seconds=sum(call.talk_seconds for call in calls),
+        payments=_payments(within),
+        before_micros=before_micros,
+        after_micros=before_micros + _sum(within),
+    )
+
+
+def _begin(account: Any, last: Any) -> tuple[int, int]:
+    """Since when the bill runs and after which entry: check-in; where there was none, last check-out or opening."""
+    if account.checked_in_at_ms is not None:
+        return account.checked_in_at_ms, account.stay_after_entry
+    return (account.opened_at_ms, 0) if last is None else (last.until_ms, last.last_entry)
+
+
+def _payments(within: Any) -> list[Paid]:
+    moved = LedgerEntry.call_id.is_null() & (LedgerEntry.amount_micros != 0)
+    rows = LedgerEntry.select().where(within, moved).order_by(LedgerEntry.id)
+    return [Paid(row.at_ms, row.kind, row.amount_micros, row.reason) for row in rows]
+
+
+def _calls(account: Any, time: tuple[int, int], within: Any) -> list[BilledCall]:
+    """Those that were charged, or given back, in these entries; and those of the time that cost nothing."""
+    entries = LedgerEntry.select(LedgerEntry.call_id, fn.SUM(LedgerEntry.amount_micros))
+    entries = entries.where(within, LedgerEntry.call_id.is_null(False)).group_by(LedgerEntry.call_id)
+    charged = dict(entries.tuples())
+    is_free = (Call.extension == account.extension) & Call.asked_at_ms.between(*time)
+    is_free &= (Call.account == account) & (Call.state == State.SETTLED) & (Call.cost_micros == 0)
+    named = LedgerEntry.select(LedgerEntry.call_id).where(within, LedgerEntry.call_id.is_null(False))
+    rows = Call.select().where((Call.call_id << named) | is_free).order_by(Call.asked_at_ms, Call.id)
+    return [
+        BilledCall(row.asked_at_ms, row.number or row.number_dialed, row.talk_seconds, -charged.get(row.call_id, 0))
+        for row in rows
+    ]
+
+
+def _sum(which: Any) -> int:
+    return int(LedgerEntry.select(fn.COALESCE(fn.SUM(LedgerEntry.amount_micros), 0)).where(which).scalar())

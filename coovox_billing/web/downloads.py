@@ -1,0 +1,149 @@
+"""Lists as files: what the page shows, with its filter, zone and totals, as CSV or as an Excel workbook.
+
+Rows go out one by one, however many there are. A text that a spreadsheet would run as a formula is no formula in
+either (DESIGN §8).
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Response, stream_with_context
+
+from coovox_billing.core import clock
+from coovox_billing.core.money import format_amount, format_price
+from coovox_billing.web import formats, workbook
+from coovox_billing.web.listing import Column, Kind, Query
+from coovox_billing.web.words import gettext as _
+
+CSV_TYPE = "text/csv; charset=utf-8"
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+FILE_KINDS = ("csv", "xlsx")
+
+_ROWS_AT_ONCE = 200
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_XLSX_FORMATS = {
+    Kind.AMOUNT: "#,##0.0000",
+    Kind.PRICE: "#,##0.000000",
+    Kind.DURATION: "[hh]:mm:ss",
+    Kind.LONG_DURATION: "[h]:mm:ss",
+}
+_STYLED = (*_XLSX_FORMATS, Kind.MOMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to be made: its name without the end, what it says of itself, its columns, rows and totals.
+
+    `about` are pairs such as (`From`, `2026-03-01`); the zone of its times is added. `totals` are by the titles of
+    their columns.
+    """
+
+    name: str
+    about: Sequence[tuple[str, str]]
+    columns: Sequence[Column[Any]]
+    query: Query[Any]
+    totals: dict[str, int]
+    zone: ZoneInfo
+
+
+def send(download: Download, kind: str) -> Response:
+    """The file as an answer to the browser."""
+    make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (_csv, CSV_TYPE)
+    response = Response(stream_with_context(make(download)), content_type=content_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{download.name}.{kind}"'
+    return response
+
+
+def _about(download: Download) -> list[tuple[str, str]]:
+    return [*download.about, (_("Time zone"), str(download.zone))]
+
+
+def _totals_row(download: Download) -> list[Any]:
+    """The word where the first column is, the totals below theirs; nothing where there are none."""
+    if not download.totals:
+        return []
+    cells = [download.totals.get(column.title) for column in download.columns]
+    return [_("Total"), *cells[1:]]
+
+
+def _csv(download: Download) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerows((safe_text(name), safe_text(value)) for name, value in _about(download))
+    writer.writerow([])
+    writer.writerow([column.title for column in download.columns])
+    written: Callable[[Column[Any], Any], str] = lambda column, value: written_as(column.kind, value, download.zone)  # noqa: E731
+    yield "\ufeff" + _taken(text)
+    for number, row in enumerate(download.query.stream(), start=1):
+        writer.writerow([written(column, column.value(row)) for column in download.columns])
+        if number % _ROWS_AT_ONCE == 0:
+            yield _taken(text)
+    if totals := _totals_row(download):
+        writer.writerow([totals[0], *map(written, download.columns[1:], totals[1:])])
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> str:
+    taken = text.getvalue()
+    text.seek(0)
+    text.truncate()
+    return taken
+
+
+def written_as(kind: Kind, value: Any, zone: ZoneInfo) -> str:
+    """A value as the page shows it; nothing for None."""
+    if value is None:
+        return ""
+    if kind is Kind.AMOUNT:
+        return format_amount(value)
+    if kind is Kind.PRICE:
+        return format_price(value)
+    if kind is Kind.DURATION:
+        return formats.duration(value)
+    if kind is Kind.LONG_DURATION:
+        return formats.long_duration(value)
+    if kind is Kind.MOMENT:
+        return formats.moment(value, zone)
+    return str(value) if kind is Kind.COUNT else safe_text(str(value))
+
+
+def safe_text(text: str) -> str:
+    """With a quote before what a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+
+
+def _xlsx(download: Download) -> Iterator[bytes]:
+    formats_of_kinds = [_XLSX_FORMATS.get(kind) or f"{formats.date_format().lower()} hh:mm:ss" for kind in _STYLED]
+    return workbook.write(download.name, _xlsx_rows(download), formats_of_kinds)
+
+
+def _xlsx_rows(download: Download) -> Iterator[workbook.Row]:
+    for pair in _about(download):
+        yield [workbook.text_cell(text) for text in pair]
+    yield []
+    yield [workbook.text_cell(column.title) for column in download.columns]
+    for row in download.query.stream():
+        yield [_cell(column.kind, column.value(row), download.zone) for column in download.columns]
+    if totals := _totals_row(download):
+        kinds = [Kind.TEXT, *(column.kind for column in download.columns[1:])]
+        yield [_cell(kind, value, download.zone) for kind, value in zip(kinds, totals, strict=True)]
+
+
+def _cell(kind: Kind, value: Any, zone: ZoneInfo) -> str:
+    if value is None:
+        return workbook.EMPTY_CELL
+    if kind is Kind.TEXT:
+        return workbook.text_cell(str(value))
+    if kind is Kind.COUNT:
+        return workbook.number_cell(value)
+    style = _STYLED.index(kind) + 1
+    if kind in (Kind.AMOUNT, Kind.PRICE):
+        return workbook.number_cell(format_price(value), style)
+    if kind is Kind.MOMENT:
+        local = clock.local_moment(value, zone).replace(tzinfo=None, microsecond=0)
+        return workbook.moment_cell(local, style)
+    return workbook.duration_cell(value, style)

@@ -1,0 +1,178 @@
+"""The guide's *Call Log*: what was dialed, what it cost and why; calls in progress, with a way to end them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
+from coovox_billing.core.clock import local_day
+from coovox_billing.core.money import format_price, parse_price
+from coovox_billing.errors import BillingError
+from coovox_billing.services import live_calls
+from coovox_billing.store import queries
+from coovox_billing.store.lists import calls
+from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
+from coovox_billing.web import downloads, formats, pieces
+from coovox_billing.web.access import Role, needs
+from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.downloads import Download
+from coovox_billing.web.listing import Column, Kind, read_page
+from coovox_billing.web.parts import parts, person
+from coovox_billing.web.words import gettext as _
+
+page = Blueprint("call_log", __name__)
+
+FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK)
+
+
+@page.get("/call-log")
+@needs(Role.MANAGER)
+def show() -> ResponseReturnValue:
+    """Calls of a search, the newest first; today's where nothing was asked for."""
+    if not request.args:
+        today = local_day(parts().now_ms(), queries.site().time_zone)
+        period: dict[str, Any] = {"from": today, "to": today}
+        return redirect(url_for("call_log.show", **period), 303)
+    arguments = Arguments(request.args)
+    query = _query(arguments)
+    return render_template(
+        "call_log/list.html",
+        page=read_page(query, arguments),
+        totals=query.totals,
+        any_call=calls.is_any(),
+        columns=_columns(),
+        errors=arguments.errors,
+        trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
+        statuses=[("", _("All")), *_statuses().items()],
+        zone=query.zone,
+        **_live(),
+    )
+
+
+@page.get("/call-log.<any(csv, xlsx):kind>")
+@needs(Role.MANAGER)
+def download(kind: str) -> ResponseReturnValue:
+    """The search results as a file."""
+    query = _query(Arguments(request.args))
+    columns = _columns()
+    tally = _Tally(query, {columns[3].title: 0, columns[5].title: 0})
+    return downloads.send(Download("call-log", _about(query), columns, tally, tally.totals, query.zone), kind)
+
+
+@page.get("/call-log/live")
+@needs(Role.MANAGER)
+def live() -> ResponseReturnValue:
+    """The calls in progress, as a part of the page."""
+    return render_template("call_log/_live.html", **_live())
+
+
+@page.post("/call-log/<call_id>/hang-up")
+@needs(Role.MANAGER)
+def hang_up(call_id: str) -> ResponseReturnValue:
+    """Have a call in progress ended; asked for twice, it ends as well."""
+    author = person()
+    try:
+        parts().database.write(lambda connection: live_calls.request_end(connection, call_id, author))
+    except BillingError as error:
+        if pieces.is_piece():
+            return render_template("call_log/_live.html", **_live(str(error))), 422
+        flash(str(error), "bad")
+        return redirect(url_for("call_log.show"), 303)
+    if pieces.is_piece():
+        return render_template("call_log/_live.html", **_live())
+    flash(_("The call is being ended."))
+    return redirect(url_for("call_log.show"), 303)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Calls on their way into a file, and what they sum to: a call may end while the file is written."""
+
+    query: CallQuery
+    totals: dict[str, int]
+
+    def count(self) -> int:
+        return self.query.count()
+
+    def page(self, limit: int, offset: int) -> Sequence[LoggedCall]:
+        return self.query.page(limit, offset)
+
+    def stream(self) -> Iterator[LoggedCall]:
+        talk, cost = self.totals
+        for call in self.query.stream():
+            self.totals[talk] += call.talk_seconds
+            self.totals[cost] += call.cost_micros
+            yield call
+
+
+def _query(arguments: Arguments) -> CallQuery:
+    status = arguments.choice("status", _statuses())
+    return CallQuery(
+        queries.site().time_zone,
+        arguments.day("from"),
+        arguments.day("to"),
+        arguments.text("keywords"),
+        arguments.choice("trunk", calls.trunks()),
+        status=status if status in STATES_OF else "",
+        flag=status if status in FLAGS else "",
+        least_cost_micros=arguments.parsed("minimum_cost", parse_price, None),
+    )
+
+
+def _statuses() -> dict[str, str]:
+    """What became of a call, and what a person should know of it: words of an address and for people."""
+    return {
+        "answered": _("Answered"),
+        "no-answer": _("No answer"),
+        "refused": _("Refused"),
+        "in-progress": _("In progress"),
+        **{flag: formats.FLAG_MARKS[flag] for flag in FLAGS},
+    }
+
+
+def _about(query: CallQuery) -> list[tuple[str, str]]:
+    least = query.least_cost_micros
+    return [
+        *formats.about_period(query.first_day, query.last_day, query.keywords),
+        (_("Trunk Name"), query.trunk),
+        (_("Status"), _statuses().get(query.status or query.flag, "")),
+        (_("Minimum cost"), "" if least is None else format_price(least)),
+    ]
+
+
+def _columns() -> list[Column[LoggedCall]]:
+    sign = formats.currency_sign(queries.site().currency)
+    return [
+        Column(_("Start Time"), lambda call: call.asked_at_ms, Kind.MOMENT),
+        Column(_("Call From"), formats.caller),
+        Column(_("Call To"), lambda call: call.number),
+        Column(_("Duration"), lambda call: None if formats.is_open(call) else call.talk_seconds, Kind.DURATION),
+        Column(_("Trunk Name"), lambda call: call.trunk),
+        Column(
+            _("Cost(%(sign)s)", sign=sign),
+            lambda call: None if formats.is_open(call) else call.cost_micros,
+            Kind.AMOUNT,
+        ),
+        Column(_("Status"), formats.status),
+        Column(_("Extension"), lambda call: call.extension, shown=False),
+        Column(_("Dialed"), lambda call: call.number_dialed, shown=False),
+        Column(_("Answered"), lambda call: call.answered_at_ms, Kind.MOMENT, shown=False),
+        Column(_("Ended"), lambda call: call.ended_at_ms, Kind.MOMENT, shown=False),
+        Column(_("Uncollected(%(sign)s)", sign=sign), lambda call: call.uncollected_micros, Kind.AMOUNT, shown=False),
+        Column(_("Flags"), formats.flags, shown=False),
+        Column(_("Call id"), lambda call: call.id, shown=False),
+    ]
+
+
+def _live(error: str = "") -> dict[str, object]:
+    """What the calls in progress are shown with. `error`: why one could not be ended."""
+    site = queries.site()
+    return {
+        "live": calls.live_calls(site.longest_call_seconds),
+        "now_ms": parts().now_ms(),
+        "currency": site.currency,
+        "live_error": error,
+    }

@@ -1,0 +1,172 @@
+"""The audit log as a page: who changed what, when and from where, in words (DESIGN §8)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from coovox_billing.core.money import format_amount, format_price
+from coovox_billing.store import queries
+from coovox_billing.store.lists.changes import ChangeQuery, LoggedChange, people
+from coovox_billing.web import downloads, formats
+from coovox_billing.web.access import Role, needs
+from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.downloads import Download
+from coovox_billing.web.listing import Column, Kind, read_page
+from coovox_billing.web.pages.settings import words as setting_words
+from coovox_billing.web.words import gettext as _
+
+page = Blueprint("changes", __name__)
+
+Values = str | Mapping[str, Any]
+
+_PRICES = ("initial_cost_micros", "rate_micros")
+# Kept as 1 or 0 by the database.
+_SWITCHES = ("active", "billing", "checked_in", "closed", "recreated", "trust_caller_id")
+_NOTHING = "–"
+
+
+@page.get("/audit-log")
+@needs(Role.MANAGER)
+def show() -> ResponseReturnValue:
+    """Changes of a time, the newest first."""
+    arguments = Arguments(request.args)
+    query = _query(arguments)
+    return render_template(
+        "changes/list.html",
+        page=read_page(query, arguments),
+        columns=_columns(),
+        people=[(name, name) for name in people()],
+        about=about,
+        told=told,
+        errors=arguments.errors,
+        zone=query.zone,
+    )
+
+
+@page.get("/audit-log.<any(csv, xlsx):kind>")
+@needs(Role.MANAGER)
+def download(kind: str) -> ResponseReturnValue:
+    """The search results as a file."""
+    query = _query(Arguments(request.args))
+    told_of_search = formats.about_period(query.first_day, query.last_day, query.keywords)
+    of_whom = (_("By"), query.actor)
+    return downloads.send(Download("audit-log", [*told_of_search, of_whom], _columns(), query, {}, query.zone), kind)
+
+
+def about(what: str) -> str:
+    """What was changed, in words: `Extension 100`, `Setting: Currency`."""
+    noun, _space, name = what.partition(" ")
+    if noun == "setting":
+        return _("Setting: %(name)s", name=setting_words.setting_name(name))
+    words = {
+        "activation": _("Billing"),
+        "call": _("Call"),
+        "extension": _("Extension"),
+        "gateway": _("Gateway"),
+        "owner": _("Owner"),
+        "rate": _("Rate"),
+        "rates": _("Rates"),
+        "trunk": _("Trunk"),
+    }.get(noun)
+    if words is None:
+        return what[:1].upper() + what[1:]
+    rest = {"password": _("password"), "imported": _("imported")}.get(name, name)
+    return f"{words} {rest}".strip()
+
+
+def told(values: Values, what: str) -> list[tuple[str, str]]:
+    """What something was, in words: names and values; a sentence has no name."""
+    if isinstance(values, str):
+        noun, _space, name = what.partition(" ")
+        sentence = setting_words.setting_value(name, values) if noun == "setting" else _word(values)
+        return [("", sentence)] if values else []
+    return [(_name(name), _value(name, value)) for name, value in values.items()]
+
+
+def _query(arguments: Arguments) -> ChangeQuery:
+    zone = queries.site().time_zone
+    actor = arguments.choice("by", people())
+    return ChangeQuery(zone, arguments.day("from"), arguments.day("to"), arguments.text("keywords"), actor)
+
+
+def _columns() -> list[Column[LoggedChange]]:
+    return [
+        Column(_("Time"), lambda change: change.at_ms, Kind.MOMENT),
+        Column(_("By"), lambda change: change.actor),
+        Column(_("From where"), lambda change: change.origin),
+        Column(_("What"), lambda change: about(change.what)),
+        Column(_("Before"), lambda change: _line(change.before, change.what)),
+        Column(_("After"), lambda change: _line(change.after, change.what)),
+    ]
+
+
+def _line(values: Values, what: str) -> str:
+    return "; ".join(f"{name}: {text}" if name else text for name, text in told(values, what))
+
+
+def _name(name: str) -> str:
+    """What a value is called; those that have no words yet are called what the code calls them."""
+    plain = name.removesuffix("_micros").replace("_", " ")
+    return {
+        "active": _("Activate"),
+        "balance_micros": _("Balance"),
+        "billing": _("Enable Billing"),
+        "checked_in": _("Checked in"),
+        "closed": _("Closed"),
+        "credit_micros": _("Credit"),
+        "days": _("Days"),
+        "devices": _("Devices"),
+        "end_time": _("End Time"),
+        "extensions": _("Extensions"),
+        "free_seconds": _("Free for the first (s)"),
+        "initial_cost_micros": _("Initial Cost"),
+        "initial_seconds": _("Initial Time(s)"),
+        "name": _("Username"),
+        "number_length": _("Number Length"),
+        "payment_type": _("Payment Type"),
+        "prefix": _("Prefix"),
+        "rate_micros": _("Rate"),
+        "reason": _("Reason"),
+        "recreated": _("Created again"),
+        "remark": _("Remark"),
+        "start_time": _("Start Time"),
+        "state": _("State"),
+        "status": _("Status"),
+        "trust_caller_id": _("Trust its caller ID"),
+        "unit_seconds": _("Billing Unit(s)"),
+    }.get(name, plain[:1].upper() + plain[1:])
+
+
+def _value(name: str, value: object) -> str:
+    if isinstance(value, bool) or (name in _SWITCHES and value in (0, 1)):
+        return _("Yes") if value else _("No")
+    if value is None or value in ("", []):
+        return _NOTHING
+    if name.endswith("_micros") and isinstance(value, int):
+        return format_price(value) if name in _PRICES else format_amount(value)
+    if name.endswith("_at_ms") and isinstance(value, int):
+        return formats.moment(value, queries.site().time_zone)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return _word(str(value))
+
+
+def _word(value: str) -> str:
+    """One of our own words; what people wrote themselves stays as it is."""
+    return {
+        "all": _("All"),
+        "changed": _("changed"),
+        "continue": _("Continue"),
+        "held": _("In progress"),
+        "locked": _("Locked"),
+        "new": _("New"),
+        "off": _("Off"),
+        "on": _("On"),
+        "postpaid": _("Postpaid"),
+        "prepaid": _("Prepaid"),
+        "talking": _("In progress"),
+        "to be ended": _("to be ended"),
+        "unlocked": _("Unlocked"),
+    }.get(value, value)

@@ -1,0 +1,60 @@
+"""The guide's *Extensions* page: every extension and its money; what it opens is in its nested blueprints."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from coovox_billing.store import queries
+from coovox_billing.store.lists import extensions
+from coovox_billing.web import downloads
+from coovox_billing.web.access import Role, needs
+from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.downloads import Download
+from coovox_billing.web.listing import read_page
+from coovox_billing.web.pages.extensions import search as extension_search
+
+page = Blueprint("extensions", __name__)
+
+
+@page.get("/")
+@needs(Role.MANAGER)
+def land() -> ResponseReturnValue:
+    """Signing in leads here (guide, "Extensions")."""
+    return redirect(url_for("extensions.show"), 303)
+
+
+@page.get("/extensions")
+@needs(Role.MANAGER)
+def show() -> ResponseReturnValue:
+    """Extensions, by number if nothing else is asked for."""
+    arguments = Arguments(request.args)
+    query = extension_search.read_query(arguments)
+    return render_template(
+        "extensions/list.html",
+        page=read_page(query, arguments),
+        sums=query.sums(),
+        glance=extensions.glance(),
+        sort=query.sort,
+        columns=extension_search.columns(),
+        statuses=extension_search.statuses(),
+        payment_types=extension_search.payment_types(),
+        switch=extension_search.switch(),
+        kept=_kept(),
+        recreated=extensions.recreated(),
+        errors=arguments.errors,
+    )
+
+
+@page.get("/extensions.<any(csv, xlsx):kind>")
+@needs(Role.MANAGER)
+def download(kind: str) -> ResponseReturnValue:
+    """The search results as a file."""
+    query = extension_search.read_query(Arguments(request.args))
+    columns = extension_search.columns()
+    totals = extension_search.totals(columns, query.sums())
+    about, zone = extension_search.about(query), queries.site().time_zone
+    return downloads.send(Download("extensions", about, columns, query, totals, zone), kind)
+
+
+def _kept() -> dict[str, str]:
+    """The search, for the form that selects: so the server can work out *all that match*."""
+    return {name: value for name, value in request.args.items() if name in extension_search.SEARCH_WORDS and value}

@@ -1,0 +1,44 @@
+"""What site settings and their values are called: by the form that changes them, and by the log of changes."""
+
+from coovox_billing.web.formats import CURRENCY_SIGNS
+from coovox_billing.web.words import gettext as _
+
+
+def setting_name(name: str) -> str:
+    """What a setting is called."""
+    return {
+        "currency": _("Currency"),
+        "time_zone": _("Time zone"),
+        "date_format": _("Date format"),
+        "plus_prefix": _("A + at the beginning stands for"),
+        "emergency_numbers": _("Emergency numbers"),
+        "when_no_rate": _("A call that no rate matches"),
+        "when_billing_is_down": _("While billing does not answer"),
+        "calls_without_payer": _("A call that no extension caused"),
+        "locking_ends_calls": _("Locking an extension"),
+        "longest_call_seconds": _("Longest call (s)"),
+        "grace_seconds": _("Grace while billing restarts (s)"),
+        "warning_seconds": _("Warning before the money is out (s)"),
+    }.get(name, name)
+
+
+def setting_value(name: str, value: str) -> str:
+    """A value of a setting; what people wrote themselves stays as it is."""
+    if name == "currency":
+        return currency_name(value)
+    return {
+        ("when_no_rate", "refuse"): _("Refuse"),
+        ("when_no_rate", "allow"): _("Allow, not billed"),
+        ("when_billing_is_down", "refuse"): _("Refuse"),
+        ("when_billing_is_down", "allow"): _("Allow, without limit"),
+        ("calls_without_payer", "pass"): _("Pass, not billed"),
+        ("calls_without_payer", "refuse"): _("Refuse"),
+        ("locking_ends_calls", "no"): _("Its calls in progress go on"),
+        ("locking_ends_calls", "yes"): _("Its calls in progress end"),
+    }.get((name, value), value)
+
+
+def currency_name(currency: str) -> str:
+    """A currency as the guide writes it: `USD ($)`, `Other (¤)`."""
+    words = _("Other") if currency == "Other" else currency
+    return f"{words} ({CURRENCY_SIGNS[currency]})" if currency in CURRENCY_SIGNS else currency

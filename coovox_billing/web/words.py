@@ -1,0 +1,42 @@
+"""Words for people, each through gettext: English is what the code says, other languages are catalogs."""
+
+from gettext import NullTranslations
+
+from flask import Flask
+
+_ENGLISH = NullTranslations()
+
+
+def install(app: Flask) -> None:
+    """Let templates say `_('…')` and `{% trans %}`."""
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
+
+
+def language() -> str:
+    """The reader's language, as locales are named."""
+    return "en"
+
+
+def gettext(message: str, /, **values: object) -> str:
+    """A sentence in the reader's language; `%(name)s` in it stands for a value."""
+    translated = _gettext(message)
+    return translated % values if values else translated
+
+
+def later(message: str) -> str:
+    """A sentence that is looked up where it is shown: this only marks it, for catalogs to hold it."""
+    return message
+
+
+def ngettext(singular: str, plural: str, number: int, /, **values: object) -> str:
+    """A sentence about a number of things; `%(num)s` in it is the number."""
+    return _ngettext(singular, plural, number) % ({"num": number} | values)
+
+
+def _gettext(message: str) -> str:
+    return _ENGLISH.gettext(message)
+
+
+def _ngettext(singular: str, plural: str, number: int) -> str:
+    return _ENGLISH.ngettext(singular, plural, number)

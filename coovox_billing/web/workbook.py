@@ -1,0 +1,166 @@
+"""Excel workbooks, written as they go out: neither memory nor disk holds one as a whole; the first bytes go at once.
+
+Texts are inline strings, which no spreadsheet runs as a formula. The list of sheets is written last, when it is known
+how many there are.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from xml.sax.saxutils import escape, quoteattr
+
+ROWS_PER_SHEET = 500_000  # Excel takes 1,048,576, a plain ZIP archive 2 GB of them
+
+_CHUNK_BYTES = 64 * 1024
+_FIRST_DAY = datetime(1899, 12, 30)
+_SECONDS_PER_DAY = 86_400
+_LONGEST_TEXT = 32_767
+_LONGEST_NAME = 31
+
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+
+Row = Sequence[str]
+
+
+def text_cell(text: str) -> str:
+    """A cell that reads exactly so, without what XML cannot hold."""
+    kept = text if text.isprintable() else "".join(character for character in text if character.isprintable())
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(kept[:_LONGEST_TEXT])}</t></is></c>'
+
+
+def number_cell(decimal: str | int | float, style: int = 0) -> str:
+    """A number in a number format, by its place in the list of formats; 0 for none."""
+    return f'<c s="{style}"><v>{decimal}</v></c>'
+
+
+def moment_cell(local: datetime, style: int) -> str:
+    """A time without a zone."""
+    since = local - _FIRST_DAY
+    return number_cell(since.days + since.seconds / _SECONDS_PER_DAY, style)
+
+
+def duration_cell(seconds: int, style: int) -> str:
+    """A length of time."""
+    return number_cell(seconds / _SECONDS_PER_DAY, style)
+
+
+EMPTY_CELL = "<c/>"
+
+
+def write(name: str, rows: Iterable[Row], number_formats: Sequence[str]) -> Iterator[bytes]:
+    """The bytes of a workbook, some at a time. `rows` are of cells, `number_formats` what cells name from 1 on."""
+    sink = _Sink()
+    archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    sheets = 0
+    source = iter(rows)
+    following = next(source, None)
+    while following is not None or sheets == 0:
+        sheets += 1
+        with archive.open(f"xl/worksheets/sheet{sheets}.xml", "w") as sheet:
+            sheet.write(f'{_XML}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
+            yield sink.taken()
+            written = 0
+            while following is not None and written < ROWS_PER_SHEET:
+                sheet.write(f"<row>{''.join(following)}</row>".encode())
+                written += 1
+                following = next(source, None)
+                if sink.size >= _CHUNK_BYTES:
+                    yield sink.taken()
+            sheet.write(b"</sheetData></worksheet>")
+    names = [name[:_LONGEST_NAME], *(f"{name[: _LONGEST_NAME - 4]} {number}" for number in range(2, sheets + 1))]
+    for path, make in _PARTS.items():
+        archive.writestr(path, _XML + make(names, number_formats))
+    archive.close()
+    yield sink.taken()
+
+
+class _Sink:
+    """What the archive was made of so far, until it is taken: it cannot be sought in, as no connection can."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def write(self, data: bytes, /) -> int:
+        self._parts.append(bytes(data))
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """There is nothing behind it."""
+
+    def close(self) -> None:
+        """What was not taken yet stays."""
+
+    def taken(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        self.size = 0
+        return data
+
+
+def _content_types(names: Sequence[str], _formats: Sequence[str]) -> str:
+    parts = [("xl/workbook.xml", "sheet.main"), ("xl/styles.xml", "styles")]
+    parts += [(f"xl/worksheets/sheet{number}.xml", "worksheet") for number in range(1, len(names) + 1)]
+    overrides = "".join(f'<Override PartName="/{path}" ContentType="{_TYPE}.{kind}+xml"/>' for path, kind in parts)
+    return (
+        f'<Types xmlns="{_PACKAGE}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f"{overrides}</Types>"
+    )
+
+
+def _package_relations(_names: Sequence[str], _formats: Sequence[str]) -> str:
+    return _relations([("officeDocument", "xl/workbook.xml")])
+
+
+def _workbook_relations(names: Sequence[str], _formats: Sequence[str]) -> str:
+    sheets = [("worksheet", f"worksheets/sheet{number}.xml") for number in range(1, len(names) + 1)]
+    return _relations([*sheets, ("styles", "styles.xml")])
+
+
+def _relations(targets: Sequence[tuple[str, str]]) -> str:
+    lines = "".join(
+        f'<Relationship Id="r{number}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(targets, start=1)
+    )
+    return f'<Relationships xmlns="{_PACKAGE}/relationships">{lines}</Relationships>'
+
+
+def _workbook(names: Sequence[str], _formats: Sequence[str]) -> str:
+    sheets = "".join(
+        f'<sheet name={quoteattr(name)} sheetId="{number}" r:id="r{number}"/>'
+        for number, name in enumerate(names, start=1)
+    )
+    return f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{sheets}</sheets></workbook>'
+
+
+def _styles(_names: Sequence[str], formats: Sequence[str]) -> str:
+    own = list(enumerate(formats, start=164))  # lower numbers are Excel's own
+    looks = 'fontId="0" fillId="0" borderId="0"'
+    codes = "".join(f'<numFmt numFmtId="{number}" formatCode={quoteattr(code)}/>' for number, code in own)
+    uses = "".join(f'<xf numFmtId="{number}" {looks} xfId="0" applyNumberFormat="1"/>' for number, _ in own)
+    plain = f'<xf numFmtId="0" {looks} xfId="0"/>'
+    return (
+        f'<styleSheet xmlns="{_MAIN}"><numFmts count="{len(own)}">{codes}</numFmts>'
+        '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
+        '<fills count="2"><fill><patternFill patternType="none"/></fill>'
+        '<fill><patternFill patternType="gray125"/></fill></fills>'
+        '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+        f'<cellStyleXfs count="1"><xf numFmtId="0" {looks}/></cellStyleXfs>'
+        f'<cellXfs count="{len(own) + 1}">{plain}{uses}</cellXfs>'
+        '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
+    )
+
+
+_PARTS: dict[str, Callable[[Sequence[str], Sequence[str]], str]] = {
+    "xl/workbook.xml": _workbook,
+    "xl/_rels/workbook.xml.rels": _workbook_relations,
+    "xl/styles.xml": _styles,
+    "_rels/.rels": _package_relations,
+    "[Content_Types].xml": _content_types,
+}

@@ -1,0 +1,81 @@
+"""Every page that the application has, with something to show on each: what holds for one holds for all."""
+
+import json
+import sqlite3
+
+from flask import Flask
+
+from coovox_billing.services import payments, stays, trunks
+from coovox_billing.store.database import Database
+from tests import cast
+from tests.web import story
+
+# What stands for each argument of a route. A new argument gets its line here.
+SAMPLES = {
+    "call_id": "guide-2",
+    "entry_id": "2",
+    "key": "gone",
+    "kind": "csv",
+    "number": "100",
+    "rate_id": "1",
+    "stay_id": "1",
+}
+# What a page needs to be asked for.
+ARGUMENTS = {
+    "/call-log": "from=2026-03-01&to=2026-03-31",
+    "/extensions/bulk-edit": "extension=100",
+    "/extensions/recharge": "extension=100",
+    "/settings/emergency-numbers": "country=DE",
+    "/statistics": "from=2026-03-01&to=2026-03-31",
+}
+# What says here that it cannot be: a file that is gone, an Asterisk that is not there. Their own tests open them.
+HALF_WAY = {"/extensions/sync", "/healthz", "/rate/import/gone"}
+# Parts of pages, which are no page by themselves.
+PIECES = {"/call-log/live"}
+EVIL = f"<img src=x onerror=alert(1)>\"'{'W' * 60}"
+
+
+def settle_in(database: Database) -> None:
+    """A morning of calls, a guest who came and went, a trunk with a name."""
+    story.tell(database)
+
+    def job(connection: sqlite3.Connection) -> None:
+        trunks.add(connection, "PJSIP/backup", "Backup", cast.MANAGER)
+        payments.correct(connection, "100", -1_000_000, "typed twice", cast.MANAGER)
+        stays.check_in(connection, "103", 5_000_000, "Guest", cast.MANAGER)
+        stays.check_out(connection, "103", cast.MANAGER)
+
+    database.write(job)
+
+
+def paths(app: Flask, method: str = "GET") -> list[str]:
+    """The address of each route that takes a method, samples in place of arguments."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint != "static" and method in (rule.methods or ()):
+            missing = sorted(rule.arguments - SAMPLES.keys())
+            assert not missing, f"{rule}: give {missing} a sample in tests/web/site_map.py"
+            built = rule.build({name: SAMPLES[name] for name in rule.arguments})
+            assert built, rule
+            path = str(built[1])
+            found.append(path + (f"?{ARGUMENTS[path]}" if path in ARGUMENTS else ""))
+    return sorted(set(found))
+
+
+def plant(connection: sqlite3.Connection) -> None:
+    """Names, numbers, remarks and reasons that would be markup, and are too long for any column."""
+    payments.correct(connection, "100", 100, EVIL, cast.MANAGER)
+    for table, column in (
+        ("accounts", "name"),
+        ("calls", "trunk"),
+        ("calls", "number"),
+        ("changes", "actor"),
+        ("changes", "origin"),
+        ("changes", "what"),
+        ("changes", "after"),
+        ("rates", "remark"),
+        ("stays", "guest"),
+        ("trunks", "name"),
+    ):
+        connection.execute(f"UPDATE {table} SET {column} = ?", (EVIL,))
+    connection.execute("UPDATE calls SET why = ?", (json.dumps([EVIL]),))

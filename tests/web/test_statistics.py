@@ -1,0 +1,230 @@
+"""The guide's *Statistics*: sums by day, month and year, of all or some extensions."""
+
+import csv
+import html
+import io
+import re
+
+import pytest
+from openpyxl import load_workbook
+
+from coovox_billing.core.clock import UNKNOWN
+from coovox_billing.services import accounts, settlement, site
+from coovox_billing.store.lists.calls import CallQuery
+from coovox_billing.store.lists.statistics import StatisticsQuery, Sums
+from coovox_billing.web import formats
+from tests import cast
+from tests.web import story
+from tests.web.conftest import Desk
+
+DAY_MS = 86_400_000
+
+
+def words(fragment: str) -> str:
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", fragment).split()))
+
+
+def cells(page: str, part: str = "tbody") -> list[list[str]]:
+    body = page.partition(f"<{part}>")[2].partition(f"</{part}>")[0]
+    return [
+        [words(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        for row in re.findall(r"<tr>.*?</tr>", body, re.DOTALL)
+    ]
+
+
+def guide(desk: Desk) -> None:
+    """The guide's own day: two calls of 102, of 238 and 39 s."""
+    desk.database.write(lambda c: accounts.change(c, "102", {"name": "Extension2", "status": "unlocked"}, cast.MANAGER))
+    story.talk(desk.database, "guide-1", "102", "965302387", cast.NOW_MS, 39)
+    story.talk(desk.database, "guide-2", "102", "988360046", cast.NOW_MS + story.MINUTE_MS, 238)
+
+
+def three_months(desk: Desk) -> None:
+    """On March 2nd and 3rd, on April 1st, and on January 1st of the next year."""
+    for days, extension in ((0, "100"), (0, "101"), (1, "100"), (30, "103"), (305, "100")):
+        story.talk(desk.database, f"{days}-{extension}", extension, "988360046", cast.NOW_MS + days * DAY_MS, 60)
+
+
+def test_it_shows_what_the_guide_shows(owner_desk: Desk) -> None:
+    guide(owner_desk)
+    page = owner_desk.page("/statistics?from=2026-03-02&to=2026-03-02")
+    assert [words(cell) for cell in re.findall(r'<th scope="col".*?</th>', page)] == [
+        "Date", "Extension", "Calls", "Total Call Time", "Average Call Time", "Total Cost($)"
+    ]  # fmt: skip
+    assert cells(page) == [["2026-03-02", "All", "2", "0:04:37", "0:02:19", "0.2800"]]
+    assert "1 Total" in page
+    page = owner_desk.page("/statistics?from=2026-03-02&to=2026-03-02&extension=102")
+    assert cells(page) == [["2026-03-02", "Extension2[102]", "2", "0:04:37", "0:02:19", "0.2800"]]
+
+
+@pytest.mark.parametrize(
+    ("calls", "talk", "average"), [(2, 277, 139), (5, 742, 148), (3, 4, 1), (3, 5, 2), (2, 1, 1), (1, 0, 0), (0, 0, 0)]
+)
+def test_it_rounds_averages_half_up(calls: int, talk: int, average: int) -> None:
+    assert Sums(calls, talk, 0).average_seconds == average
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00:00"), (742, "0:12:22"), (36_000, "10:00:00")])
+def test_it_writes_call_times_as_the_guide_does(seconds: int, text: str) -> None:
+    assert formats.long_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("search", "dates"),
+    [
+        ("by=day", ["2027-01-01", "2026-04-01", "2026-03-03", "2026-03-02"]),
+        ("by=month", ["2027-01", "2026-04", "2026-03"]),
+        ("by=year", ["2027", "2026"]),
+        ("by=month&to=2026-12-31", ["2026-04", "2026-03"]),
+        ("by=day&from=2026-03-03&to=2026-03-31", ["2026-03-03"]),
+        ("by=year&from=2028-01-01", []),
+    ],
+)
+def test_it_sums_by_day_month_and_year(owner_desk: Desk, search: str, dates: list[str]) -> None:
+    three_months(owner_desk)
+    assert [row[0] for row in cells(owner_desk.page(f"/statistics?{search}"))] == dates
+
+
+@pytest.mark.parametrize(
+    ("extension", "found"),
+    [
+        ("100", ["Reception[100] 2"]),
+        ("100 101", ["Reception[100] 2", "Sales[101] 1"]),
+        ("101,100;", ["Reception[100] 2", "Sales[101] 1"]),
+        ("*", ["Reception[100] 2", "Sales[101] 1", "Kitchen[103] 1"]),
+        ("102", []),
+    ],
+)
+def test_it_gives_each_extension_a_row(owner_desk: Desk, extension: str, found: list[str]) -> None:
+    three_months(owner_desk)
+    shown = cells(owner_desk.page(f"/statistics?by=year&to=2026-12-31&extension={extension}"))
+    assert [f"{row[1]} {row[2]}" for row in shown] == found
+
+
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        ("extension=999", "there is no extension 999"),
+        ("extension=100 10%25", "there is no extension 10%"),
+        ("extension=" + "+".join(map(str, range(60))), "up to 50 extensions"),
+        ("from=soon", "write a day like 2026-03-01"),
+    ],
+)
+def test_it_tells_of_a_search_that_cannot_be(owner_desk: Desk, search: str, says: str) -> None:
+    three_months(owner_desk)
+    page = owner_desk.page(f"/statistics?by=year&{search}")
+    assert says in page
+    assert [row[1] for row in cells(page)] == ["All", "All"]
+
+
+@pytest.mark.parametrize("search", ["by=week", "by=day;", "per_page=0"])
+def test_it_takes_only_its_own_words(owner_desk: Desk, search: str) -> None:
+    three_months(owner_desk)
+    assert len(cells(owner_desk.page(f"/statistics?{search}"))) == 4
+
+
+def test_it_sums_all_that_is_listed(owner_desk: Desk) -> None:
+    three_months(owner_desk)
+    assert cells(owner_desk.page("/statistics?by=day&per_page=10"), "tfoot") == [
+        ["Total", "5", "0:05:00", "0:01:00", "0.4000"]
+    ]
+
+
+def test_it_counts_calls_of_no_extension_among_all_as_the_call_log_does(owner_desk: Desk) -> None:
+    three_months(owner_desk)
+    story.ask(owner_desk.database, "nobody's", "carrier", "988360046", cast.NOW_MS)
+    leg = cast.a_leg(talked=7, trunk="FXO-1")
+    owner_desk.database.write(lambda c: settlement.settle(c, "nobody's", leg, UNKNOWN, leg.ended_ms))
+    page = owner_desk.page("/statistics?by=day&to=2026-03-02")
+    assert cells(page) == [["2026-03-02", "All", "3", "0:02:07", "0:00:42", "0.2000"]]
+    log = CallQuery(cast.SITE.time_zone, status="answered").totals
+    all_of_it = StatisticsQuery().totals
+    assert (log.calls, log.talk_seconds, log.cost_micros) == (
+        all_of_it.calls, all_of_it.talk_seconds, all_of_it.cost_micros,
+    )  # fmt: skip
+    (address,) = re.findall(r'href="(/call-log\?[^"]+)"', page)
+    assert "3 Total" in owner_desk.page(html.unescape(address))
+
+
+def test_it_counts_a_call_on_the_day_it_was_dialed(owner_desk: Desk) -> None:
+    """At half past eleven in the evening in Madrid; the site then moves to Tokyo."""
+    story.talk(owner_desk.database, "late", "100", cast.CITY_NUMBER, cast.NOW_MS + 13 * 3_600_000 + 1_800_000, 3600)
+    owner_desk.database.write(lambda c: site.change_setting(c, "time_zone", "Asia/Tokyo", cast.MANAGER))
+    assert [row[0] for row in cells(owner_desk.page("/statistics?by=day"))] == ["2026-03-02"]
+
+
+def test_it_adds_up_the_accounts_that_a_number_had(owner_desk: Desk) -> None:
+    three_months(owner_desk)
+    owner_desk.database.write(lambda c: accounts.close(c, "103", cast.MANAGER))
+    owner_desk.database.write(lambda c: accounts.add(c, "103", "", cast.MANAGER))
+    owner_desk.database.write(lambda c: accounts.answer_recreated(c, "103", "new", cast.MANAGER))
+    owner_desk.database.write(lambda c: accounts.change(c, "103", {"name": "Night"}, cast.MANAGER))
+    story.talk(owner_desk.database, "new", "103", "988360046", cast.NOW_MS + 31 * DAY_MS, 60)
+    assert cells(owner_desk.page("/statistics?by=month&extension=103")) == [
+        ["2026-04", "Night[103]", "2", "0:02:00", "0:01:00", "0.0000"]
+    ]
+
+
+def test_it_forgets_a_trunk_that_lost_its_only_call(owner_desk: Desk) -> None:
+    story.lose(owner_desk.database, "1", "100", cast.CITY_NUMBER, cast.NOW_MS)
+    leg = cast.a_leg(talked=9, trunk="FXO-2")
+    owner_desk.database.write(lambda c: settlement.settle(c, "1", leg, UNKNOWN, leg.ended_ms))
+    assert cells(owner_desk.page("/statistics?by=day")) == [["2026-03-02", "All", "1", "0:00:09", "0:00:09", "0.1000"]]
+
+
+def test_it_shows_thirty_days_to_whoever_just_opens_it(owner_desk: Desk) -> None:
+    assert owner_desk.leads_to("/statistics") == "/statistics?from=2026-02-01&to=2026-03-02"
+
+
+def test_it_turns_pages(owner_desk: Desk) -> None:
+    for day in range(12):
+        story.talk(owner_desk.database, str(day), "103", "988360046", cast.NOW_MS + day * DAY_MS, 60)
+    page = owner_desk.page("/statistics?by=day&per_page=10")
+    assert len(cells(page)) == 10
+    assert "12 Total" in page
+    (onward,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    assert [row[0] for row in cells(owner_desk.page(html.unescape(onward)))] == ["2026-03-03", "2026-03-02"]
+
+
+def test_it_draws_what_it_lists_and_the_gaps_between(owner_desk: Desk) -> None:
+    assert "<svg viewBox" not in owner_desk.page("/statistics?by=day")
+    three_months(owner_desk)
+    page = owner_desk.page("/statistics?by=month")
+    bars = re.findall(r'y="([^"]+)" width="[^"]+" height="([^"]+)"><title>(.*?)</title>', page)
+    assert len(bars) == 11
+    assert bars[:3] == [
+        ("10.0", "140.0", "2026-03: $0.3000"),
+        ("150.0", "0.0", "2026-04: $0.0000"),
+        ("150.0", "0.0", "2026-05: $0.0000"),
+    ]
+    assert bars[-1] == ("103.3", "46.7", "2027-01: $0.1000")
+    labels = re.findall("<li>(20.*?)</li>", page)
+    assert labels == ["2026-03", "2026-05", "2026-07", "2026-09", "2026-11", "2027-01"]
+
+
+def test_it_draws_the_newest_of_many_days(owner_desk: Desk) -> None:
+    three_months(owner_desk)
+    page = owner_desk.page("/statistics?by=day")
+    assert page.count("<rect ") == 62
+    assert "<title>2027-01-01: $0.1000</title>" in page
+
+
+def test_it_downloads_what_it_shows(owner_desk: Desk) -> None:
+    three_months(owner_desk)
+    search = "by=month&extension=100+101&to=2026-12-31"
+    response = owner_desk.browser.get(f"/statistics.csv?{search}")
+    lines = list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff"))))
+    assert lines[:5] == [
+        ["From", ""], ["To", "2026-12-31"], ["Extension", "100 101"], ["Statistics By", "Month"],
+        ["Time zone", "Europe/Madrid"],
+    ]  # fmt: skip
+    assert lines[7:-1] == cells(owner_desk.page(f"/statistics?{search}"))
+    assert lines[-1] == ["Total", "", "3", "0:03:00", "0:01:00", "0.3000"]
+
+
+def test_it_downloads_a_workbook(owner_desk: Desk) -> None:
+    guide(owner_desk)
+    book = load_workbook(io.BytesIO(owner_desk.browser.get("/statistics.xlsx?by=year").data))
+    *_, row, _total = [[cell.value for cell in line] for line in book.active.iter_rows()]
+    assert row[:3] == ["2026", "All", 2]
+    assert row[5] == pytest.approx(0.28)
