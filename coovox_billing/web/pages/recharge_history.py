@@ -51,7 +51,9 @@ def download(kind: str) -> ResponseReturnValue:
 def receipt(entry_id: int) -> ResponseReturnValue:
     """One payment, to be printed."""
     site = queries.site()
-    return pieces.render_form("recharge_history/receipt.html", payment=_payment(entry_id), zone=site.time_zone, currency=site.currency)
+    return pieces.render_form(
+        "recharge_history/receipt.html", payment=_payment(entry_id), zone=site.time_zone, currency=site.currency
+    )
 
 
 @page.get("/recharge-history/<int:entry_id>/undo")

@@ -34,7 +34,9 @@ EDITED_FIELDS = ("name", "billing", "credit", "status", "payment_type", "devices
 @needs(Role.MANAGER)
 def details(number: str) -> ResponseReturnValue:
     """One extension, and all that can be done with it."""
-    return render_template("extensions/extension.html", extension=find(number), zone=queries.site().time_zone, **words())
+    return render_template(
+        "extensions/extension.html", extension=find(number), zone=queries.site().time_zone, **words()
+    )
 
 
 @page.get("/extensions/recharge")

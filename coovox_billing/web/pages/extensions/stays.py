@@ -103,7 +103,9 @@ def _check_out_page(number: str, error: str = "") -> str:
     if found is None:
         find(number)
         raise NotFound(_("There is no such stay."))
-    return _bill_page("extensions/check_out.html", found, error=error, in_call=stays.is_in_call(number), extension=find(number))
+    return _bill_page(
+        "extensions/check_out.html", found, error=error, in_call=stays.is_in_call(number), extension=find(number)
+    )
 
 
 def _bill_page(template: str, found: GuestBill, **values: object) -> str:
