@@ -24,6 +24,8 @@ ASTERISK_deaths := $(ASTERISK_DEATHS)
 ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_DEATHS))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
+# Sentences that `make messages` collects are given to these.
+SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone Malformed NotSent PeerGone TooLate
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
 	python3-babel python3-openpyxl python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
@@ -117,11 +119,12 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## messages: what translators begin with: every sentence of the pages, in run/coovox_billing.pot
+## messages: what translators begin with: every sentence that a page may show, in run/coovox_billing.pot
 messages: $(VENV)/run.stamp
 	mkdir -p run
-	$(BIN)/pybabel -q extract -F pyproject.toml -k later -k ngettext:1,2 --no-location --sort-output --no-wrap \
-		--project="CooVox Billing" --add-comments=Translators -o run/coovox_billing.pot coovox_billing/web web/templates
+	$(BIN)/pybabel -q extract -F pyproject.toml $(SAYING:%=-k %) -k ngettext:1,2 --no-location --sort-output --no-wrap \
+		--ignore-dirs="cli .* ._*" --project="CooVox Billing" --add-comments=Translators \
+		-o run/coovox_billing.pot coovox_billing web/templates
 
 ## bump: move the committed locks to the newest versions
 bump:

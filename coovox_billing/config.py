@@ -112,7 +112,9 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     agi_listen = _address("agi_listen", text["agi_listen"])
     agi_allow = frozenset(text["agi_allow"].split())
     if not agi_listen.is_loopback and not agi_allow:
-        raise SetupError(f"agi_listen is {agi_listen}, not on loopback: name who may ask in agi_allow")
+        raise SetupError(
+            "agi_listen is %(agi_listen)s, not on loopback: name who may ask in agi_allow", agi_listen=agi_listen
+        )
     return Config(
         data=_directory("data", data_option or text["data"]),
         data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
@@ -130,7 +132,9 @@ def _directory(name: str, text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise SetupError(f"{name} is {text!r}: there is no such user's home, write the whole path") from None
+        raise SetupError(
+            "%(name)s is %(text)s: there is no such user's home, write the whole path", name=name, text=repr(text)
+        ) from None
 
 
 def _read_file(named: str | None) -> dict[str, str]:
@@ -140,17 +144,22 @@ def _read_file(named: str | None) -> dict[str, str]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SetupError(f"cannot read the settings file {path}: {error.strerror}") from None
+        raise SetupError(
+            "cannot read the settings file %(path)s: %(reason)s", path=path, reason=error.strerror
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SetupError(f"the settings file {path} is not TOML: {error}") from None
+        raise SetupError("the settings file %(path)s is not TOML: %(error)s", path=path, error=error) from None
     known = {setting.name for setting in FILE_SETTINGS}
     for name, value in values.items():
         if name not in known:
             raise SetupError(
-                f"the settings file {path} holds {name!r}, which is no setting: known are {', '.join(sorted(known))}"
+                "the settings file %(path)s holds %(name)s, which is no setting: known are %(known)s",
+                path=path,
+                name=repr(name),
+                known=", ".join(sorted(known)),
             )
         if not isinstance(value, str):
-            raise SetupError(f"the settings file {path}: {name} must be a text in quotes")
+            raise SetupError("the settings file %(path)s: %(name)s must be a text in quotes", path=path, name=name)
     return values
 
 
@@ -161,5 +170,5 @@ def _address(name: str, text: str) -> Address:
     except BadInput:
         number = 0
     if not host or not number:
-        raise SetupError(f"{name} is {text[:80]!r}: write HOST:PORT, like 127.0.0.1:8080")
+        raise SetupError("%(name)s is %(text)s: write HOST:PORT, like 127.0.0.1:8080", name=name, text=repr(text[:80]))
     return Address(host.strip("[]"), number)

@@ -21,4 +21,6 @@ def shipped(folder: str) -> Path:
         candidate = root / folder
         if candidate.is_dir():
             return candidate
-    raise SetupError(f"the folder {folder}/ is missing from this installation: install the package again")
+    raise SetupError(
+        "the folder %(folder)s/ is missing from this installation: install the package again", folder=folder
+    )

@@ -71,8 +71,9 @@ def run(config: Config) -> None:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no such address"
             raise SetupError(
-                f"cannot serve pages on {config.web_listen}: {reason}; "
-                "stop what uses the port, or set COOVOX_WEB_LISTEN"
+                "cannot serve pages on %(address)s: %(reason)s; stop what uses the port, or set COOVOX_WEB_LISTEN",
+                address=config.web_listen,
+                reason=reason,
             ) from None
         signal.signal(signal.SIGTERM, _stop)
         pulse = Pulse(trigger.trigger(dispatchers), workers)
@@ -89,7 +90,7 @@ def _read_devices(ami: str) -> Sequence[Listing]:
     """
     manager = manager_address(ami)
     if manager is None:
-        raise SetupError(f"Sync asks Asterisk's manager. {what_to_do(ami)}")
+        raise SetupError("Sync asks Asterisk's manager. %(advice)s", advice=what_to_do(ami))
     return read_devices(manager)
 
 

@@ -48,7 +48,10 @@ class Context:
 
     def _announce_new_site(self) -> None:
         if not self.config.data_was_named:
-            raise SetupError(f"there is no site in {self.config.data}: name its directory with --data or COOVOX_DATA")
+            raise SetupError(
+                "there is no site in %(directory)s: name its directory with --data or COOVOX_DATA",
+                directory=self.config.data,
+            )
         complain([f"note: a new site is made in {self.config.data}"])
 
     def person(self) -> Person:

@@ -34,7 +34,7 @@ def _sync(context: Context) -> None:
 
     manager = manager_address(context.config.ami)
     if manager is None:
-        raise SetupError(f"sync asks Asterisk's manager. {what_to_do(context.config.ami)}")
+        raise SetupError("sync asks Asterisk's manager. %(advice)s", advice=what_to_do(context.config.ami))
     silence_log()
     listings = read_devices(manager)
     person, dry_run = context.person(), context.arguments.dry_run

@@ -141,7 +141,7 @@ def _changes(arguments: argparse.Namespace) -> dict[str, object]:
 def _credit(text: str) -> int:
     micros = parse_amount(text)
     if micros < 0:
-        raise BadInput(f"a credit of {text} is negative: give 0 or more")
+        raise BadInput("a credit of %(text)s is negative: give 0 or more", text=text)
     return micros
 
 

@@ -48,7 +48,9 @@ def _examine_all(context: Context) -> Iterator[Condition]:
     """The database goes first: what needs it would only say the same again where it is not usable."""
     directory, now_ms = context.config.data, wall_clock_ms()
     if not directory.exists():
-        raise SetupError(f"there is no site in {directory}: name its directory with --data or COOVOX_DATA")
+        raise SetupError(
+            "there is no site in %(directory)s: name its directory with --data or COOVOX_DATA", directory=directory
+        )
     at_first = condition.examine(directory, now_ms, RELEASED_MS, condition.THOROUGH_WAIT_MS)
     yield from at_first
     is_usable = at_first[0].is_good

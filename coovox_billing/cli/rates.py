@@ -121,7 +121,7 @@ def _export(context: Context) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from None
+        raise BadInput("cannot write %(path)s: %(reason)s", path=path, reason=error.strerror) from None
 
 
 def _quote(context: Context) -> int:
@@ -159,7 +159,7 @@ def _print_inactivity(context: Context) -> None:
 def _quote_file(context: Context, zone: ZoneInfo) -> int:
     rows = _rows(_read(context.arguments.calls))
     if not rows or [cell.strip() for cell in rows[0]] != _CALL_COLUMNS:
-        raise BadInput(f"the first line must be {','.join(_CALL_COLUMNS)}")
+        raise BadInput("the first line must be %(columns)s", columns=",".join(_CALL_COLUMNS))
     answers: list[dict[str, Any]] = []
     bad: list[str] = []
     for line, row in enumerate(rows[1:], start=2):
@@ -182,12 +182,12 @@ def _rows(text: str) -> list[list[str]]:
     try:
         return list(csv.reader(text.removeprefix("\ufeff").splitlines(), strict=True))
     except csv.Error as error:
-        raise BadInput(f"the file is not CSV: {error}") from None
+        raise BadInput("the file is not CSV: %(error)s", error=error) from None
 
 
 def _quote_cells(context: Context, row: list[str], zone: ZoneInfo) -> Quote:
     if len(row) != len(_CALL_COLUMNS):
-        raise BadInput(f"it has {len(row)} columns instead of {len(_CALL_COLUMNS)}")
+        raise BadInput("it has %(count)s columns instead of %(columns)s", count=len(row), columns=len(_CALL_COLUMNS))
     extension, number, at, seconds = (cell.strip() for cell in row)
     moment = parse_moment(at, zone) if at else _now(context, zone)
     return _ask(context, extension, number, moment, parse_whole(seconds or str(_DEFAULT_SECONDS), 0, _LONGEST_SECONDS))
@@ -229,6 +229,6 @@ def _read(name: str) -> str:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8")
     except OSError as error:
-        raise BadInput(f"cannot read {name}: {error.strerror}") from None
+        raise BadInput("cannot read %(name)s: %(reason)s", name=name, reason=error.strerror) from None
     except UnicodeDecodeError:
-        raise BadInput(f"{name} is not UTF-8 text: save it as CSV UTF-8") from None
+        raise BadInput("%(name)s is not UTF-8 text: save it as CSV UTF-8", name=name) from None

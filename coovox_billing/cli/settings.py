@@ -61,7 +61,12 @@ def _refuse_file_setting(name: str) -> None:
     variable = next((setting.variable for setting in FILE_SETTINGS if setting.name == name), None)
     if variable is not None:
         file = f"{DEFAULT_CONFIG_FILE}, or what {CONFIG_VARIABLE} names"
-        raise NotFound(f"{name} is not in the database: write it into the settings file ({file}) or into {variable}")
+        raise NotFound(
+            "%(name)s is not in the database: write it into the settings file (%(file)s) or into %(variable)s",
+            name=name,
+            file=file,
+            variable=variable,
+        )
 
 
 def _value(context: Context, name: str) -> str:

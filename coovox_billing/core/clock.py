@@ -115,9 +115,11 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadInput(f"{text!r} is not a time: write it like 2026-03-01T21:59:50") from None
+        raise BadInput("%(text)s is not a time: write it like 2026-03-01T21:59:50", text=repr(text)) from None
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise BadInput(f"{text!r} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise BadInput(
+            "%(text)s is not in the years %(first)s to %(last)s", text=repr(text), first=FIRST_YEAR, last=LAST_YEAR
+        )
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
@@ -131,5 +133,5 @@ def parse_stamp_ms(text: str) -> int | None:
         return None
     match = _STAMP.fullmatch(text)
     if match is None:
-        raise BadInput(f"{text[:40]!r} is not a time stamp of the dialplan")
+        raise BadInput("%(text)s is not a time stamp of the dialplan", text=repr(text[:40]))
     return int(match[1]) * 1000 + int(match[2])

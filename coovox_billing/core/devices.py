@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from coovox_billing.core.extension_number import is_all_digits, is_extension
 from coovox_billing.core.payer import extension_of
+from coovox_billing.sentences import Sentence
 
 
 class Kind(StrEnum):
@@ -128,35 +129,50 @@ class _Planner:
         own = extension_of(found.device)
         account = self._by_number.get(own)
         if found.device in self._known.trunks:
-            return self._skip(found, "a trunk: outbound routes dial it")
+            return self._skip(found, Sentence("a trunk: outbound routes dial it"))
         if found.device in self._by_device:
             return self._by_device[found.device].extension
         if found.kind is Kind.LINE and not (account and account.is_open and account.is_billed):
             self._plan.lines.append(found.device)
-            return self._skip(found, "a line to the outside, so it is a trunk")
+            return self._skip(found, Sentence("a line to the outside, so it is a trunk"))
         if account is not None and (account.is_open or found.kind is Kind.PHONE):
             return own
         if found.kind is Kind.CARRIER:
-            advice = f"Asterisk signs in there, so it is a trunk: `extension add {own}` if it is an extension"
+            advice = Sentence(
+                "Asterisk signs in there, so it is a trunk",
+                hint="`extension add %(own)s` if it is an extension",
+                own=own,
+            )
             return self._skip(found, advice)
         if found.kind is Kind.PORT:
-            advice = f'nothing says whose telephone it is: `extension set EXT --devices "{found.device}"`'
+            advice = Sentence(
+                "nothing says whose telephone it is",
+                hint='`extension set EXT --devices "%(device)s"`',
+                device=found.device,
+            )
             return found.number if is_all_digits(found.number) else self._skip(found, advice)
         return own if is_all_digits(own) else self._extension_of_named(found, own)
 
     def _extension_of_named(self, found: Found, own: str) -> str:
         """A phone whose name is no number: an extension of that name, if its caller ID is a number of nobody else."""
         if found.device in self._known.gateways:
-            return self._skip(found, "a gateway: the caller ID of its telephones is trusted")
+            return self._skip(found, Sentence("a gateway: the caller ID of its telephones is trusted"))
         if not is_extension(own):
-            return self._skip(found, "its name cannot be an extension's number")
+            return self._skip(found, Sentence("its name cannot be an extension's number"))
         number = found.number
         if not is_all_digits(number):
-            advice = f"neither its name nor its caller ID is a number: `extension add {own}` if it is an extension"
+            advice = Sentence(
+                "neither its name nor its caller ID is a number",
+                hint="`extension add %(own)s` if it is an extension",
+                own=own,
+            )
             return self._skip(found, advice)
         if number in self._by_number or number in self._numbers:
-            advice = (
-                f'its caller ID is {number}: `extension set {number} --devices "{found.device}"` if it is one of its'
+            advice = Sentence(
+                "its caller ID is %(number)s",
+                hint='`extension set %(number)s --devices "%(device)s"` if it is one of its',
+                number=number,
+                device=found.device,
             )
             return self._skip(found, advice)
         return own
@@ -197,7 +213,7 @@ class _Planner:
             return
         why = next(filter(None, map(self._why_maybe_there, sorted({*account.devices, *seen}))), "")
         if account.is_in_call and not why:
-            why = "it is in a call"
+            why = Sentence("it is in a call")
         if why:
             self._plan.kept[account.extension] = why
             self._plan.seen |= seen
@@ -208,11 +224,11 @@ class _Planner:
         technology = device.partition("/")[0]
         listing = self._listing_of(device)
         if technology not in self._listings:
-            return f"nobody can say whether {device} is there"
+            return Sentence("nobody can say whether %(device)s is there", device=device)
         if technology in self._plan.troubles:
-            return f"{technology} did not answer in full"
+            return Sentence("%(technology)s did not answer in full", technology=technology)
         if not listing.is_loaded and device in self._known.seen:
-            return f"{technology} is not loaded"
+            return Sentence("%(technology)s is not loaded", technology=technology)
         return ""
 
     def _troubles(self, absent: Iterable[KnownAccount]) -> dict[str, str]:
@@ -221,7 +237,8 @@ class _Planner:
         troubles = {name: listing.trouble for name, listing in self._listings.items() if listing.trouble}
         for name, listing in self._listings.items():
             if listing.is_loaded and not listing.found and name in expected:
-                troubles.setdefault(name, "the answer was empty, though there are extensions of it")
+                trouble = Sentence("the answer was empty, though there are extensions of it")
+                troubles.setdefault(name, trouble)
         return troubles
 
     def _seen_of(self, account: KnownAccount | None) -> dict[str, str]:

@@ -32,7 +32,9 @@ def dial_option_letters(options: str) -> list[tuple[str, str | None]]:
             hide one.
     """
     if _HIDING.search(options):
-        raise BadInput(f"the Dial options {options!r} hide a sign behind a backslash: write them without")
+        raise BadInput(
+            "the Dial options %(options)s hide a sign behind a backslash: write them without", options=repr(options)
+        )
     letters: list[tuple[str, str | None]] = []
     at = 0
     while at < len(options):
@@ -42,7 +44,11 @@ def dial_option_letters(options: str) -> list[tuple[str, str | None]]:
             continue
         # Asterisk takes seven bits of every byte, so that a foreign letter would set an option nobody wrote.
         if not (letter.isascii() and letter.isalpha()):
-            raise BadInput(f"the Dial options {options!r} hold {letter!r} instead of a letter: take it out")
+            raise BadInput(
+                "the Dial options %(options)s hold %(letter)s instead of a letter: take it out",
+                options=repr(options),
+                letter=repr(letter),
+            )
         argument = None
         if options[at : at + 1] == "(":
             end = _closing(options, at, letter)
@@ -58,7 +64,11 @@ def _closing(options: str, opening: int, letter: str) -> int:
         depth += (options[at] == "(") - (options[at] == ")")
         if depth == 0:
             return at
-    raise BadInput(f"the Dial option {letter}( in {options!r} is never closed: add the missing parenthesis")
+    raise BadInput(
+        "the Dial option %(letter)s( in %(options)s is never closed: add the missing parenthesis",
+        letter=letter,
+        options=repr(options),
+    )
 
 
 def bypassing_options(options: str) -> list[str]:

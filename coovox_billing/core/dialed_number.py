@@ -21,10 +21,15 @@ def normalize(raw: str, plus_prefix: str) -> str:
     if not number:
         raise BadInput("the dialed number is empty: dial digits")
     if len(number) > MAX_DIGITS:
-        raise BadInput(f"the dialed number has {len(number)} digits: the most is {MAX_DIGITS}")
+        raise BadInput(
+            "the dialed number has %(count)s digits: the most is %(most)s", count=len(number), most=MAX_DIGITS
+        )
     strange = next((sign for sign in number if sign not in _DIALABLE), None)
     if strange is not None:
-        raise BadInput(f"the dialed number holds {strange!r}: only digits, +, *, # and separators can be dialed")
+        raise BadInput(
+            "the dialed number holds %(strange)s: only digits, +, *, # and separators can be dialed",
+            strange=repr(strange),
+        )
     return number
 
 

@@ -9,6 +9,7 @@ from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.rate_csv import BadRow
 from coovox_billing.errors import BadInput
+from coovox_billing.sentences import either
 
 COLUMNS = ("number", "name", "billing", "payment_type", "status", "credit", "devices")
 # What an export tells beside them; an import passes over it, for money is moved by recharges alone.
@@ -47,15 +48,17 @@ def parse_extensions(text: str, most: int) -> tuple[list[ExtensionRow], list[Bad
         if not any(cell.strip() for cell in cells):
             continue
         if len(good) + len(bad) >= most:
-            raise BadInput(f"it has more than {most} rows: split it into several files")
+            raise BadInput("it has more than %(most)s rows: split it into several files", most=most)
         try:
             row = _row(line, columns, cells)
             if row.number in lines:
-                raise BadInput(f"extension {row.number} stands in line {lines[row.number]} already")
+                raise BadInput(
+                    "extension %(number)s stands in line %(line)s already", number=row.number, line=lines[row.number]
+                )
             lines[row.number] = line
             good.append(row)
         except BadInput as error:
-            bad.append(BadRow(line, str(error)))
+            bad.append(BadRow(line, error.sentence))
     return good, bad
 
 
@@ -81,7 +84,7 @@ def parse_credit(text: str) -> int:
     """
     micros = parse_amount(text)
     if micros < 0:
-        raise BadInput(f"a credit of {text.strip()} is negative: write 0 or more")
+        raise BadInput("a credit of %(text)s is negative: write 0 or more", text=text.strip())
     return micros
 
 
@@ -95,31 +98,35 @@ def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
             yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        raise BadInput(f"line {reader.line_num} is not CSV: {error}") from None
+        raise BadInput("line %(line)s is not CSV: %(error)s", line=reader.line_num, error=error) from None
 
 
 def _columns(header: Sequence[str]) -> list[str]:
     columns = [cell.strip().lower() for cell in header]
     strange = [column for column in columns if column not in COLUMNS + TOLD_COLUMNS]
     if strange or "number" not in columns or len(set(columns)) != len(columns):
-        raise BadInput(f"the first line must name columns of {','.join(COLUMNS)}, but is {','.join(header)[:200]}")
+        raise BadInput(
+            "the first line must name columns of %(columns)s, but is %(header)s",
+            columns=",".join(COLUMNS),
+            header=",".join(header)[:200],
+        )
     return columns
 
 
 def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> ExtensionRow:
     if len(cells) != len(columns):
-        raise BadInput(f"it has {len(cells)} columns instead of {len(columns)}")
+        raise BadInput("it has %(count)s columns instead of %(columns)s", count=len(cells), columns=len(columns))
     texts = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
     number = texts.pop("number")
     if not is_extension(number):
-        raise BadInput(f"number: {number[:80]!r} is not an extension")
+        raise BadInput("number: %(number)s is not an extension", number=repr(number[:80]))
     changes = {}
     for column, (key, parse) in _PARSERS.items():
         if texts.get(column):
             try:
                 changes[key] = parse(texts[column])
             except BadInput as error:
-                raise BadInput(f"{column}: {error}") from None
+                raise BadInput("%(column)s: %(why)s", column=column, why=error.sentence) from None
     return ExtensionRow(line, number, changes)
 
 
@@ -129,14 +136,14 @@ def _name(text: str) -> str:
 
 def _billing(text: str) -> bool:
     if text.lower() not in _SWITCH:
-        raise BadInput(f"{text[:80]!r} is neither on nor off")
+        raise BadInput("%(text)s is neither on nor off", text=repr(text[:80]))
     return _SWITCH[text.lower()]
 
 
 def _one_of(words: Sequence[str]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in words:
-            raise BadInput(f"{text[:80]!r} is not possible: write {' or '.join(words)}")
+            raise BadInput("%(text)s is not possible: write %(words)s", text=repr(text[:80]), words=either(words))
         return text.lower()
 
     return parse

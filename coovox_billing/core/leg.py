@@ -48,11 +48,16 @@ def parse_leg(record: str) -> Leg:
     """
     fields = record.split("|")
     if len(fields) != FIELDS:
-        raise BadInput(f"a leg's record has {FIELDS} fields, this one {len(fields)}: {record[:200]!r}")
+        raise BadInput(
+            "a leg's record has %(fields)s fields, this one %(count)s: %(record)s",
+            fields=FIELDS,
+            count=len(fields),
+            record=repr(record[:200]),
+        )
     device, number, trunk, asked, alone, answered, ended, cause, uniqueid, linkedid, rang = fields
     asked_ms, ended_ms = parse_stamp_ms(asked), parse_stamp_ms(ended)
     if asked_ms is None or ended_ms is None or alone not in ("", EMERGENCY, PASSED_ALONE, REFUSED_ALONE):
-        raise BadInput(f"a leg's record lacks its stamps: {record[:200]!r}")
+        raise BadInput("a leg's record lacks its stamps: %(record)s", record=repr(record[:200]))
     return Leg(
         device,
         number,

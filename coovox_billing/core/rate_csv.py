@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from coovox_billing.core.rate_fields import COLUMNS, fields_of, parse_field, rate_of
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput
+from coovox_billing.sentences import Sentence
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be a rate: its line in the file, and why."""
+    """A row that cannot be a rate: its line in the file, and why, a sentence."""
 
     line: int
     reason: str
@@ -47,7 +48,7 @@ def parse_rows(rows: Iterable[tuple[int, Sequence[str]]], most: int | None = Non
     for line, row in numbered:
         if any(cell.strip() for cell in row):
             if most is not None and len(rates) + len(bad) >= most:
-                raise BadInput(f"it has more than {most} rows: split it into several files")
+                raise BadInput("it has more than %(most)s rows: split it into several files", most=most)
             _add(row, line, rates, bad)
     return rates, bad
 
@@ -71,23 +72,28 @@ def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
             yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        raise BadInput(f"line {reader.line_num} is not CSV: {error}") from None
+        raise BadInput("line %(line)s is not CSV: %(error)s", line=reader.line_num, error=error) from None
 
 
 def _check_header(header: Sequence[str]) -> None:
     found = tuple(cell.strip().lower() for cell in header)
     if found != COLUMNS:
-        raise BadInput(f"the first line must be {','.join(COLUMNS)}, but is {','.join(header)[:200]}")
+        raise BadInput(
+            "the first line must be %(columns)s, but is %(header)s",
+            columns=",".join(COLUMNS),
+            header=",".join(header)[:200],
+        )
 
 
 def _add(row: Sequence[str], line: int, rates: list[Rate], bad: list[BadRow]) -> None:
     if len(row) != len(COLUMNS):
-        bad.append(BadRow(line, f"it has {len(row)} columns instead of {len(COLUMNS)}"))
+        why = Sentence("it has %(count)s columns instead of %(columns)s", count=len(row), columns=len(COLUMNS))
+        bad.append(BadRow(line, why))
         return
     try:
         rates.append(rate_of({name: _cell(name, cell.strip()) for name, cell in zip(COLUMNS, row, strict=True)}))
     except BadInput as error:
-        bad.append(BadRow(line, str(error)))
+        bad.append(BadRow(line, error.sentence))
 
 
 def _cell(name: str, text: str) -> object:
@@ -96,7 +102,7 @@ def _cell(name: str, text: str) -> object:
     try:
         return parse_field(name, text)
     except BadInput as error:
-        raise BadInput(f"{name}: {error}") from None
+        raise BadInput("%(name)s: %(why)s", name=name, why=error.sentence) from None
 
 
 def _row(rate: Rate) -> list[str]:

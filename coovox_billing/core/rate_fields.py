@@ -68,7 +68,9 @@ def rate_of(values: Mapping[str, Any], rate_id: int = 0) -> Rate:
     )
     if 0 < rate.number_length < len(rate.prefix):
         raise BadInput(
-            f"number_length {rate.number_length} is shorter than the prefix {rate.prefix}: no number matches"
+            "number_length %(length)s is shorter than the prefix %(prefix)s: no number matches",
+            length=rate.number_length,
+            prefix=rate.prefix,
         )
     return rate
 
@@ -93,19 +95,19 @@ def fields_of(rate: Rate) -> dict[str, str]:
 
 def _switch(text: str) -> bool:
     if text.lower() not in _SWITCH:
-        raise BadInput(f"{text!r} is neither yes nor no: write 1 or 0")
+        raise BadInput("%(text)s is neither yes nor no: write 1 or 0", text=repr(text))
     return _SWITCH[text.lower()]
 
 
 def _remark(text: str) -> str:
     if len(text) > MAX_REMARK_LENGTH or not text.isprintable():
-        raise BadInput(f"a remark has up to {MAX_REMARK_LENGTH} printable characters")
+        raise BadInput("a remark has up to %(most)s printable characters", most=MAX_REMARK_LENGTH)
     return text
 
 
 def _prefix(text: str) -> str:
     if not _PREFIX.fullmatch(text):
-        raise BadInput(f"{text!r} is not a prefix: write digits, or nothing for every number")
+        raise BadInput("%(text)s is not a prefix: write digits, or nothing for every number", text=repr(text))
     return text
 
 
@@ -117,7 +119,9 @@ def _time(default: time) -> Callable[[str], time]:
             return default
         match = _TIME.fullmatch(text)
         if match is None:
-            raise BadInput(f"{text!r} is not a time of day: write it like 08:30:00; a day ends at 23:59:59")
+            raise BadInput(
+                "%(text)s is not a time of day: write it like 08:30:00; a day ends at 23:59:59", text=repr(text)
+            )
         return time(int(match[1]), int(match[2]), int(match[3] or default.second))
 
     return parse
@@ -127,7 +131,9 @@ def _days(text: str) -> frozenset[int]:
     if not text:
         return ALL_DAYS
     if not set(text) <= set("1234567"):
-        raise BadInput(f"{text!r} are no days: write digits from 1 for Monday to 7 for Sunday, like 12345")
+        raise BadInput(
+            "%(text)s are no days: write digits from 1 for Monday to 7 for Sunday, like 12345", text=repr(text)
+        )
     return frozenset(map(int, text))
 
 
@@ -139,7 +145,7 @@ def _extensions(text: str) -> frozenset[str] | None:
         raise BadInput("it is empty: write the extensions separated by spaces, or all")
     wrong = next((extension for extension in extensions if not is_extension(extension)), None)
     if wrong is not None:
-        raise BadInput(f"{wrong!r} is not an extension's number")
+        raise BadInput("%(wrong)s is not an extension's number", wrong=repr(wrong))
     return frozenset(extensions)
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from coovox_billing.core.stretch import Terms
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, NotFound
+from coovox_billing.sentences import either
 
 ACTIVATION = "activation"
 DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
@@ -55,7 +56,7 @@ class Site:
 def _one_of(*choices: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in choices:
-            raise BadInput(f"{text!r} is not possible: choose {' or '.join(choices)}")
+            raise BadInput("%(text)s is not possible: choose %(choices)s", text=repr(text), choices=either(choices))
         return text
 
     return check
@@ -69,12 +70,12 @@ def _zone(text: str) -> str:
     try:
         return ZoneInfo(text).key
     except (KeyError, ValueError, OSError):
-        raise BadInput(f"{text!r} is not a time zone: write a name like Europe/Madrid or UTC") from None
+        raise BadInput("%(text)s is not a time zone: write a name like Europe/Madrid or UTC", text=repr(text)) from None
 
 
 def _dial_digits(text: str) -> str:
     if not text.isascii() or not text.isdigit() or len(text) > 8:
-        raise BadInput(f"{text!r} is not a dial prefix: write up to 8 digits, like 00")
+        raise BadInput("%(text)s is not a dial prefix: write up to 8 digits, like 00", text=repr(text))
     return text
 
 
@@ -82,7 +83,7 @@ def _numbers(text: str) -> str:
     numbers = text.replace(",", " ").split()
     wrong = next((n for n in numbers if not n.isascii() or not n.isdigit() or len(n) > 16), None)
     if wrong is not None:
-        raise BadInput(f"{wrong!r} is not an emergency number: write digits, separated by spaces")
+        raise BadInput("%(wrong)s is not an emergency number: write digits, separated by spaces", wrong=repr(wrong))
     if not numbers:
         raise BadInput("the list of emergency numbers cannot be empty: write at least one, like 112")
     return " ".join(dict.fromkeys(numbers))
@@ -91,7 +92,9 @@ def _numbers(text: str) -> str:
 def _payer_policy(text: str) -> str:
     if text in ("pass", "refuse") or (text.isascii() and text.isalnum() and any(map(str.isdigit, text))):
         return text
-    raise BadInput(f"{text!r} is not possible: write pass, refuse, or the number of the extension that pays")
+    raise BadInput(
+        "%(text)s is not possible: write pass, refuse, or the number of the extension that pays", text=repr(text)
+    )
 
 
 SITE_SETTINGS = (
@@ -175,7 +178,7 @@ def site_setting(name: str) -> SiteSetting:
         NotFound: there is none.
     """
     if name not in _BY_NAME:
-        raise NotFound(f"there is no setting {name!r}: `setting list` shows them all")
+        raise NotFound("there is no setting %(name)s", hint="`setting list` shows them all", name=repr(name))
     return _BY_NAME[name]
 
 

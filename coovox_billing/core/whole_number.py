@@ -13,4 +13,6 @@ def parse_whole(text: str, least: int, most: int) -> int:
     """
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and least <= int(text) <= most:
         return int(text)
-    raise BadInput(f"{text[:40]!r} is not a whole number from {least} to {most}")
+    raise BadInput(
+        "%(text)s is not a whole number from %(least)s to %(most)s", text=repr(text[:40]), least=least, most=most
+    )

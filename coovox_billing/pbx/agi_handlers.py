@@ -238,7 +238,9 @@ async def _in_time(done: "asyncio.Future[None]") -> None:
 def _question(arguments: Mapping[str, str]) -> Question:
     missing = [name for name in dialplan.AUTHORIZE_ARGUMENTS if name not in arguments]
     if missing:
-        raise Malformed(f"the dialplan did not send {', '.join(missing)}: run `coovox-billing pbx install` again")
+        raise Malformed(
+            "the dialplan did not send %(missing)s: run `coovox-billing pbx install` again", missing=", ".join(missing)
+        )
     origin = Origin(
         channel=arguments["channel"],
         trusted_payer=arguments["payer"],
@@ -269,7 +271,7 @@ def _seconds(text: str) -> int | None:
 def _call_id(arguments: Mapping[str, str]) -> str:
     call_id = arguments.get("id", "")
     if not call_id.isalnum() or len(call_id) > MAX_CALL_ID_LENGTH:
-        raise Malformed(f"{call_id[:80]!r} is not a call's id")
+        raise Malformed("%(call_id)s is not a call's id", call_id=repr(call_id[:80]))
     return call_id
 
 

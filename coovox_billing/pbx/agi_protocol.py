@@ -56,9 +56,9 @@ class RequestReader:
         self._head += data
         head, end, rest = self._head.partition(b"\n\n")
         if len(self._head) > MAX_REQUEST_BYTES:
-            raise Malformed(f"a request is longer than {MAX_REQUEST_BYTES} bytes")
+            raise Malformed("a request is longer than %(most)s bytes", most=MAX_REQUEST_BYTES)
         if not head.startswith(b"agi_"[: len(self._head)]):
-            raise Malformed(f"not a line of an AGI request: {_shown(head.decode('utf-8', 'replace'))}")
+            raise Malformed("not a line of an AGI request: %(line)s", line=_shown(head.decode("utf-8", "replace")))
         if rest:
             raise Malformed("a reply to no command")
         return _parse_request(head.decode("utf-8", "replace").split("\n")) if end else None
@@ -66,7 +66,7 @@ class RequestReader:
 
 def _parse_request(lines: list[str]) -> Request:
     if len(lines) > MAX_REQUEST_LINES:
-        raise Malformed(f"more than {MAX_REQUEST_LINES} lines in a request")
+        raise Malformed("more than %(most)s lines in a request", most=MAX_REQUEST_LINES)
     path = ""
     arguments: dict[str, str] = {}
     for line in lines:
@@ -76,7 +76,7 @@ def _parse_request(lines: list[str]) -> Request:
         elif name == "agi_network_script":
             path = _only(path, value)
         elif not name.startswith("agi_"):
-            raise Malformed(f"not a line of an AGI request: {_shown(line)}")
+            raise Malformed("not a line of an AGI request: %(line)s", line=_shown(line))
     return Request(path, arguments)
 
 
@@ -88,14 +88,14 @@ def _shown(text: str) -> str:
 def _only(path: str, value: str) -> str:
     """Asterisk says once where it goes; a caller that writes lines of his own into the request would say it again."""
     if path:
-        raise Malformed(f"two paths in a request: {_shown(path)} and {_shown(value)}")
+        raise Malformed("two paths in a request: %(path)s and %(value)s", path=_shown(path), value=_shown(value))
     return value
 
 
 def _add_argument(arguments: dict[str, str], argument: str) -> None:
     name, separator, value = argument.partition("=")
     if not separator or name in arguments:
-        raise Malformed(f"an argument is not name=value, or comes twice: {_shown(argument)}")
+        raise Malformed("an argument is not name=value, or comes twice: %(argument)s", argument=_shown(argument))
     arguments[name] = value
 
 
@@ -114,7 +114,7 @@ class LineReader:
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if max(map(len, (self._rest, *lines))) > self._max_line_bytes:
-            raise Malformed(f"a line is longer than {self._max_line_bytes} bytes")
+            raise Malformed("a line is longer than %(most)s bytes", most=self._max_line_bytes)
         return [line.rstrip(b"\r").decode("utf-8", "replace") for line in lines]
 
 
@@ -136,7 +136,7 @@ class ReplyParser:
         if self._usage is not None:
             return self._end_of_usage(line, match)
         if match is None:
-            raise Malformed(f"not a reply to a command: {_shown(line)}")
+            raise Malformed("not a reply to a command: %(line)s", line=_shown(line))
         code = int(match[1])
         if code == 520 and line[3] == "-":
             self._usage = code

@@ -170,8 +170,11 @@ class AgiServer:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no such address"
             raise SetupError(
-                f"cannot listen for Asterisk on {host}:{port}: {reason}; "
-                "stop what uses the port, or set COOVOX_AGI_LISTEN"
+                "cannot listen for Asterisk on %(host)s:%(port)s: %(reason)s; "
+                "stop what uses the port, or set COOVOX_AGI_LISTEN",
+                host=host,
+                port=port,
+                reason=reason,
             ) from None
         self._sweep()
 
@@ -197,7 +200,7 @@ class AgiServer:
             Malformed: there is none.
         """
         if path not in self._handlers:
-            raise Malformed(f"there is no AGI path /{path[:80]}")
+            raise Malformed("there is no AGI path /%(path)s", path=path[:80])
         return self._handlers[path]
 
     def admit(self, session: Session) -> bool:

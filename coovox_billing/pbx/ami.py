@@ -32,6 +32,7 @@ from coovox_billing.pbx.ami_protocol import (
     action_bytes,
     parse_ami,
 )
+from coovox_billing.sentences import Sentence
 
 __all__ = ["Ami", "AmiAddress", "AmiError", "AmiGone", "Message", "parse_ami"]
 
@@ -93,21 +94,23 @@ class _Connection(asyncio.Protocol):
     async def ask(self, name: str, fields: Fields, timeout_seconds: float, is_list: bool = False) -> list[Message]:
         """Send an action; a list's events, or the one response."""
         if self.ended.done() or self._transport is None:
-            raise AmiGone(f"{name}: there is no connection to Asterisk's manager")
+            raise AmiGone("%(name)s: there is no connection to Asterisk's manager", name=name)
         if len(self._waiting) >= MAX_WAITING:
-            raise AmiGone(f"{name}: {MAX_WAITING} commands wait for Asterisk already")
+            raise AmiGone("%(name)s: %(most)s commands wait for Asterisk already", name=name, most=MAX_WAITING)
         self._sent += 1
         action_id = f"{self._lists if is_list else self._actions}{self._sent}"
         data = action_bytes(name, action_id, fields)
         waiting = self._waiting[action_id] = _Waiting(is_list)
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self.end("Asterisk does not read what it is sent")
+            self.end(Sentence("Asterisk does not read what it is sent"))
         try:
             async with asyncio.timeout(timeout_seconds):
                 response = await waiting.answer
         except TimeoutError:
-            raise AmiGone(f"{name}: no answer from Asterisk in {timeout_seconds:g} s") from None
+            raise AmiGone(
+                "%(name)s: no answer from Asterisk in %(seconds)g s", name=name, seconds=timeout_seconds
+            ) from None
         finally:
             self._waiting.pop(action_id, None)
             self._listed_characters -= waiting.size
@@ -120,7 +123,7 @@ class _Connection(asyncio.Protocol):
         self.ended.set_result(reason)
         for waiting in self._waiting.values():
             if not waiting.answer.done():
-                waiting.answer.set_exception(AmiGone(reason))
+                waiting.answer.set_exception(AmiGone("%(reason)s", reason=reason))
         if self._transport is not None:
             self._transport.abort()
 
@@ -136,10 +139,13 @@ class _Connection(asyncio.Protocol):
                 if self.ended.done():
                     return
         except Malformed as error:
-            self.end(f"the peer is malformed: {error}")
+            self.end(Sentence("the peer is malformed: %(why)s", why=error.sentence))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.end("Asterisk closed the connection" if exc is None else f"the connection broke: {_plain(exc)}")
+        if exc is None:
+            self.end(Sentence("Asterisk closed the connection"))
+        else:
+            self.end(Sentence("the connection broke: %(why)s", why=_plain(exc)))
 
     def _hear(self, message: Message) -> None:
         event, action_id = message.get("Event"), message.get("ActionID")
@@ -159,7 +165,8 @@ class _Connection(asyncio.Protocol):
 
     def _hear_response(self, waiting: _Waiting, message: Message) -> None:
         if message.get("Response") not in ACCEPTED:
-            waiting.answer.set_exception(AmiError(message.get("Message") or "Asterisk refused without a reason"))
+            said = message.get("Message") or Sentence("Asterisk refused without a reason")
+            waiting.answer.set_exception(AmiError("%(said)s", said=said))
         elif waiting.items is None:
             waiting.answer.set_result(message)
         else:
@@ -172,7 +179,7 @@ class _Connection(asyncio.Protocol):
             self._listing = None
             fault = _fault(len(items), waiting.intruder, message)
             if fault:
-                waiting.answer.set_exception(AmiError(fault))
+                waiting.answer.set_exception(AmiError("%(fault)s", fault=fault))
             else:
                 waiting.answer.set_result(message)
             return
@@ -189,24 +196,30 @@ def _fault(items: int, intruder: Message | None, last: Message) -> str:
     """Why a list cannot be believed. Asterisk writes it in one go, so what stands between is a part of an item."""
     if intruder is not None:
         where = (intruder.get("Channel") or intruder.get("Event") or "an item")[:80]
-        return f"a list is not Asterisk's alone: {where} holds line ends, perhaps in a number that was dialed"
+        return Sentence(
+            "a list is not Asterisk's alone: %(where)s holds line ends, perhaps in a number that was dialed",
+            where=where,
+        )
     count = last.get("ListItems") or str(items)
     if count != str(items) and (last.get("Event"), count) != MISCOUNTED:
-        return f"Asterisk counts {count[:20]} items of a list and sent {items}"
+        return Sentence("Asterisk counts %(count)s items of a list and sent %(items)s", count=count[:20], items=items)
     return ""
 
 
 def _why(error: Exception, address: AmiAddress) -> str:
     """Why there is no connection, without Python's words."""
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return f"the name {address.host} is not known"
+        return Sentence("the name %(host)s is not known", host=address.host)
     if _system_errors(error) == {errno.ECONNREFUSED}:
-        return f"nothing answers at {address}"
-    return f"{address}: {_plain(error)}"
+        return Sentence("nothing answers at %(address)s", address=address)
+    return Sentence("%(address)s: %(why)s", address=address, why=_plain(error))
 
 
 def _plain(error: Exception) -> str:
-    return ", ".join(os.strerror(number) for number in _system_errors(error)) or str(error) or "no answer in time"
+    if isinstance(error, BillingError):
+        return error.sentence
+    of_system = ", ".join(os.strerror(number) for number in _system_errors(error))
+    return of_system or str(error) or Sentence("no answer in time")
 
 
 def _system_errors(error: Exception) -> set[int]:
@@ -259,9 +272,16 @@ class Ami:
                 await self._stay()
             except AmiError as error:
                 self._retry_seconds = SLOWEST_RETRY_SECONDS
-                self._complain(logging.ERROR, f"Asterisk refuses {self._address.user}: {error}; check {AMI_SETTING}")
+                complaint = Sentence(
+                    "Asterisk refuses %(user)s: %(why)s; check %(setting)s",
+                    user=self._address.user,
+                    why=error.sentence,
+                    setting=AMI_SETTING,
+                )
+                self._complain(logging.ERROR, complaint)
             except (AmiGone, OSError, UnicodeError) as error:
-                self._complain(logging.WARNING, f"no connection to Asterisk's manager: {_why(error, self._address)}")
+                why = _why(error, self._address)
+                self._complain(logging.WARNING, Sentence("no connection to Asterisk's manager: %(why)s", why=why))
             jitter = 0.9 + os.urandom(1)[0] / 255 * 0.2
             await asyncio.sleep(self._retry_seconds * jitter)
             self._retry_seconds = min(self._retry_seconds * 2, SLOWEST_RETRY_SECONDS)
@@ -290,7 +310,7 @@ class Ami:
 
     def _ready_connection(self, name: str) -> _Connection:
         if self._connection is None:
-            raise AmiGone(f"{name}: there is no connection to Asterisk's manager")
+            raise AmiGone("%(name)s: there is no connection to Asterisk's manager", name=name)
         return self._connection
 
     async def _stay(self) -> None:
@@ -306,7 +326,7 @@ class Ami:
             await self._watch(connection, connection.booted)
             await self._be_ready(connection)
         finally:
-            connection.end("the connection to Asterisk's manager is closed")
+            connection.end(Sentence("the connection to Asterisk's manager is closed"))
 
     async def _sign_in(self, connection: _Connection) -> None:
         address = self._address
@@ -340,11 +360,12 @@ class Ami:
                 await asyncio.wait({until, connection.ended}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 continue
             if until is connection.booted:
-                self._complain(logging.WARNING, "Asterisk has not booted, or does not tell: does our user read system?")
+                complaint = Sentence("Asterisk has not booted, or does not tell: does our user read system?")
+                self._complain(logging.WARNING, complaint)
             with suppress(AmiError):
                 await connection.ask("Ping", (), PING_PATIENCE_SECONDS)
         if connection.ended.done():
-            raise AmiGone(connection.ended.result())
+            raise AmiGone("%(reason)s", reason=connection.ended.result())
 
     def _complain(self, level: int, text: str) -> None:
         """Log, but not the same for ever."""

@@ -57,7 +57,7 @@ def parse_ami(text: str) -> AmiAddress:
         number = 0
     if not (user and secret and host and number and text.isprintable()):
         example = "user:secret@HOST:PORT, like coovox-billing:SECRET@127.0.0.1:5038"
-        raise SetupError(f"{AMI_SETTING} cannot be read: write {example}")
+        raise SetupError("%(setting)s cannot be read: write %(example)s", setting=AMI_SETTING, example=example)
     return AmiAddress(host, number, user, secret)
 
 
@@ -141,13 +141,13 @@ class MessageReader:
     def _cut_greeting(self) -> bool:
         start = bytes(self._unread[: len(GREETING)])
         if not GREETING.startswith(start):
-            raise Malformed(f"not the greeting of Asterisk's manager: {start!r}")
+            raise Malformed("not the greeting of Asterisk's manager: %(start)s", start=repr(start))
         return self._cut(LINE_END) is not None
 
     def _cut(self, end: bytes) -> bytes | None:
         place = self._unread.find(end, self._searched)
         if (len(self._unread) if place < 0 else place) > MAX_MESSAGE_BYTES:
-            raise Malformed(f"a message is longer than {MAX_MESSAGE_BYTES} bytes")
+            raise Malformed("a message is longer than %(most)s bytes", most=MAX_MESSAGE_BYTES)
         if place < 0:
             self._searched = max(0, len(self._unread) - len(end) + 1)
             return None
@@ -160,9 +160,9 @@ class MessageReader:
 def _parse_message(piece: bytes) -> Message:
     lines = piece.split(LINE_END)
     if len(lines) > MAX_HEADERS:
-        raise Malformed(f"more than {MAX_HEADERS} headers in a message")
+        raise Malformed("more than %(most)s headers in a message", most=MAX_HEADERS)
     if max(map(len, lines)) > MAX_LINE_BYTES:
-        raise Malformed(f"a line is longer than {MAX_LINE_BYTES} bytes")
+        raise Malformed("a line is longer than %(most)s bytes", most=MAX_LINE_BYTES)
     return Message(piece.decode("utf-8", "replace"))
 
 

@@ -49,9 +49,11 @@ def _ask(binary: str, command: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SetupError(f"Asterisk did not answer in {_CLI_SECONDS} s: look at its log") from None
+        raise SetupError("Asterisk did not answer in %(seconds)s s: look at its log", seconds=_CLI_SECONDS) from None
     except OSError as error:
-        raise SetupError(f"{binary} cannot be run ({error.strerror}): repair the installation") from None
+        raise SetupError(
+            "%(binary)s cannot be run (%(reason)s): repair the installation", binary=binary, reason=error.strerror
+        ) from None
     output = (done.stdout + done.stderr).decode("utf-8", "replace")
     if "Unable to connect" in output:
         raise SetupError("Asterisk does not run, or not for this user: start it, or use sudo")

@@ -61,11 +61,13 @@ async def _list(ami: Ami, technology: str, ask: Callable[[Ami], Awaitable[list[F
     except AmiError as error:
         if UNKNOWN_ACTION in str(error).lower():
             return Listing(technology, is_loaded=False)
-        return Listing(technology, trouble=str(error))
+        return Listing(technology, trouble=error.sentence)
     except AmiGone as error:
         if not ami.is_ready:
-            raise SetupError(f"nothing was changed, the connection to Asterisk's manager broke: {error}") from None
-        return Listing(technology, trouble=str(error))
+            raise SetupError(
+                "nothing was changed, the connection to Asterisk's manager broke: %(why)s", why=error.sentence
+            ) from None
+        return Listing(technology, trouble=error.sentence)
 
 
 async def _pjsip(ami: Ami) -> list[Found]:

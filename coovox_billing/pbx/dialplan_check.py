@@ -167,9 +167,11 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except PermissionError:
-        raise SetupError(f"{path} cannot be read by this user: run the command with sudo") from None
+        raise SetupError("%(path)s cannot be read by this user: run the command with sudo", path=path) from None
     except OSError as error:
-        raise SetupError(f"{path} cannot be read ({error.strerror}): repair that and try again") from None
+        raise SetupError(
+            "%(path)s cannot be read (%(reason)s): repair that and try again", path=path, reason=error.strerror
+        ) from None
 
 
 def is_there(path: Path) -> bool:
@@ -181,7 +183,7 @@ def is_there(path: Path) -> bool:
     try:
         return path.is_file()
     except PermissionError:
-        raise SetupError(f"{path} cannot be read by this user: run the command with sudo") from None
+        raise SetupError("%(path)s cannot be read by this user: run the command with sudo", path=path) from None
 
 
 def read_config(etc: Path, name: str) -> Config:

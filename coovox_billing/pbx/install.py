@@ -80,7 +80,7 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     """
     etc = directory_of(etc)
     if not is_there(etc / DIALPLAN.host):
-        raise SetupError(f"{etc / DIALPLAN.host} is missing: install Asterisk, or name its directory")
+        raise SetupError("%(path)s is missing: install Asterisk, or name its directory", path=etc / DIALPLAN.host)
     changes = [*_dialplan_changes(etc), *_ami_changes(etc), *_cel_changes(etc)]
     _apply(changes)
     return [*(change.item for change in changes), *_ami_missing(etc), *_cel_missing(etc)]
@@ -209,7 +209,7 @@ def _own_bytes(etc: Path, part: Part) -> bytes | None:
     if not os.path.lexists(path):
         return None
     if not is_ours(path, part):
-        raise SetupError(f"{path} was not written by CooVox Billing: move it away, then install again")
+        raise SetupError("%(path)s was not written by CooVox Billing: move it away, then install again", path=path)
     return read_bytes(path)
 
 
@@ -234,7 +234,7 @@ def _with_line(data: bytes, part: Part) -> bytes:
     joined = data and not data.endswith(b"\n")
     after = data + end + part.line + _JOINED + end if joined else data + part.line + end
     if part.directive not in (text for _, text in active_lines(after)):
-        raise SetupError(f"{part.host} ends inside a block comment (;--): close it with --; and try again")
+        raise SetupError("%(file)s ends inside a block comment (;--): close it with --; and try again", file=part.host)
     return after
 
 
@@ -324,14 +324,20 @@ def _apply(changes: list[_Change]) -> None:
     except BaseException as error:
         _undo(begun)
         if isinstance(error, OSError):
-            raise SetupError(_why(error, begun[-1].path)) from error
+            raise _not_written(begun[-1].path, error) from error
         raise
 
 
-def _why(error: OSError, path: Path) -> str:
+def _not_written(path: Path, error: OSError) -> SetupError:
     if isinstance(error, PermissionError):
-        return f"{path} cannot be written by this user, nothing was changed: run the command with sudo"
-    return f"{path} cannot be written ({error.strerror}), nothing was changed: repair that and try again"
+        return SetupError(
+            "%(path)s cannot be written by this user, nothing was changed: run the command with sudo", path=path
+        )
+    return SetupError(
+        "%(path)s cannot be written (%(reason)s), nothing was changed: repair that and try again",
+        path=path,
+        reason=error.strerror,
+    )
 
 
 def _undo(begun: list[_Change]) -> None:
@@ -348,7 +354,7 @@ def _undo(begun: list[_Change]) -> None:
         except OSError as error:
             stuck.append(f"{change.path} ({error.strerror})")
     if stuck:
-        raise SetupError(f"changed, and could not be put back: {', '.join(stuck)}: repair and try again")
+        raise SetupError("changed, and could not be put back: %(paths)s: repair and try again", paths=", ".join(stuck))
 
 
 def _bytes_or_none(path: Path) -> bytes | None:

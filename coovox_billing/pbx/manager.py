@@ -11,6 +11,7 @@ from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress, parse_ami
 from coovox_billing.pbx.dialplan_check import active_lines, read_bytes
 from coovox_billing.pbx.parts import AMI, AMI_FILE, AMI_USER, DEFAULT_ETC, is_ours, secret_in
+from coovox_billing.sentences import Sentence
 
 DEFAULT_PORT = 5038
 OFF = "off"
@@ -36,11 +37,15 @@ def manager_address(setting: str, etc: Path = DEFAULT_ETC) -> AmiAddress | None:
 def what_to_do(setting: str, etc: Path = DEFAULT_ETC) -> str:
     """What brings a manager where `manager_address` found none."""
     if setting == OFF:
-        return f"It is off: take `{OFF}` out of {AMI_SETTING}."
+        return Sentence("It is off: take `%(word)s` out of %(setting)s.", word=OFF, setting=AMI_SETTING)
     file = etc / AMI_FILE
     if file.exists() and not os.access(file, os.R_OK):
-        return f"Let this user read {file}, as a member of the group that owns it, and start billing again."
-    return f"Run `coovox-billing pbx install` here, or put the manager's user into {AMI_SETTING}."
+        return Sentence(
+            "Let this user read %(file)s, as a member of the group that owns it, and start billing again.", file=file
+        )
+    return Sentence(
+        "Run `coovox-billing pbx install` here, or put the manager's user into %(setting)s.", setting=AMI_SETTING
+    )
 
 
 @asynccontextmanager
@@ -65,10 +70,12 @@ async def _until_ready(ami: Ami, address: AmiAddress) -> None:
         async with asyncio.timeout(READY_SECONDS):
             while not ami.is_ready:
                 if ami.complaint:
-                    raise SetupError(ami.complaint)
+                    raise SetupError("%(complaint)s", complaint=ami.complaint)
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        raise SetupError(f"Asterisk's manager at {address} is not ready: try again when Asterisk has started") from None
+        raise SetupError(
+            "Asterisk's manager at %(address)s is not ready: try again when Asterisk has started", address=address
+        ) from None
 
 
 def _port(manager_conf: bytes) -> int:

@@ -89,7 +89,9 @@ def directory_of(etc: Path) -> Path:
     # Not resolve(): what follows links no longer matches what an include names.
     path = Path(os.path.abspath(etc))  # noqa: PTH100
     if not is_directory(path):
-        raise SetupError(f"{path} is not a directory that this user sees: install Asterisk, or name its directory")
+        raise SetupError(
+            "%(path)s is not a directory that this user sees: install Asterisk, or name its directory", path=path
+        )
     return path
 
 

@@ -13,6 +13,7 @@ from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import LEDGER_STEP_MICROS, MAX_MICROS, format_amount
 from coovox_billing.core.payer import LOCAL, Payer, extension_of, spelled
 from coovox_billing.errors import BadInput, NotFound, Refused
+from coovox_billing.sentences import either
 from coovox_billing.store import reads, writes
 
 _DEVICE = re.compile(r"[A-Za-z0-9]{1,16}/[0-9A-Za-z_./@+-]{1,80}", re.ASCII)
@@ -44,7 +45,7 @@ def check_extension(extension: str) -> str:
         BadInput: it could not be dialed or listed.
     """
     if not is_extension(extension):
-        raise BadInput(f"{extension!r} is not an extension: write its number, like 100")
+        raise BadInput("%(extension)s is not an extension: write its number, like 100", extension=repr(extension))
     return extension
 
 
@@ -56,7 +57,9 @@ def check_device(device: str) -> str:
     """
     device = spelled(device)
     if not _DEVICE.fullmatch(device) or device.startswith(f"{LOCAL}/"):
-        raise BadInput(f"{device[:80]!r} is not a device: write technology and name, like PJSIP/100")
+        raise BadInput(
+            "%(device)s is not a device: write technology and name, like PJSIP/100", device=repr(device[:80])
+        )
     return device
 
 
@@ -67,7 +70,11 @@ def refuse_trunk(connection: sqlite3.Connection, device: str) -> None:
         Refused: the device is a trunk.
     """
     if device in reads.trunks(connection):
-        raise Refused(f"{device} is a trunk, whose callers are outside: if it is none, first `trunk remove {device}`")
+        raise Refused(
+            "%(device)s is a trunk, whose callers are outside: "
+            "if it is none, run `coovox-billing trunk remove %(device)s` first",
+            device=device,
+        )
 
 
 def add(connection: sqlite3.Connection, extension: str, name: str, person: Person) -> bool:
@@ -82,7 +89,11 @@ def add(connection: sqlite3.Connection, extension: str, name: str, person: Perso
     check_extension(extension)
     _check_name(name)
     if reads.account_by_extension(connection, extension) is not None:
-        raise Refused(f"extension {extension} is there already: change it with `extension set {extension}`")
+        raise Refused(
+            "extension %(extension)s is there already",
+            hint="change it with `extension set %(extension)s`",
+            extension=extension,
+        )
     closed = reads.closed_account_of_payer(connection, "", extension)
     if closed is not None:
         reopen(connection, closed["id"], person)
@@ -143,8 +154,16 @@ def find(connection: sqlite3.Connection, extension: str) -> sqlite3.Row:
     if account is not None:
         return account
     if is_extension(extension) and reads.closed_account_of_payer(connection, "", extension) is not None:
-        raise NotFound(f"extension {extension} is closed: `extension add {extension}` opens it again with all it had")
-    raise NotFound(f"there is no extension {extension[:80]!r}: `extension list` shows them, `extension add` makes one")
+        raise NotFound(
+            "extension %(extension)s is closed",
+            hint="`extension add %(extension)s` opens it again with all it had",
+            extension=extension,
+        )
+    raise NotFound(
+        "there is no extension %(extension)s",
+        hint="`extension list` shows them, `extension add` makes one",
+        extension=repr(extension[:80]),
+    )
 
 
 def account_of_payer(connection: sqlite3.Connection, payer: Payer, now_ms: int) -> sqlite3.Row | None:
@@ -176,7 +195,7 @@ def close(connection: sqlite3.Connection, extension: str, person: Person) -> Non
     """
     account = find(connection, extension)
     if reads.has_open_calls(connection, account["id"]):
-        raise Refused(f"extension {extension} is in a call: try again when that is over")
+        raise Refused("extension %(extension)s is in a call: try again when that is over", extension=extension)
     writes.update_account(connection, account["id"], closed_at_ms=person.now_ms, recreated=0)
     _mirror(connection, account["id"])
     kept = {"closed": False, "balance_micros": account["balance_micros"]}
@@ -200,9 +219,13 @@ def answer_recreated(connection: sqlite3.Connection, extension: str, answer: str
     """
     account = find(connection, extension)
     if answer not in RECREATED_ANSWERS:
-        raise BadInput(f"{answer!r} is not possible: choose {' or '.join(RECREATED_ANSWERS)}")
+        raise BadInput(
+            "%(answer)s is not possible: choose %(answers)s", answer=repr(answer), answers=either(RECREATED_ANSWERS)
+        )
     if not account["recreated"]:
-        raise Refused(f"extension {extension} was not closed and re-created: there is nothing to answer")
+        raise Refused(
+            "extension %(extension)s was not closed and re-created: there is nothing to answer", extension=extension
+        )
     if answer == "new":
         close(connection, extension, person)
         _open(connection, extension, _name_in_asterisk(connection, account), person.now_ms)
@@ -254,7 +277,11 @@ def _change_devices(connection: sqlite3.Connection, account_id: int, devices: li
         refuse_trunk(connection, device)
         owner = reads.account_by_device(connection, device)
         if owner is not None and owner["id"] != account_id:
-            raise Refused(f"device {device} belongs to extension {owner['extension']}: take it from there first")
+            raise Refused(
+                "device %(device)s belongs to extension %(extension)s: take it from there first",
+                device=device,
+                extension=owner["extension"],
+            )
     gone = set(reads.devices(connection, account_id)) - set(devices)
     writes.replace_devices(connection, account_id, devices)
     for device in gone:
@@ -293,23 +320,27 @@ def _check_changes(changes: Mapping[str, object]) -> None:
     for key, value in changes.items():
         possible = _POSSIBLE.get(key)
         if possible is not None and value not in possible:
-            raise BadInput(f"{value!r} is not possible: choose {' or '.join(map(str, possible))}")
+            raise BadInput(
+                "%(value)s is not possible: choose %(possible)s", value=repr(value), possible=either(map(str, possible))
+            )
         if key == "name":
             _check_name(str(value))
         elif key == "credit_micros":
             _check_credit(value)
         elif possible is None and key != "devices":
-            raise BadInput(f"{key!r} of an extension cannot be changed")
+            raise BadInput("%(key)s of an extension cannot be changed", key=repr(key))
 
 
 def _check_credit(value: object) -> None:
     if not isinstance(value, int) or not 0 <= value <= MAX_MICROS or value % LEDGER_STEP_MICROS:
-        raise BadInput(f"the credit must be from 0 to {format_amount(MAX_MICROS)}, with up to four decimals")
+        raise BadInput(
+            "the credit must be from 0 to %(most)s, with up to four decimals", most=format_amount(MAX_MICROS)
+        )
 
 
 def _check_name(name: str) -> None:
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
-        raise BadInput(f"a name has up to {MAX_NAME_LENGTH} printable characters")
+        raise BadInput("a name has up to %(most)s printable characters", most=MAX_NAME_LENGTH)
 
 
 def _texts(value: object) -> list[str]:

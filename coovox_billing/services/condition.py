@@ -16,6 +16,7 @@ from pathlib import Path
 from shlex import quote
 from stat import S_IWUSR
 
+from coovox_billing.sentences import Sentence
 from coovox_billing.store import probe, reads
 from coovox_billing.store.database import FILE_NAME
 from coovox_billing.store.probe import Trial, Trouble
@@ -34,16 +35,23 @@ OVERDUE_MS = 10 * 60_000
 WRITES_TIMED = 3
 _WRITE_BYTES = 4096
 
-ADVICE = {
-    Trouble.MISSING: "The database is missing: restore a backup before billing is started again, or it begins empty.",
-    Trouble.CLOSED: "The database cannot be opened: give its directory and files to the user that billing runs as.",
-    Trouble.READ_ONLY: "The database cannot be written: make its disk writable, "
-    "and give its directory and files to the user that billing runs as.",
-    Trouble.LOCKED: "The database is locked by another program: end that program; "
-    "`coovox-billing doctor` tells which it is.",
-    Trouble.DAMAGED: "The database is damaged: stop billing, keep a copy of its files, and restore a backup.",
-    Trouble.FULL: "The disk is full: free some space.",
-    Trouble.FAILING: "The disk fails: keep a copy of the database, and replace the disk.",
+ADVICE: dict[Trouble, str] = {
+    Trouble.MISSING: Sentence(
+        "The database is missing: restore a backup before billing is started again, or it begins empty."
+    ),
+    Trouble.CLOSED: Sentence(
+        "The database cannot be opened: give its directory and files to the user that billing runs as."
+    ),
+    Trouble.READ_ONLY: Sentence(
+        "The database cannot be written: make its disk writable, "
+        "and give its directory and files to the user that billing runs as."
+    ),
+    Trouble.LOCKED: Sentence(
+        "The database is locked by another program: end that program; `coovox-billing doctor` tells which it is."
+    ),
+    Trouble.DAMAGED: Sentence("The database is damaged: stop billing, keep a copy of its files, and restore a backup."),
+    Trouble.FULL: Sentence("The disk is full: free some space."),
+    Trouble.FAILING: Sentence("The disk fails: keep a copy of the database, and replace the disk."),
 }
 _SLOW_LOCK = "Other programs keep the database locked for too long: end them; `coovox-billing doctor` tells more."
 _READ_ONLY_DISK = "The disk is read-only, as after an error: look into the system's log, and make it writable again."

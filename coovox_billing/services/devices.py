@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from coovox_billing.core import devices
 from coovox_billing.core.devices import Known, KnownAccount, Listing, Plan
 from coovox_billing.errors import NotFound, Refused
+from coovox_billing.sentences import Sentence, joined
 from coovox_billing.services import accounts, trunks
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads, writes
@@ -21,8 +22,8 @@ def plan(connection: sqlite3.Connection, listings: Sequence[Listing]) -> Plan:
         Refused: no technology answered.
     """
     if not any(listing.is_loaded and not listing.trouble for listing in listings):
-        said = (f"{listing.technology}: {listing.trouble or 'not loaded'}" for listing in listings)
-        raise Refused(f"Asterisk tells of no devices, so nothing was changed ({'; '.join(said)})")
+        said = joined(map(_why_unknown, listings))
+        raise Refused("Asterisk tells of no devices, so nothing was changed (%(said)s)", said=said)
     return devices.plan(listings, _known(connection))
 
 
@@ -74,11 +75,20 @@ def trust_caller_id(connection: sqlite3.Connection, device: str, trusted: bool, 
     elif before:
         writes.delete_gateway(connection, device)
     else:
-        raise NotFound(f"the caller ID of {device} is not trusted: `gateway list` shows of which devices it is")
+        raise NotFound(
+            "the caller ID of %(device)s is not trusted",
+            hint="`gateway list` shows of which devices it is",
+            device=device,
+        )
     accounts.mirror_device(connection, device)
     if before != trusted:
         was, now = {"trust_caller_id": before}, {"trust_caller_id": trusted}
         accounts.record(connection, person, f"gateway {device}", was, now)
+
+
+def _why_unknown(listing: Listing) -> Sentence:
+    why = listing.trouble or Sentence("not loaded")
+    return Sentence("%(technology)s: %(why)s", technology=listing.technology, why=why)
 
 
 def _known(connection: sqlite3.Connection) -> Known:

@@ -30,7 +30,7 @@ class BadRows(BadInput):
     """Rows of a file that cannot be; nothing of it was done."""
 
     def __init__(self, rows: Sequence[BadRow]) -> None:
-        super().__init__("; ".join(map(str, rows)))
+        super().__init__("%(rows)s", rows="; ".join(map(str, rows)))
         self.rows = tuple(rows)
 
 
@@ -97,7 +97,7 @@ def _attempt(
     try:
         return _apply(connection, row, had, person)
     except BillingError as error:
-        bad.append(BadRow(row.line, str(error)))
+        bad.append(BadRow(row.line, error.sentence))
         return None
 
 

@@ -89,9 +89,9 @@ def generation(stored: str | None) -> str:
 
 def _check_new(password: str) -> None:
     if len(password) < MIN_LENGTH:
-        raise BadInput(f"the password is too short: use {MIN_LENGTH} characters or more")
+        raise BadInput("the password is too short: use %(least)s characters or more", least=MIN_LENGTH)
     if len(password) > MAX_LENGTH:
-        raise BadInput(f"the password is too long: use up to {MAX_LENGTH} characters")
+        raise BadInput("the password is too long: use up to %(most)s characters", most=MAX_LENGTH)
     if len(set(password)) == 1:
         raise BadInput("the password is one character repeated: choose another one")
 

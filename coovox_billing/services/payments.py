@@ -26,7 +26,7 @@ def recharge(
         BadInput: nothing or less, more than a balance can hold, or a reason that cannot be printed.
     """
     if amount_micros <= 0:
-        raise BadInput(f"{format_amount(amount_micros)} cannot be recharged: give an amount above 0")
+        raise BadInput("%(amount)s cannot be recharged: give an amount above 0", amount=format_amount(amount_micros))
     return _post(connection, find(connection, extension), "recharge", amount_micros, person, _printable(reason))
 
 
@@ -67,7 +67,7 @@ def undo(connection: sqlite3.Connection, entry_id: int, reason: str, person: Per
     """
     entry = reads.entry(connection, entry_id)
     if entry is None:
-        raise NotFound(f"there is no entry {entry_id} in the recharge history")
+        raise NotFound("there is no entry %(entry_id)s in the recharge history", entry_id=entry_id)
     if entry["kind"] not in PAYMENTS or entry["call_id"] is not None:
         raise Refused("only recharges and corrections can be undone: correct a call's cost by a correction")
     if entry["undone_by"] is not None:
@@ -102,11 +102,18 @@ def _check_amount(account: sqlite3.Row, amount_micros: int) -> None:
     if amount_micros % LEDGER_STEP_MICROS:
         raise BadInput("amounts go down to 0.0001")
     if abs(account["balance_micros"] + amount_micros) > MAX_MICROS:
-        raise BadInput(f"extension {extension} would have more than {format_amount(MAX_MICROS)}: give less")
+        raise BadInput(
+            "extension %(extension)s would have more than %(most)s: give less",
+            extension=extension,
+            most=format_amount(MAX_MICROS),
+        )
     if amount_micros < 0 and available_micros + amount_micros < 0:
         raise Refused(
-            f"{format_amount(-amount_micros)} cannot be taken from extension {extension}: only "
-            f"{format_amount(max(0, available_micros))} of balance and credit is neither spent nor held by calls"
+            "%(amount)s cannot be taken from extension %(extension)s: only %(available)s "
+            "of balance and credit is neither spent nor held by calls",
+            amount=format_amount(-amount_micros),
+            extension=extension,
+            available=format_amount(max(0, available_micros)),
         )
 
 
@@ -120,5 +127,5 @@ def _reason(text: str) -> str:
 def _printable(text: str) -> str:
     text = text.strip()
     if len(text) > MAX_REASON_LENGTH or not text.isprintable():
-        raise BadInput(f"a reason has up to {MAX_REASON_LENGTH} printable characters")
+        raise BadInput("a reason has up to %(most)s printable characters", most=MAX_REASON_LENGTH)
     return text

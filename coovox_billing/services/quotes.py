@@ -8,6 +8,7 @@ from coovox_billing.core import decision, dialed_number, rating
 from coovox_billing.core.decision import Verdict
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput
+from coovox_billing.sentences import Sentence
 from coovox_billing.services.accounts import find
 from coovox_billing.services.calls import account_view
 from coovox_billing.store import reads
@@ -47,7 +48,7 @@ def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at
         number = dialed_number.normalize(number_dialed, site.plus_prefix)
     except BadInput as error:
         refusal = Verdict(passes=False, reason="bad-number")
-        return _quote(extension, number_dialed, at, seconds, refusal, [str(error)])
+        return _quote(extension, number_dialed, at, seconds, refusal, [error.sentence])
     rates = reads.rates_for(connection, dialed_number.prefixes(number), extension)
     verdict = decision.decide(account, number, at.astimezone(site.time_zone), rates, site)
     explained = verdict.rate is not None or verdict.reason == "no-rate"
@@ -58,10 +59,10 @@ def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at
     return replace(answer, lost=verdict.choice.lost, available_micros=account.available_micros)
 
 
-_WHY_WITHOUT_RATE = {
-    "emergency": "emergency numbers always pass and cost nothing",
-    "locked": "the extension is locked",
-    "not-billed": "billing is off for the extension, so its calls cost nothing",
+_WHY_WITHOUT_RATE: dict[str, str] = {
+    "emergency": Sentence("emergency numbers always pass and cost nothing"),
+    "locked": Sentence("the extension is locked"),
+    "not-billed": Sentence("billing is off for the extension, so its calls cost nothing"),
 }
 
 

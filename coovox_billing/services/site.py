@@ -61,7 +61,9 @@ def change_settings(connection: sqlite3.Connection, changes: Mapping[str, tuple[
     for name, (seen, text) in changes.items():
         present = reads.setting(connection, name) or site_setting(name).default
         if present not in (seen, text):
-            raise Refused(f"{name} was changed meanwhile, to {present}: look at it, then repeat")
+            raise Refused(
+                "%(name)s was changed meanwhile, to %(present)s: look at it, then repeat", name=name, present=present
+            )
         if present != text:
             change_setting(connection, name, text, person)
 

@@ -34,7 +34,7 @@ def check_in(connection: sqlite3.Connection, extension: str, deposit_micros: int
     """
     account = accounts.find(connection, extension)
     if account["checked_in_at_ms"] is not None:
-        raise Refused(f"extension {extension} is checked in already: check it out first")
+        raise Refused("extension %(extension)s is checked in already: check it out first", extension=extension)
     if deposit_micros < 0:
         raise BadInput("a deposit is 0 or more")
     after_entry = reads.newest_entry(connection, account["id"])
@@ -66,10 +66,13 @@ def check_out(
     """
     account = accounts.find(connection, extension)
     if reads.has_open_calls(connection, account["id"]):
-        raise Refused(f"extension {extension} is in a call: check it out when that is over")
+        raise Refused("extension %(extension)s is in a call: check it out when that is over", extension=extension)
     balance_micros = account["balance_micros"]
     if expected_micros is not None and expected_micros != balance_micros:
-        raise Refused(f"the balance has changed, it is {format_amount(balance_micros)} now: look at the bill again")
+        raise Refused(
+            "the balance has changed, it is %(balance)s now: look at the bill again",
+            balance=format_amount(balance_micros),
+        )
     since_ms, after_entry = _begin(connection, account)
     _pay_to_zero(connection, extension, balance_micros, person)
     room = account["name_before_stay"]

@@ -19,6 +19,7 @@ from coovox_billing.core.trunk import (
     looks_unsupervised,
 )
 from coovox_billing.errors import BadInput, NotFound, Refused
+from coovox_billing.sentences import Sentence
 from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads, writes
@@ -80,10 +81,10 @@ def add(connection: sqlite3.Connection, device: str, name: str | None, person: P
     name = device if name is None else name
     _check_name(name)
     if device in reads.trunks(connection):
-        raise Refused(f"{device} is a trunk already: change it with `trunk set {device}`")
+        raise Refused("%(device)s is a trunk already", hint="change it with `trunk set %(device)s`", device=device)
     pays = _why_it_pays(connection, device)
     if pays:
-        raise Refused(f"{device} cannot be a trunk, {pays}: name another")
+        raise Refused("%(device)s cannot be a trunk, %(pays)s: name another", device=device, pays=pays)
     learn(connection, [device], name, reads.site(connection))
     accounts.record(connection, person, f"trunk {device}", {}, {"name": name})
     return device
@@ -157,8 +158,8 @@ def _why_it_pays(connection: sqlite3.Connection, device: str) -> str:
         account = reads.account_by_extension(connection, extension_of(device))
         owner = account if account is not None and account["billing"] else None
     if owner is not None:
-        return f"it belongs to extension {owner['extension']}"
-    return "the caller ID of its telephones is trusted" if device in reads.gateways(connection) else ""
+        return Sentence("it belongs to extension %(extension)s", extension=owner["extension"])
+    return Sentence("the caller ID of its telephones is trusted") if device in reads.gateways(connection) else ""
 
 
 def _find(connection: sqlite3.Connection, word: str) -> sqlite3.Row:
@@ -167,17 +168,27 @@ def _find(connection: sqlite3.Connection, word: str) -> sqlite3.Row:
     if "/" in word:
         found = [row for row in found if row["device"] == spelled(word)]
     if not found:
-        raise NotFound(f"there is no trunk {word[:80]!r}: `trunk list` shows them, `trunk add` makes one")
+        raise NotFound(
+            "there is no trunk %(word)s", hint="`trunk list` shows them, `trunk add` makes one", word=repr(word[:80])
+        )
     if len(found) > 1:
         devices = ", ".join(row["device"] for row in found)
-        raise Refused(f"{len(found)} trunks have the name {word!r}: say which one, {devices}")
+        raise Refused(
+            "%(count)s trunks have the name %(word)s: say which one, %(devices)s",
+            count=len(found),
+            word=repr(word),
+            devices=devices,
+        )
     return found[0]
 
 
 def _check_device(device: str) -> str:
     named = trunks_of(device)
     if len(named) != 1 or not _DEVICE.fullmatch(named[0]):
-        raise BadInput(f"{device!r} is not a trunk's device: write technology and name, like PJSIP/carrier or DAHDI/g1")
+        raise BadInput(
+            "%(device)s is not a trunk's device: write technology and name, like PJSIP/carrier or DAHDI/g1",
+            device=repr(device),
+        )
     return named[0]
 
 
@@ -188,15 +199,18 @@ def _check_changes(changes: Mapping[str, object]) -> None:
         elif key == "free_seconds":
             _check_free_seconds(value)
         else:
-            raise BadInput(f"{key!r} of a trunk cannot be changed")
+            raise BadInput("%(key)s of a trunk cannot be changed", key=repr(key))
 
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        signs = "up to 80 letters, digits, spaces and _./+-"
-        raise BadInput(f"{name!r} is not a trunk's name: write the TRUNK-NAME of its route, {signs}")
+        raise BadInput(
+            "%(name)s is not a trunk's name: write the TRUNK-NAME of its route, "
+            "up to 80 letters, digits, spaces and _./+-",
+            name=repr(name),
+        )
 
 
 def _check_free_seconds(value: object) -> None:
     if not isinstance(value, int) or not 0 <= value <= MAX_FREE_SECONDS:
-        raise BadInput(f"the free seconds of a trunk are a whole number from 0 to {MAX_FREE_SECONDS}")
+        raise BadInput("the free seconds of a trunk are a whole number from 0 to %(most)s", most=MAX_FREE_SECONDS)

@@ -116,13 +116,19 @@ def open_database(directory: Path) -> Database:
             _migrate(path)
             return Database(path)
     except (FileExistsError, NotADirectoryError):
-        raise SetupError(f"{directory} is no directory: name the data directory with --data") from None
+        raise SetupError(
+            "%(directory)s is no directory: name the data directory with --data", directory=directory
+        ) from None
     except OSError as error:
         raise SetupError(
-            f"cannot use the data directory {directory}: {error.strerror}; give another with --data"
+            "cannot use the data directory %(directory)s: %(reason)s; give another with --data",
+            directory=directory,
+            reason=error.strerror,
         ) from None
     except sqlite3.Error as error:
-        raise SetupError(f"cannot open the database in {directory}: {error}") from None
+        raise SetupError(
+            "cannot open the database in %(directory)s: %(error)s", directory=directory, error=error
+        ) from None
 
 
 @contextmanager
@@ -165,7 +171,7 @@ def _migrate(path: Path) -> None:
     try:
         migrate(connection)
         if _version(connection) > len(migrations()):
-            raise SetupError(f"{path} was made by a newer version of CooVox Billing: install that version")
+            raise SetupError("%(path)s was made by a newer version of CooVox Billing: install that version", path=path)
     finally:
         connection.close()
 

@@ -13,7 +13,6 @@ from typing import Any
 from coovox_billing.errors import BillingError
 
 MAX_GROUP = 256
-TOO_LATE = "the database was too slow: the write was given up before it was made"
 
 
 class TooLate(BillingError):
@@ -83,10 +82,14 @@ def _run_until_one_fails(connection: sqlite3.Connection, group: Sequence[Job]) -
 
 def _run_each_alone(connection: sqlite3.Connection, group: Sequence[Job]) -> bool:
     for job in group:
-        job.error = TooLate(TOO_LATE) if job.is_too_late else None
+        job.error = _too_late() if job.is_too_late else None
         if job.error is None:
             _run_in_savepoint(connection, job)
     return not any(job.error is None and job.is_too_late for job in group)
+
+
+def _too_late() -> TooLate:
+    return TooLate("the database was too slow: the write was given up before it was made")
 
 
 def _run_in_savepoint(connection: sqlite3.Connection, job: Job) -> None:

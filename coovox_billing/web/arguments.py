@@ -7,7 +7,7 @@ from typing import TypeVar
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput
-from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 Value = TypeVar("Value")
 
@@ -30,7 +30,7 @@ class Arguments:
 
         def check(text: str) -> str:
             if len(text) > longest or not text.isprintable():
-                raise BadInput(_("up to %(longest)s printable characters", longest=longest))
+                raise BadInput("up to %(longest)s printable characters", longest=longest)
             return text
 
         return self.parsed(name, check, "")
@@ -40,7 +40,7 @@ class Arguments:
 
         def check(text: str) -> str:
             if text not in choices:
-                raise BadInput(_("choose one of the list"))
+                raise BadInput("choose one of the list")
             return text
 
         return self.parsed(name, check, default)
@@ -52,7 +52,7 @@ class Arguments:
             try:
                 return date.fromisoformat(text)
             except ValueError:
-                raise BadInput(_("write a day like 2026-03-01")) from None
+                raise BadInput("write a day like 2026-03-01") from None
 
         return self.parsed(name, check, None)
 
@@ -72,5 +72,5 @@ class Arguments:
         try:
             return parse(text)
         except BadInput as error:
-            self.errors[name] = str(error)
+            self.errors[name] = told(error)
             return default

@@ -63,7 +63,9 @@ def tidy_prefix(prefix: str) -> str:
     """
     tidied = "/" + prefix.strip("/") if prefix.strip("/") else ""
     if not _PREFIX.fullmatch(tidied):
-        raise SetupError(f"web_prefix is {prefix!r}: write a path of letters and digits, like /billing")
+        raise SetupError(
+            "web_prefix is %(prefix)s: write a path of letters and digits, like /billing", prefix=repr(prefix)
+        )
     return tidied
 
 
@@ -71,7 +73,7 @@ def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise SetupError(f"trusted_proxies holds {text!r}: write an address, like 127.0.0.1") from None
+        raise SetupError("trusted_proxies holds %(text)s: write an address, like 127.0.0.1", text=repr(text)) from None
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

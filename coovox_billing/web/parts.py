@@ -52,7 +52,7 @@ def no_manager() -> Sequence[Listing]:
     Raises:
         SetupError: always.
     """
-    raise SetupError(_("Sync asks Asterisk's manager, and these pages were started without it."))
+    raise SetupError("Sync asks Asterisk's manager, and these pages were started without it.")
 
 
 def parts() -> Parts:

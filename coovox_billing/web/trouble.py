@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services.condition import advice_on
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import later
+from coovox_billing.web.words import later, told
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +41,11 @@ def handle(error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.response is not None:
         return make_response(error.response)
     if isinstance(error, BillingError):
-        return _page(404 if isinstance(error, NotFound) else 400, str(error))
+        return _page(404 if isinstance(error, NotFound) else 400, told(error))
     if not isinstance(error, HTTPException):
         log.error("a page failed", exc_info=error)
         if advice := advice_on(error):
-            return _page(503, f"{advice} {_(REPEAT)}")
+            return _page(503, f"{told(advice)} {_(REPEAT)}")
         return handle(InternalServerError())
     own_words = error.description if error.description != type(error).description else None
     response = _page(error.code or 500, own_words or "")

@@ -4,12 +4,16 @@ from gettext import NullTranslations
 
 from flask import Flask
 
+from coovox_billing.errors import BillingError
+from coovox_billing.sentences import Sentence
+
 _ENGLISH = NullTranslations()
 
 
 def install(app: Flask) -> None:
-    """Let templates say `_('…')` and `{% trans %}`."""
+    """Let templates say `_('…')`, `{% trans %}`, and `told(…)` of what was said in the rooms below."""
     app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.globals["told"] = told
     app.jinja_env.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
 
 
@@ -27,6 +31,18 @@ def gettext(message: str, /, **values: object) -> str:
 def later(message: str) -> str:
     """A sentence that is looked up where it is shown: this only marks it, for catalogs to hold it."""
     return message
+
+
+def told(said: BillingError | str) -> str:
+    """What an error or another sentence of the rooms below says, in the reader's language; other text as it is."""
+    sentence = said.sentence if isinstance(said, BillingError) else said
+    if not isinstance(sentence, Sentence):
+        return sentence
+    values = {
+        name: told(value) if isinstance(value, BillingError | Sentence) else value
+        for name, value in sentence.values.items()
+    }
+    return gettext(sentence.message, **values)
 
 
 def ngettext(singular: str, plural: str, number: int, /, **values: object) -> str:

@@ -536,6 +536,18 @@ def test_it_shows_what_sync_will_do_and_does_it(desk: Desk) -> None:
     assert "Nothing to change" in desk.page("/extensions/sync")
 
 
+def test_it_says_what_a_skipped_device_needs_without_naming_a_command(desk: Desk) -> None:
+    advice = "If one of these devices is an extension’s: add that extension"
+    synced(desk, Found("PJSIP/100", "Reception"), Found("PJSIP/carrier"))
+    page = desk.page("/extensions/sync")
+    assert ["Skipped", "PJSIP/carrier", "neither its name nor its caller ID is a number"] in rows(
+        page.partition("left as it is")[2]
+    )
+    assert advice in words(page)
+    synced(desk, Found("PJSIP/100", "Reception"))
+    assert advice not in words(desk.page("/extensions/sync"))
+
+
 def sync_form(page: str) -> dict[str, str]:
     form = page.partition('<form class="foot"')[2].partition("</form>")[0]
     return dict(re.findall(r'name="([a-z]+)" value="([^"]*)"', form))

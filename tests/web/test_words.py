@@ -4,6 +4,8 @@ import ast
 import io
 import re
 from collections.abc import Iterator
+from gettext import NullTranslations
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,14 +13,19 @@ import pytest
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from jinja2 import Environment, nodes
 
+from coovox_billing.errors import BadInput, BillingError, NotFound
+from coovox_billing.sentences import Sentence, either
+from coovox_billing.web import words
+from tests.web.conftest import Desk
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "web/templates").glob("**/*.html"))
-MODULES = sorted((ROOT / "coovox_billing/web").glob("*.py"))
+MODULES = sorted((ROOT / "coovox_billing/web").glob("**/*.py"))
 SAID_BY_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title"}
 # Names and commands are the same in every language.
 NAMES = {"CooVox", "Billing", "· CooVox Billing", "CSV", "Other"}
 NOT_FOR_READERS = {"code", "script", "style"}
-MARKS = {"_", "ngettext", "gettext", "later"}
+MARKS = {"_", "ngettext", "gettext", "later", "Sentence", "BadInput", "NotFound", "Refused", "SetupError"}
 # What callers of these give is for the log, for programmers or for browsers.
 NOT_SAID = re.compile(r"^(log\.\w+|condition\.\w+|LookupError|ValueError|RuntimeError|TypeVar|OrderedDict)$")
 # What this one says is said at start, at a terminal.
@@ -157,6 +164,7 @@ def test_it_finds_an_unmarked_word_in_a_template(source: str, found: list[str]) 
         ("flash(_('The password is changed.'))", []),
         ("STATES = {'held': 'Answered'}", ["Answered"]),
         ("STATES = {'held': later('Answered')}", []),
+        ("raise BadInput('choose one of the list')", []),
         ("log.warning('a wrong password from %s', address)", []),
         ("'''What it does.'''\nname = 'recharge_history.show'", []),
     ],
@@ -165,9 +173,85 @@ def test_it_finds_an_unmarked_sentence_in_code(source: str, found: list[str]) ->
     assert unmarked_in_module(source) == found
 
 
+def in_english_alone(source: str) -> list[int]:
+    """The lines that write an error as it is, which `told` should tell."""
+    written = []
+    for handler in ast.walk(ast.parse(source)):
+        if isinstance(handler, ast.ExceptHandler) and handler.name:
+            for node in ast.walk(handler):
+                is_put_in = isinstance(node, ast.FormattedValue) and ast.unparse(node.value) == handler.name
+                if is_put_in or (isinstance(node, ast.Call) and ast.unparse(node) == f"str({handler.name})"):
+                    written.append(handler.lineno)
+    return written
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_it_tells_no_error_in_english_alone(module: Path) -> None:
+    assert in_english_alone(module.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(("told", "lines"), [("str(error)", [3]), ("f'It is {error}'", [3]), ("told(error)", [])])
+def test_it_finds_an_error_in_english_alone(told: str, lines: list[int]) -> None:
+    assert in_english_alone(f"try:\n    do()\nexcept BadInput as error:\n    show({told})") == lines
+
+
 def test_it_lets_babel_collect_every_marked_sentence() -> None:
     template = b"<h1>{{ _('Call Log') }}</h1>{% trans %}One more{% endtrans %}"
     assert [found[1] for found in extract("jinja2.ext:babel_extract", io.BytesIO(template))] == ["Call Log", "One more"]
     code = b"A = later('Kept')\nB = _('Said')\nC = ngettext('one', 'many', 2)"
     keywords = {**DEFAULT_KEYWORDS, "later": None}
     assert [found[1] for found in extract("python", io.BytesIO(code), keywords)] == ["Kept", "Said", ("one", "many")]
+
+
+class _Marked(NullTranslations):
+    """A language that says what English says, with the sign of a catalog around it."""
+
+    def gettext(self, message: str) -> str:
+        return f"«{message}»"
+
+
+@pytest.fixture
+def another_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_ENGLISH", _Marked())
+
+
+@pytest.mark.parametrize(
+    ("said", "english", "told"),
+    [
+        (BadInput("choose 100%"), "choose 100%", "«choose 100%»"),
+        (NotFound("no %(name)s", hint="`add %(name)s`", name="%s"), "no %s: `add %s`", "«no %s»"),
+        (BadInput("%(at)s: %(why)s", at=2, why=Sentence("no %(x)s", x=1)), "2: no 1", "«2: «no 1»»"),
+        (BadInput("of %(it)s", it=NotFound("none", hint="add")), "of none: add", "«of «none»»"),
+        (BadInput("in %(spent)g s", spent=2.50), "in 2.5 s", "«in 2.5 s»"),
+        (Sentence("no answer"), "no answer", "«no answer»"),
+        (either(["a", "b", "c"]), "a or b or c", "««a or b» or c»"),
+        (either(["a"]), "a", "a"),
+        ("what Asterisk says", "what Asterisk says", "what Asterisk says"),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("another_language")
+def test_it_tells_in_the_reader_s_language(said: BillingError | str, english: str, told: str) -> None:
+    assert (str(said), words.told(said)) == (english, told)
+
+
+@pytest.mark.usefixtures("another_language")
+@pytest.mark.parametrize(
+    ("path", "form", "says"),
+    [
+        ("/rate/test?extension=100&number=5&seconds=x", None, "«'x' is not a whole number from 0 to 10000000»"),
+        (
+            "/extensions/import/do",
+            {"text": "number,credit\n100,-5\n"},
+            "«credit: «a credit of -5 is negative: write 0 or more»»",
+        ),
+        ("/extensions/import/do", {"text": "number,status\n100,open\n"}, "write «locked or unlocked»"),
+        ("/extensions/add", {"number": "100", "submission": "x"}, "«extension 100 is there already»"),
+    ],
+)
+def test_it_shows_what_is_wrong_in_the_reader_s_language(
+    owner_desk: Desk, path: str, form: dict[str, str] | None, says: str
+) -> None:
+    answer = owner_desk.browser.get(path) if form is None else owner_desk.post(path, form)
+    assert answer.status_code == 422
+    assert says in unescape(answer.text)

@@ -22,6 +22,7 @@ from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.parts import parts, person
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 page = Blueprint("call_log", __name__)
 
@@ -78,8 +79,8 @@ def hang_up(call_id: str) -> ResponseReturnValue:
         parts().database.write(lambda connection: live_calls.request_end(connection, call_id, author))
     except BillingError as error:
         if pieces.is_piece():
-            return render_template("call_log/_live.html", **_live(str(error))), 422
-        flash(str(error), "bad")
+            return render_template("call_log/_live.html", **_live(told(error))), 422
+        flash(told(error), "bad")
         return redirect(url_for("call_log.show"), 303)
     if pieces.is_piece():
         return render_template("call_log/_live.html", **_live())
@@ -129,7 +130,7 @@ def _statuses() -> dict[str, str]:
         "no-answer": _("No answer"),
         "refused": _("Refused"),
         "in-progress": _("In progress"),
-        **{flag: formats.FLAG_MARKS[flag] for flag in FLAGS},
+        **{flag: _(formats.FLAG_MARKS[flag]) for flag in FLAGS},
     }
 
 

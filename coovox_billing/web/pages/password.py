@@ -10,6 +10,7 @@ from coovox_billing.web.access import Role, needs
 from coovox_billing.web.pages.sign_in import try_password
 from coovox_billing.web.parts import OWNER, parts, person
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 page = Blueprint("password", __name__)
 
@@ -28,7 +29,7 @@ def change() -> ResponseReturnValue:
     try:
         _change(request.form.get("current", ""), request.form.get("new", ""), request.form.get("again", ""))
     except BadInput as error:
-        return _form(str(error)), 422
+        return _form(told(error)), 422
     sessions.begin()
     flash(_("The password is changed. Whoever was signed in elsewhere is signed out."))
     return redirect(url_for("password.show"), 303)
@@ -36,9 +37,9 @@ def change() -> ResponseReturnValue:
 
 def _change(current: str, new: str, again: str) -> None:
     if new != again:
-        raise BadInput(_("the two new passwords differ: nothing was changed"))
+        raise BadInput("the two new passwords differ: nothing was changed")
     if not try_password(current):
-        raise BadInput(_("the current password is wrong: nothing was changed"))
+        raise BadInput("the current password is wrong: nothing was changed")
     author = person()
     parts().database.write(lambda connection: owner.set_password(connection, new, author))
 

@@ -14,6 +14,7 @@ from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.parts import once, person
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 page = Blueprint("recharge_history", __name__)
 
@@ -74,7 +75,7 @@ def undo(entry_id: int) -> ResponseReturnValue:
             _("%(amount)s of %(extension)s is taken back.", **_named(undone)),
         )
     except BillingError as error:
-        return _undo_form(entry_id, str(error)), 422
+        return _undo_form(entry_id, told(error)), 422
     return pieces.onward(url_for("recharge_history.show"))
 
 
@@ -100,7 +101,7 @@ def _columns() -> list[Column[Payment]]:
 def _payment(entry_id: int) -> Payment:
     found = payment(entry_id)
     if found is None:
-        raise NotFound(_("There is no such recharge."))
+        raise NotFound("There is no such recharge.")
     return found
 
 

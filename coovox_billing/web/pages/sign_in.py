@@ -12,7 +12,7 @@ from coovox_billing.web import menu, sessions
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.parts import OWNER, parts
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import ngettext
+from coovox_billing.web.words import ngettext, told
 
 page = Blueprint("sign_in", __name__)
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def sign_in() -> ResponseReturnValue:
     try:
         is_right = try_password(request.form.get("password", ""))
     except Refused as error:
-        return _form(str(error)), 422
+        return _form(told(error)), 422
     if not is_right:
         return _form(_("The password is wrong.")), 422
     sessions.begin()

@@ -82,9 +82,9 @@ def _parse_extensions(text: str) -> tuple[str, ...]:
     """One or several numbers, with spaces or commas between them."""
     extensions = tuple(dict.fromkeys(extension for extension in _BETWEEN.split(text) if extension))
     if len(extensions) > MOST_EXTENSIONS:
-        raise BadInput(_("up to %(most)s extensions; * is each of them", most=MOST_EXTENSIONS))
+        raise BadInput("up to %(most)s extensions; * is each of them", most=MOST_EXTENSIONS)
     if unknown := statistics.unknown(extensions):
-        raise BadInput(_("there is no extension %(extension)s", extension=unknown[0][:40]))
+        raise BadInput("there is no extension %(extension)s", extension=unknown[0][:40])
     return extensions
 
 

@@ -20,7 +20,7 @@ from coovox_billing.web.downloads import CSV_TYPE
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import ngettext
+from coovox_billing.web.words import ngettext, told
 
 page = Blueprint("files", __name__)
 
@@ -46,7 +46,7 @@ def preview() -> ResponseReturnValue:
     except BadRows as error:
         return _page(bad=error.rows, error=_nothing(len(error.rows))), 422
     except BadInput as error:
-        return _page(error=str(error)), 422
+        return _page(error=told(error)), 422
 
 
 @page.post("/extensions/import/do")
@@ -62,7 +62,7 @@ def do() -> ResponseReturnValue:
     except BadRows as error:
         return _page(bad=error.rows, error=_nothing(len(error.rows))), 422
     except BadInput as error:
-        return _page(error=str(error)), 422
+        return _page(error=told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -96,22 +96,22 @@ def _told(extension: Extension) -> dict[str, str]:
 def _chosen() -> str:
     file = request.files.get("file")
     if file is None or not file.filename:
-        raise BadInput(_("Choose a file first."))
+        raise BadInput("Choose a file first.")
     try:
         return file.stream.read().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadInput(_("This file is no CSV in UTF-8: save it as “CSV UTF-8”.")) from None
+        raise BadInput("This file is no CSV in UTF-8: save it as “CSV UTF-8”.") from None
 
 
 def _rows(text: str) -> list[ExtensionRow]:
     text = text.replace("\r\n", "\n")  # a browser sends the lines of a form so
     if len(text.encode()) > FILE_BYTES:
-        raise BadInput(_("This file is larger than %(size)s KB: split it into several.", size=FILE_BYTES // 1024))
+        raise BadInput("This file is larger than %(size)s KB: split it into several.", size=FILE_BYTES // 1024)
     rows, bad = extension_csv.parse_extensions(text, MOST_ROWS)
     if bad:
         raise BadRows([*bad, *_also_bad(rows)])
     if not rows:
-        raise BadInput(_("There is no extension in this file."))
+        raise BadInput("There is no extension in this file.")
     return rows
 
 

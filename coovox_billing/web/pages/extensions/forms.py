@@ -22,7 +22,7 @@ from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.parts import once, person
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import ngettext
+from coovox_billing.web.words import ngettext, told
 
 page = Blueprint("forms", __name__)
 
@@ -58,7 +58,7 @@ def recharge() -> ResponseReturnValue:
         arguments.errors.setdefault("amount", _("an amount above 0, like 100 or 12.50"))
     if arguments.errors or amount_micros is None:
         return _recharge_form(numbers, arguments), 422
-    told = formats.money(amount_micros, queries.site().currency)
+    amount = formats.money(amount_micros, queries.site().currency)
     try:
         once(
             lambda connection: payments.recharge_many(connection, numbers, amount_micros, author, reason),
@@ -67,11 +67,11 @@ def recharge() -> ResponseReturnValue:
                 "%(num)s extensions are recharged with %(amount)s each.",
                 len(numbers),
                 extension=numbers[0] if numbers else "",
-                amount=told,
+                amount=amount,
             ),
         )
     except BillingError as error:
-        return _recharge_form(numbers, arguments, str(error)), 422
+        return _recharge_form(numbers, arguments, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -96,7 +96,7 @@ def edit(number: str) -> ResponseReturnValue:
     try:
         once(lambda connection: accounts.change(connection, number, changes, author), done)
     except BillingError as error:
-        return _edit_form(number, arguments, was, str(error)), 422
+        return _edit_form(number, arguments, was, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -124,7 +124,7 @@ def bulk_edit() -> ResponseReturnValue:
     try:
         once(lambda connection: accounts.change_many(connection, numbers, changes, author), done)
     except BillingError as error:
-        return _bulk_form(numbers, arguments, ticked, str(error)), 422
+        return _bulk_form(numbers, arguments, ticked, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -147,14 +147,14 @@ def correct(number: str) -> ResponseReturnValue:
         arguments.errors.setdefault("reason", _("write why: it stands in the ledger for good"))
     if arguments.errors or not amount_micros:
         return _money_form("extensions/correct.html", number, arguments), 422
-    told = formats.money(amount_micros, queries.site().currency)
+    amount = formats.money(amount_micros, queries.site().currency)
     try:
         once(
             lambda connection: payments.correct(connection, number, amount_micros, reason, author),
-            _("%(extension)s is corrected by %(amount)s.", extension=number, amount=told),
+            _("%(extension)s is corrected by %(amount)s.", extension=number, amount=amount),
         )
     except BillingError as error:
-        return _money_form("extensions/correct.html", number, arguments, str(error)), 422
+        return _money_form("extensions/correct.html", number, arguments, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -186,7 +186,7 @@ def add() -> ResponseReturnValue:
     try:
         once(open_it, _("%(extension)s is added.", extension=number))
     except BillingError as error:
-        return _add_form(arguments, str(error)), 422
+        return _add_form(arguments, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -210,7 +210,7 @@ def close(number: str) -> ResponseReturnValue:
     except NotFound:
         raise
     except BillingError as error:
-        return _money_form("extensions/close.html", number, Arguments({}), str(error)), 422
+        return _money_form("extensions/close.html", number, Arguments({}), told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -246,7 +246,7 @@ def answer_recreated(number: str) -> ResponseReturnValue:
     try:
         once(lambda connection: accounts.answer_recreated(connection, number, answer, author), done)
     except BillingError as error:
-        return _money_form("extensions/recreated.html", number, arguments, str(error)), 422
+        return _money_form("extensions/recreated.html", number, arguments, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -258,7 +258,7 @@ def find(number: str) -> Extension:
     """
     found = extensions.extension(number)
     if found is None:
-        raise NotFound(_("There is no extension %(number)s, or it was closed.", number=number[:80]))
+        raise NotFound("There is no extension %(number)s, or it was closed.", number=number[:80])
     return found
 
 

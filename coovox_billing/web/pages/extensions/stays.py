@@ -18,6 +18,7 @@ from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.pages.extensions.forms import find, words
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 page = Blueprint("stays", __name__)
 
@@ -45,7 +46,7 @@ def check_in(number: str) -> ResponseReturnValue:
             _("%(extension)s is checked in.", extension=formats.named(guest, number)),
         )
     except BillingError as error:
-        return _check_in_form(number, arguments, str(error)), 422
+        return _check_in_form(number, arguments, told(error)), 422
     return pieces.onward(extension_search.back())
 
 
@@ -69,7 +70,7 @@ def check_out(number: str) -> ResponseReturnValue:
             _("%(extension)s is checked out and locked.", extension=number),
         )
     except BillingError as error:
-        return _check_out_page(number, str(error)), 422
+        return _check_out_page(number, told(error)), 422
     past = stays.stays(number)
     stay_id = bills[-1].id if bills else past[0].id if past else None
     return pieces.onward(extension_search.back() if stay_id is None else url_for(".bill", stay_id=stay_id))
@@ -81,7 +82,7 @@ def bill(stay_id: int) -> ResponseReturnValue:
     """The bill of a stay that is over."""
     found = stays.bill_of_stay(stay_id)
     if found is None:
-        raise NotFound(_("There is no such stay."))
+        raise NotFound("There is no such stay.")
     return _bill_page("extensions/bill.html", found)
 
 
@@ -102,7 +103,7 @@ def _check_out_page(number: str, error: str = "") -> str:
     found = stays.bill_until_now(number, parts().now_ms())
     if found is None:
         find(number)
-        raise NotFound(_("There is no such stay."))
+        raise NotFound("There is no such stay.")
     return _bill_page(
         "extensions/check_out.html", found, error=error, in_call=stays.is_in_call(number), extension=find(number)
     )

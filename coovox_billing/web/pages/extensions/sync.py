@@ -16,7 +16,7 @@ from coovox_billing.web.access import Role, needs
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import ngettext
+from coovox_billing.web.words import ngettext, told
 
 page = Blueprint("sync", __name__)
 
@@ -40,14 +40,14 @@ def sync() -> ResponseReturnValue:
 
         def job(connection: sqlite3.Connection) -> None:
             if _fingerprint(_lines(devices.plan(connection, listings))) != shown:
-                raise Refused(_("Asterisk's devices or the extensions have changed since: look at it again."))
+                raise Refused("Asterisk's devices or the extensions have changed since: look at it again.")
             devices.sync(connection, listings, author)
 
         once(job, _("The extensions are what Asterisk's devices say."))
     except SetupError as error:
-        return _page(error=str(error)), 503
+        return _page(error=told(error)), 503
     except BillingError as error:
-        return _preview(str(error), 422)
+        return _preview(told(error), 422)
     return pieces.onward(extension_search.back())
 
 
@@ -56,14 +56,15 @@ def _preview(error: str, code: int = 200) -> ResponseReturnValue:
         listings = parts().read_devices()
         plan = parts().database.read(lambda connection: devices.plan(connection, listings))
     except BillingError as trouble:
-        return _page(error=str(trouble)), 503
+        return _page(error=told(trouble)), 503
     lines = _lines(plan)
     answers = _answers(listings, plan)
-    return _page(error=error, lines=lines, answers=answers, left=_left(plan), shown=_fingerprint(lines)), code
+    left = {"left": _left(plan), "skips": bool(plan.skipped)}
+    return _page(error=error, lines=lines, answers=answers, **left, shown=_fingerprint(lines)), code
 
 
 def _page(**values: object) -> str:
-    own: dict[str, object] = {"lines": None, "answers": (), "left": (), "shown": ""}
+    own: dict[str, object] = {"lines": None, "answers": (), "left": (), "skips": False, "shown": ""}
     token = request.form.get("submission") or pieces.submission_token()
     return render_template("extensions/sync.html", **(own | values), token=token, back=extension_search.back())
 
@@ -91,8 +92,8 @@ def _by_number(line: Line) -> tuple[int, str, str]:
 
 def _left(plan: Plan) -> list[Line]:
     """What is left as it is, and why."""
-    kept = [(_("Kept"), number, why) for number, why in plan.kept.items()]
-    skipped = [(_("Skipped"), device, why) for device, why in plan.skipped.items()]
+    kept = [(_("Kept"), number, told(why)) for number, why in plan.kept.items()]
+    skipped = [(_("Skipped"), device, told(why)) for device, why in plan.skipped.items()]
     return sorted(kept, key=_by_number) + sorted(skipped, key=_by_number)
 
 
@@ -103,7 +104,7 @@ def _answers(listings: Sequence[Listing], plan: Plan) -> list[tuple[str, str]]:
 def _answer(listing: Listing, plan: Plan) -> str:
     trouble = plan.troubles.get(listing.technology)
     if trouble:
-        return _("no full answer, so nothing of it is closed: %(trouble)s", trouble=trouble)
+        return _("no full answer, so nothing of it is closed: %(trouble)s", trouble=told(trouble))
     if not listing.is_loaded:
         return _("not there")
     return ngettext("%(num)s device", "%(num)s devices", len(listing.found))

@@ -11,7 +11,6 @@ from coovox_billing.core.rate_csv import BadRow, parse_rates, parse_rows
 from coovox_billing.core.rate_fields import COLUMNS
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError
-from coovox_billing.web.words import gettext as _
 
 MOST_BYTES = 5 * 1024 * 1024
 MOST_UNPACKED_BYTES = 32 * 1024 * 1024
@@ -30,12 +29,12 @@ def read_rates(data: bytes) -> tuple[list[Rate], list[BadRow]]:
         BadInput: it is larger than it may be, or no table of rates.
     """
     if len(data) > MOST_BYTES:
-        raise BadInput(_("The file is larger than %(most)s MB: split it.", most=MOST_BYTES // 1024 // 1024))
+        raise BadInput("The file is larger than %(most)s MB: split it.", most=MOST_BYTES // 1024 // 1024)
     if data.startswith(_OLD_OFFICE_SIGN):
-        raise BadInput(_("This is an old or a locked workbook: save it as .xlsx without a password, or as CSV."))
+        raise BadInput("This is an old or a locked workbook: save it as .xlsx without a password, or as CSV.")
     rates, bad = _workbook(data) if data.startswith(_ZIP_SIGN) else parse_rates(_text(data), MOST_RATES)
     if not rates and not bad:
-        raise BadInput(_("The file holds no rates: write one per line below the header."))
+        raise BadInput("The file holds no rates: write one per line below the header.")
     return rates, bad
 
 
@@ -43,7 +42,7 @@ def _text(data: bytes) -> str:
     try:
         return data.decode("utf-16" if data.startswith(_UTF_16_SIGNS) else "utf-8-sig")
     except UnicodeDecodeError:
-        raise BadInput(_("The file is neither a workbook nor UTF-8 text: save it as .xlsx or as CSV UTF-8.")) from None
+        raise BadInput("The file is neither a workbook nor UTF-8 text: save it as .xlsx or as CSV UTF-8.") from None
 
 
 def _workbook(data: bytes) -> tuple[list[Rate], list[BadRow]]:
@@ -54,7 +53,7 @@ def _workbook(data: bytes) -> tuple[list[Rate], list[BadRow]]:
         raise
     except Exception:
         # openpyxl raises whatever a broken workbook makes it stumble over.
-        raise BadInput(_("The workbook cannot be read: save it anew as .xlsx, or as CSV.")) from None
+        raise BadInput("The workbook cannot be read: save it anew as .xlsx, or as CSV.") from None
 
 
 def _measure(data: bytes) -> None:
@@ -62,9 +61,9 @@ def _measure(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > MOST_UNPACKED_BYTES:
-            raise BadInput(_("The workbook is too large when unpacked: keep only the sheet with the rates."))
+            raise BadInput("The workbook is too large when unpacked: keep only the sheet with the rates.")
         if any(_defines(archive, member) for member in members):
-            raise BadInput(_("The workbook cannot be read: save it anew as .xlsx, or as CSV."))
+            raise BadInput("The workbook cannot be read: save it anew as .xlsx, or as CSV.")
 
 
 def _defines(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:

@@ -20,6 +20,7 @@ from coovox_billing.web.listing import address
 from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 page = Blueprint("form", __name__)
 
@@ -106,7 +107,7 @@ def add() -> ResponseReturnValue:
             _("Rate %(rate)s is added.", rate=rate_words.title(rate)),
         )
     except BillingError as error:
-        return _page(filled, error=str(error)), 422
+        return _page(filled, error=told(error)), 422
     return _done(added[0] if added else None)
 
 
@@ -134,11 +135,11 @@ def edit(rate_id: int) -> ResponseReturnValue:
             _("Rate %(rate)s is saved.", rate=rate_words.title(rate)),
         )
     except Refused as error:
-        return _page(filled, rate_id, error=str(error), now=find(rate_id), typed=rate), 422
+        return _page(filled, rate_id, error=told(error), now=find(rate_id), typed=rate), 422
     except NotFound:
         raise
     except BillingError as error:
-        return _page(filled, rate_id, error=str(error)), 422
+        return _page(filled, rate_id, error=told(error)), 422
     return _done(rate_id)
 
 
@@ -166,7 +167,7 @@ def delete(rate_id: int) -> ResponseReturnValue:
     try:
         once(lambda connection: rates.delete(connection, rate_id, seen, author), _("The rate is deleted."))
     except Refused as error:
-        return _deletion(find(rate_id), str(error)), 422
+        return _deletion(find(rate_id), told(error)), 422
     return pieces.onward(address(url_for("rates.show")))
 
 
@@ -216,13 +217,13 @@ def _rate(filled: Filled, rate_id: int) -> tuple[Rate | None, dict[str, str]]:
         try:
             values[name] = parse_field(name, filled.texts[name])
         except BadInput as error:
-            errors[name] = str(error) if filled.texts[name] else _("fill this in")
+            errors[name] = told(error) if filled.texts[name] else _("fill this in")
     if not filled.days:
         errors["days"] = _("choose at least one day")
     try:
         values["extensions"] = None if filled.is_for_all else parse_field("extensions", " ".join(filled.chosen))
     except BadInput as error:
-        errors["extensions"] = str(error) if filled.chosen else _("choose at least one, or all")
+        errors["extensions"] = told(error) if filled.chosen else _("choose at least one, or all")
     length, prefix = values.get("number_length", 0), values.get("prefix", "")
     if 0 < length < len(prefix):
         errors["number_length"] = _("shorter than the prefix, so that no number would match")

@@ -25,7 +25,7 @@ from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.pages.rates.files import MOST_BYTES, MOST_RATES, read_rates
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import ngettext
+from coovox_billing.web.words import ngettext, told
 
 page = Blueprint("files", __name__)
 
@@ -114,7 +114,7 @@ def upload() -> ResponseReturnValue:
     try:
         found, bad = read_rates(file.stream.read(MOST_BYTES + 1))
     except BadInput as error:
-        return _choose(str(error), name), 422
+        return _choose(told(error), name), 422
     if bad:
         nothing = ngettext(
             "Nothing was imported: %(num)s row is wrong. Correct the file and choose it again.",
@@ -147,9 +147,9 @@ def confirm(key: str) -> ResponseReturnValue:
     try:
         once(lambda c: rates.import_rates(c, found, waiting.remove_others, author, seen), done)
     except Refused as error:
-        return _preview(key, waiting, str(error)), 422
+        return _preview(key, waiting, told(error)), 422
     except BillingError as error:
-        return _choose(str(error), waiting.name), 422
+        return _choose(told(error), waiting.name), 422
     return redirect(url_for("rates.show"), 303)
 
 

@@ -20,6 +20,7 @@ from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.parts import parts
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 page = Blueprint("test", __name__)
 
@@ -78,11 +79,8 @@ def _answer(arguments: Arguments, zone: ZoneInfo, now: datetime) -> Quote | None
 def _sentences(answer: Quote) -> list[str]:
     """What is told of the answer, but for the rates that lost, which stand apart."""
     won, *lost = decision.explain_choice(Choice(answer.rate, answer.lost))
-    sentences = [sentence for sentence in answer.why if sentence not in lost]
-    if answer.rate is None:
-        return sentences
-    ours = _("It wins: %(claim)s", claim=decision.claim(answer.rate))
-    return [ours if sentence == won else sentence for sentence in sentences]
+    ours = won if answer.rate is None else _("It wins: %(claim)s", claim=decision.claim(answer.rate))
+    return [ours if sentence == won else told(sentence) for sentence in answer.why if sentence not in lost]
 
 
 def _facts(answer: Quote) -> list[tuple[str, str]]:

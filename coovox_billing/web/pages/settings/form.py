@@ -20,7 +20,7 @@ from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.settings import words as setting_words
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import language
+from coovox_billing.web.words import language, told
 
 page = Blueprint("settings", __name__)
 
@@ -114,7 +114,7 @@ def _changes(given: Mapping[str, str], seen: Mapping[str, str], errors: dict[str
         try:
             changes[name] = (seen[name], site_setting(name).check(text))
         except BadInput as error:
-            errors[name] = str(error)
+            errors[name] = told(error)
     return changes
 
 
@@ -124,9 +124,9 @@ def _store(changes: Mapping[str, tuple[str, str]], done: str) -> dict[str, str]:
     try:
         once(lambda connection: site_service.change_settings(connection, changes, author), done)
     except NotFound as error:
-        return {PAYER: str(error)}
+        return {PAYER: told(error)}
     except BillingError as error:
-        return {"": str(error)}
+        return {"": told(error)}
     return {}
 
 

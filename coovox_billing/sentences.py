@@ -1,0 +1,35 @@
+"""Sentences that are read in English at a terminal and in a log, and in the reader's language on a page.
+
+The rooms below the pages know no reader. They keep a sentence with its values
+apart, so that `web.words.told` finds it in a catalog and puts them in there.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+
+
+class Sentence(str):
+    """An English sentence, that knows how it was made: `message`, in which `%(name)s` stands for one of `values`.
+
+    `hint` is what it goes on with at a terminal alone: which command helps. A value may be a sentence itself.
+    """
+
+    message: str
+    values: dict[str, object]
+
+    def __new__(cls, message: str, /, *, hint: str = "", **values: object) -> "Sentence":
+        """The whole text in English."""
+        text = f"{message}: {hint}" if hint else message
+        sentence = super().__new__(cls, text % values if values else text)
+        sentence.message, sentence.values = message, values
+        return sentence
+
+
+def either(words: Iterable[str]) -> str:
+    """`prepaid or postpaid`, of one word or more."""
+    return reduce(lambda word, other: Sentence("%(word)s or %(other)s", word=word, other=other), words)
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """`one thing; another`, of one or more; not for many, for each stands in the one before."""
+    return reduce(lambda said, more: Sentence("%(said)s; %(more)s", said=said, more=more), sentences)
