@@ -29,6 +29,7 @@ class AstDbKeeper:
         self._sent = ""
         self._look_at = 0.0
         self._has_looked = False
+        self._connection = 0
 
     async def run(self) -> None:
         """Keep it until cancelled."""
@@ -41,8 +42,9 @@ class AstDbKeeper:
 
     async def _tick(self) -> None:
         if not self._ami.is_ready:
-            self._look_at, self._has_looked = 0.0, False
             return
+        if self._ami.connections != self._connection:
+            self._connection, self._look_at, self._has_looked = self._ami.connections, 0.0, False
         ours = await self._database.submit(reads.mirror_marker)
         is_time = time.monotonic() >= self._look_at
         if ours == self._sent and not is_time:
