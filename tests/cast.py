@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from coovox_billing.core import clock
@@ -28,7 +30,7 @@ from coovox_billing.services.calls import Answer, Question
 from coovox_billing.services.live_calls import Answered, Outlook
 from coovox_billing.store import reads, writes
 from coovox_billing.store.audit import audit
-from coovox_billing.store.database import Database, connect, open_database
+from coovox_billing.store.database import FILE_NAME, Database, connect, open_database
 
 TIME_ZONE = "Europe/Madrid"
 SITE: Site = parse_site({"time_zone": TIME_ZONE})
@@ -74,10 +76,18 @@ def a_shape(initial_cost: str, initial_seconds: int, price: str, unit_seconds: i
 
 
 def move_in(directory: Path) -> Database:
-    """A database with the whole cast in it, and their rates."""
-    database = open_database(directory)
-    database.write(_move_in)
-    return database
+    """A database with the whole cast in it, and their rates: a copy of one that is furnished once."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / FILE_NAME).write_bytes(_furnished())
+    return open_database(directory)
+
+
+@cache
+def _furnished() -> bytes:
+    with TemporaryDirectory() as directory:
+        with open_database(Path(directory)) as database:
+            database.write(_move_in)
+        return (Path(directory) / FILE_NAME).read_bytes()
 
 
 def _move_in(connection: sqlite3.Connection) -> None:

@@ -90,7 +90,7 @@ class AgiHandlers:
         if arguments["mirror"] != decided.mirror:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if self._wants_to_look(arguments) and not decided.answer.passes:
-            await self.collector.collect(SessionAstDb(session), leftovers.MOST_IN_A_SESSION)
+            await self._collect(session)
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -117,6 +117,13 @@ class AgiHandlers:
         if talked and leg.alone:
             await self._await_record(session, call_id)
         if leg.alone or self._wants_to_look(arguments):
+            await self._collect(session)
+
+    async def _collect(self, session: Session) -> None:
+        """With the manager somebody else does it at once and faster, and no call waits for it."""
+        if self._live_calls is not None and self._live_calls.is_ready:
+            self.collector.is_wanted = True
+        else:
             await self.collector.collect(SessionAstDb(session), leftovers.MOST_IN_A_SESSION)
 
     def _wants_to_look(self, arguments: Mapping[str, str]) -> bool:

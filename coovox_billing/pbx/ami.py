@@ -238,6 +238,7 @@ class Ami:
 
     `on_event` gets every event that is no part of a list's answer; whoever can dial can forge one. Each `on_ready`
     is followed by one `on_lost`, when the connection ends or `run` is canceled. What a callback raises is logged.
+    `connections` have been ready so far: another number is another connection, and may be another Asterisk.
     """
 
     def __init__(
@@ -251,6 +252,7 @@ class Ami:
         self._on_event = on_event
         self._on_ready = on_ready
         self._on_lost = on_lost
+        self.connections = 0
         self._connection: _Connection | None = None
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._complaint = ""
@@ -339,6 +341,7 @@ class Ami:
         log.info("signed in to Asterisk's manager at %s", self._address)
         self._connection, self._complaint = connection, ""
         ready_at = time.monotonic()
+        self.connections += 1
         _call(self._on_ready)
         try:
             await self._watch(connection, connection.ended)

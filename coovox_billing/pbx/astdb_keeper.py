@@ -29,6 +29,7 @@ class AstDbKeeper:
         self._sent = ""
         self._look_at = 0.0
         self._has_looked = False
+        self._connection = 0
 
     async def run(self) -> None:
         """Keep it until cancelled."""
@@ -41,10 +42,12 @@ class AstDbKeeper:
 
     async def _tick(self) -> None:
         if not self._ami.is_ready:
-            self._look_at, self._has_looked = 0.0, False
             return
+        if self._ami.connections != self._connection:
+            self._connection, self._look_at, self._has_looked = self._ami.connections, 0.0, False
         ours = await self._database.submit(reads.mirror_marker)
-        is_time = time.monotonic() >= self._look_at
+        is_wanted = self._collector.is_wanted
+        is_time = is_wanted or time.monotonic() >= self._look_at
         if ours == self._sent and not is_time:
             return
         known = await self._astdb.get(dialplan.MIRROR)
@@ -55,7 +58,7 @@ class AstDbKeeper:
         if is_time:
             self._look_at = time.monotonic() + LOOK_SECONDS
             # Who died while booking may have lowered the flag and not raised it again.
-            if not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
+            if is_wanted or not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
                 has_more = await self._collector.collect(self._astdb, MOST_OVER_THE_MANAGER)
                 self._has_looked = True
                 self._look_at = 0.0 if has_more else self._look_at

@@ -32,10 +32,14 @@ log = logging.getLogger(__name__)
 
 
 class Collector:
-    """Books what the dialplan left, for whoever finds it. One at a time: several would all book the same records."""
+    """Books what the dialplan left, for whoever finds it. One at a time: several would all book the same records.
+
+    `is_wanted`: something was left, and whoever has the manager is to look soon.
+    """
 
     def __init__(self, books: Books) -> None:
         self.has_collected = False
+        self.is_wanted = False
         self._books = books
         self._is_busy = False
 
@@ -47,6 +51,7 @@ class Collector:
         if self._is_busy:
             return True
         self._is_busy = True
+        self.is_wanted = False
         try:
             has_more = await self._book_some(astdb, most)
         finally:

@@ -92,8 +92,8 @@ class LiveCalls:
         self._calls.pop(call_id, None)
 
     def look_soon(self) -> None:
-        """A call that was booked just now may be on a channel."""
-        self._find_at = 0.0
+        """A call that was booked just now may be on a channel. Where many are, one list finds them all."""
+        self._find_at = min(self._find_at, time.monotonic() + SECOND_LIST_SECONDS)
 
     def adopt(self, call_id: str, stamp: str, channel: str, uniqueid: str) -> None:
         """A trunk's leg was answered at a stamp of the dialplan: from now on the call is watched over.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from coovox_billing.core.tariff import Rate
 from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, site
+from coovox_billing.services import accounts, payments, site
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import writes
 from coovox_billing.store.audit import audit
@@ -69,7 +69,7 @@ def _move_in(connection: sqlite3.Connection) -> None:
         accounts.add(connection, extension, f"Soak {extension}", OWNER)
     for extension in BILLED:
         accounts.change(connection, extension, {"billing": True}, OWNER)
-        accounts.recharge(connection, extension, RICH_MICROS, OWNER)
+        payments.recharge(connection, extension, RICH_MICROS, OWNER)
     for extension in LOCKED:
         accounts.change(connection, extension, {"billing": True, "status": "locked"}, OWNER)
     for prefix, (initial, initial_seconds, each, unit_seconds) in PRICES.items():

@@ -151,7 +151,7 @@ def test_it_leaves_a_plane_time_to_start() -> None:
     assert plane.process is not None
     try:
         plane.process.send_signal(signal.SIGSTOP)
-        assert not plane.is_hung(plane.heard + START_SECONDS)
+        assert not plane.is_hung(plane.heard + START_SECONDS - 1)
         assert plane.is_hung(plane.heard + START_SECONDS + 1)
         plane.has_beaten = True
         assert plane.is_hung(plane.heard + heartbeat.SILENCE_SECONDS + 1)

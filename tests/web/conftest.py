@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 
 from coovox_billing.services import owner
 from coovox_billing.store.database import Database
@@ -19,6 +20,23 @@ from tests import cast
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple horse battery"
+
+
+class CompiledTemplates(BytecodeCache):
+    """Templates are the same for every application, so they are compiled once."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+TEMPLATES = CompiledTemplates()
 
 
 @dataclass
@@ -45,6 +63,7 @@ class Desk:
             monotonic=lambda: self.monotonic,
             **options,
         )
+        self.app.jinja_env.bytecode_cache = TEMPLATES
         self.browser = self.app.test_client()
 
     def wait(self, seconds: float) -> None:
