@@ -28,6 +28,8 @@ from coovox_billing.web import create_app
 from coovox_billing.web.bodies import LARGEST_BYTES
 
 THREADS = 4
+MOST_CONNECTIONS = 32
+SILENT_SECONDS = 30
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
@@ -65,6 +67,9 @@ def run(config: Config) -> None:
                 port=config.web_listen.port,
                 threads=THREADS,
                 ident="CooVox Billing",
+                # What nobody signed in for is read too: so many connections, each with so much, for so long.
+                connection_limit=MOST_CONNECTIONS,
+                channel_timeout=SILENT_SECONDS,
                 max_request_body_size=LARGEST_BYTES,
                 clear_untrusted_proxy_headers=False,
             )

@@ -24,9 +24,9 @@ def parse_price(text: str) -> int:
     """
     micros = _parse_micros(text)
     if micros > MAX_PRICE_MICROS:
-        raise BadInput("%(text)s is too large: a price is at most 1000000", text=repr(text.strip()))
+        raise BadInput("%(text)s is too large: a price is at most 1000000", text=repr(text.strip()[:40]))
     if micros < 0:
-        raise BadInput("%(text)s is negative: a price is 0 or more", text=repr(text.strip()))
+        raise BadInput("%(text)s is negative: a price is 0 or more", text=repr(text.strip()[:40]))
     return micros
 
 
@@ -38,20 +38,20 @@ def parse_amount(text: str) -> int:
     """
     micros = _parse_micros(text)
     if micros % LEDGER_STEP_MICROS:
-        raise BadInput("%(text)s has more than four decimals: amounts go down to 0.0001", text=repr(text.strip()))
+        raise BadInput("%(text)s has more than four decimals: amounts go down to 0.0001", text=repr(text.strip()[:40]))
     return micros
 
 
 def _parse_micros(text: str) -> int:
     match = _DECIMAL.fullmatch(text.strip())
     if match is None:
-        raise BadInput("%(text)s is not an amount: write digits and a point, like 12.50", text=repr(text.strip()))
+        raise BadInput("%(text)s is not an amount: write digits and a point, like 12.50", text=repr(text.strip()[:40]))
     sign, whole, fraction = match.groups()
     if len(fraction or "") > 6:
-        raise BadInput("%(text)s has more than six decimals: prices go down to 0.000001", text=repr(text.strip()))
+        raise BadInput("%(text)s has more than six decimals: prices go down to 0.000001", text=repr(text.strip()[:40]))
     micros = int(whole) * MICROS_PER_UNIT + int((fraction or "").ljust(6, "0"))
     if micros > MAX_MICROS:
-        raise BadInput("%(text)s is too large: the most is 1000000000", text=repr(text.strip()))
+        raise BadInput("%(text)s is too large: the most is 1000000000", text=repr(text.strip()[:40]))
     return -micros if sign == "-" else micros
 
 

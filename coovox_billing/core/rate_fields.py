@@ -95,7 +95,7 @@ def fields_of(rate: Rate) -> dict[str, str]:
 
 def _switch(text: str) -> bool:
     if text.lower() not in _SWITCH:
-        raise BadInput("%(text)s is neither yes nor no: write 1 or 0", text=repr(text))
+        raise BadInput("%(text)s is neither yes nor no: write 1 or 0", text=repr(text[:40]))
     return _SWITCH[text.lower()]
 
 
@@ -107,7 +107,7 @@ def _remark(text: str) -> str:
 
 def _prefix(text: str) -> str:
     if not _PREFIX.fullmatch(text):
-        raise BadInput("%(text)s is not a prefix: write digits, or nothing for every number", text=repr(text))
+        raise BadInput("%(text)s is not a prefix: write digits, or nothing for every number", text=repr(text[:40]))
     return text
 
 
@@ -120,7 +120,7 @@ def _time(default: time) -> Callable[[str], time]:
         match = _TIME.fullmatch(text)
         if match is None:
             raise BadInput(
-                "%(text)s is not a time of day: write it like 08:30:00; a day ends at 23:59:59", text=repr(text)
+                "%(text)s is not a time of day: write it like 08:30:00; a day ends at 23:59:59", text=repr(text[:40])
             )
         return time(int(match[1]), int(match[2]), int(match[3] or default.second))
 
@@ -132,7 +132,7 @@ def _days(text: str) -> frozenset[int]:
         return ALL_DAYS
     if not set(text) <= set("1234567"):
         raise BadInput(
-            "%(text)s are no days: write digits from 1 for Monday to 7 for Sunday, like 12345", text=repr(text)
+            "%(text)s are no days: write digits from 1 for Monday to 7 for Sunday, like 12345", text=repr(text[:40])
         )
     return frozenset(map(int, text))
 
@@ -145,7 +145,7 @@ def _extensions(text: str) -> frozenset[str] | None:
         raise BadInput("it is empty: write the extensions separated by spaces, or all")
     wrong = next((extension for extension in extensions if not is_extension(extension)), None)
     if wrong is not None:
-        raise BadInput("%(wrong)s is not an extension's number", wrong=repr(wrong))
+        raise BadInput("%(wrong)s is not an extension's number", wrong=repr(wrong[:40]))
     return frozenset(extensions)
 
 

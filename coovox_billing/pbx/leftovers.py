@@ -15,7 +15,7 @@ from coovox_billing.store.write_group import TooLate
 
 # How many are booked at once: a call waits for its own session, nobody for the manager.
 MOST_IN_A_SESSION = 50
-MOST_OVER_THE_MANAGER = 500
+MOST_OVER_THE_MANAGER = 5_000
 
 
 class Books(Protocol):

@@ -11,7 +11,7 @@ from coovox_billing.core.rate_csv import BadRow
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
-from coovox_billing.store import reads
+from coovox_billing.store import reads, writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,6 @@ class BadRows(BadInput):
         self.rows = tuple(rows)
 
 
-class Rehearsed(Exception):
-    """Raised to undo what was only tried; carries what it would have done."""
-
-    def __init__(self, done: list[RowDone]) -> None:
-        super().__init__()
-        self.done = done
-
-
 def import_extensions(connection: sqlite3.Connection, rows: Sequence[ExtensionRow], person: Person) -> list[RowDone]:
     """Add the extensions that are new and change the others to what the rows say.
 
@@ -56,14 +48,14 @@ def import_extensions(connection: sqlite3.Connection, rows: Sequence[ExtensionRo
     return [row for row in done if row is not None]
 
 
-def rehearse(connection: sqlite3.Connection, rows: Sequence[ExtensionRow], person: Person) -> None:
-    """Do it and undo it.
+def rehearse(connection: sqlite3.Connection, rows: Sequence[ExtensionRow], person: Person) -> list[RowDone]:
+    """Do it and undo it; what it would do.
 
     Raises:
-        Rehearsed: always, where all of it can be done.
         BadRows: as `import_extensions`.
     """
-    raise Rehearsed(import_extensions(connection, rows, person))
+    with writes.tried_only(connection):
+        return import_extensions(connection, rows, person)
 
 
 def _free_devices(

@@ -63,7 +63,7 @@ def undo(connection: sqlite3.Connection, entry_id: int, reason: str, person: Per
     Raises:
         NotFound: no such entry.
         BadInput: no reason.
-        Refused: it is a call's, was taken back already or takes one back; or its money is spent.
+        Refused: it is a call's or of an earlier stay, was taken back already or takes one back; or its money is spent.
     """
     entry = reads.entry(connection, entry_id)
     if entry is None:
@@ -75,6 +75,8 @@ def undo(connection: sqlite3.Connection, entry_id: int, reason: str, person: Per
     if entry["undoes"] is not None:
         raise Refused("it undoes another one: recharge or correct again instead")
     account = reads.account(connection, entry["account_id"])
+    if entry_id <= (account["stay_after_entry"] or 0):
+        raise Refused("it belongs to a stay that is over: correct the balance instead")
     return _post(connection, account, "correction", -entry["amount_micros"], person, _reason(reason), undoes=entry_id)
 
 

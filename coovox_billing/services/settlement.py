@@ -228,7 +228,7 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     if call["account_id"] is None:
         return Charge(cost, 0, cost), []
     before_micros = call["cost_micros"] - call["uncollected_micros"]
-    available = account_view(reads.account(connection, call["account_id"])).available_micros
+    available = _available_micros(connection, call)
     charge = rating.charge(cost, call["hold_micros"], available, before_micros)
     if call["hold_micros"]:
         writes.change_hold(connection, call["account_id"], -call["hold_micros"])
@@ -241,6 +241,13 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     if charge.uncollected_micros:
         why.append(f"{format_amount(charge.uncollected_micros)} could not be collected")
     return charge, why
+
+
+def _available_micros(connection: sqlite3.Connection, call: sqlite3.Row) -> int:
+    """What the account has beside the call's hold; nothing of a guest's who came after the call was dialed."""
+    account = reads.account(connection, call["account_id"])
+    is_of_another_guest = account["checked_in_at_ms"] is not None and call["asked_at_ms"] < account["checked_in_at_ms"]
+    return 0 if is_of_another_guest else account_view(account).available_micros
 
 
 def _billed_seconds(call: sqlite3.Row, talk_seconds: int) -> int:

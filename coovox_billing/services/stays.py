@@ -30,11 +30,13 @@ def check_in(connection: sqlite3.Connection, extension: str, deposit_micros: int
     Raises:
         NotFound: no such extension.
         BadInput: a deposit or name that cannot be.
-        Refused: somebody is checked in already.
+        Refused: somebody is checked in already, or a call is in progress.
     """
     account = accounts.find(connection, extension)
     if account["checked_in_at_ms"] is not None:
         raise Refused("extension %(extension)s is checked in already: check it out first", extension=extension)
+    if reads.has_open_calls(connection, account["id"]):
+        raise Refused("extension %(extension)s is in a call: check it in when that is over", extension=extension)
     if deposit_micros < 0:
         raise BadInput("a deposit is 0 or more")
     after_entry = reads.newest_entry(connection, account["id"])

@@ -6,12 +6,24 @@ decided here, in `post`.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
+
+
+@contextmanager
+def tried_only(connection: sqlite3.Connection) -> Iterator[None]:
+    """Whatever is written within is undone."""
+    connection.execute("SAVEPOINT trial")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK TO trial")
+        connection.execute("RELEASE trial")
 
 
 def insert_account(connection: sqlite3.Connection, extension: str, name: str, now_ms: int) -> int:

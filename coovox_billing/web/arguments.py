@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import TypeVar
 
+from coovox_billing.core.clock import FIRST_YEAR, LAST_YEAR
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput
@@ -12,6 +13,8 @@ from coovox_billing.web.words import told
 Value = TypeVar("Value")
 
 LONGEST_TEXT = 200
+# A number in an address that a database could have given.
+WHOLE_ID = "int(max=9223372036854775807)"
 
 
 class Arguments:
@@ -50,7 +53,10 @@ class Arguments:
 
         def check(text: str) -> date:
             try:
-                return date.fromisoformat(text)
+                day = date.fromisoformat(text)
+                if not FIRST_YEAR <= day.year <= LAST_YEAR:
+                    raise ValueError
+                return day
             except ValueError:
                 raise BadInput("write a day like 2026-03-01") from None
 

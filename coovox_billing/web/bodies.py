@@ -9,7 +9,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 USUAL_BYTES = 16 * 1024
 LONG_FORM_BYTES = 256 * 1024  # several thousand extensions of a selection
-FILE_BYTES = 5 * 1024 * 1024
+FILE_BYTES = 1024 * 1024
 LARGEST_BYTES = FILE_BYTES + LONG_FORM_BYTES
 
 _MOST = "coovox_most_bytes"

@@ -6,12 +6,15 @@ either (DESIGN §8).
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Response, stream_with_context
+from werkzeug.exceptions import ServiceUnavailable
 
 from coovox_billing.core import clock
 from coovox_billing.core.money import format_amount, format_price
@@ -21,10 +24,12 @@ from coovox_billing.web.words import gettext as _
 
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MOST_AT_ONCE = 2
 FILE_KINDS = ("csv", "xlsx")
 
 _ROWS_AT_ONCE = 200
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_AFTER_A_SEPARATOR = re.compile(r"(?<=[;\t|])(?=\s*[=+\-@])")
 _XLSX_FORMATS = {
     Kind.AMOUNT: "#,##0.0000",
     Kind.PRICE: "#,##0.000000",
@@ -32,6 +37,9 @@ _XLSX_FORMATS = {
     Kind.LONG_DURATION: "[h]:mm:ss",
 }
 _STYLED = (*_XLSX_FORMATS, Kind.MOMENT)
+
+
+_running = BoundedSemaphore(MOST_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,44 @@ class Download:
 def send(download: Download, kind: str) -> Response:
     """The file as an answer to the browser."""
     make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (_csv, CSV_TYPE)
-    response = Response(stream_with_context(make(download)), content_type=content_type)
+    response = streamed(make(download), content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{download.name}.{kind}"'
     return response
+
+
+def streamed(pieces: Iterator[str] | Iterator[bytes], content_type: str) -> Response:
+    """A file that is made while it goes out. Who reads slowly keeps a worker, so only so many at once are served.
+
+    Raises:
+        ServiceUnavailable: others are being read.
+    """
+    if not _running.acquire(blocking=False):
+        raise ServiceUnavailable(_("Other downloads are running. Try again in a minute."))
+    return Response(_Running(stream_with_context(pieces)), content_type=content_type)
+
+
+class _Running:
+    """A download, whose place is free again once it was read, closed or, after a HEAD, never asked for."""
+
+    def __init__(self, pieces: Iterator[Any]) -> None:
+        self._pieces = pieces
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Nobody reads on."""
+        if not self._is_over:
+            self._is_over = True
+            _running.release()
+            self._pieces = iter(())
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _about(download: Download) -> list[tuple[str, str]]:
@@ -112,7 +155,8 @@ def written_as(kind: Kind, value: Any, zone: ZoneInfo) -> str:
 
 
 def safe_text(text: str) -> str:
-    """With a quote before what a spreadsheet would take for a formula."""
+    """With a quote before what a spreadsheet would take for a formula, by whatever it separates cells."""
+    text = _AFTER_A_SEPARATOR.sub("'", text)
     return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
 
 

@@ -155,3 +155,14 @@ def test_it_works_without_a_script(screen: Screen, house: Database) -> None:
     screen.wait_for(".form .primary")
     screen.picture("nobody-selected")
     assert "Select at least one extension" in screen.find("main").text
+
+
+def test_it_says_in_the_dialog_why_a_form_failed(screen: Screen, database: Database) -> None:
+    """The form's token is of another session, as after signing in again in another window."""
+    screen.resize(WIDE)
+    screen.sign_in()
+    screen.find("tbody a[title='Recharge 103']").click()
+    screen.wait_for("dialog[open] #amount").send_keys("5")
+    screen.chrome.execute_script("document.querySelector('dialog [name=csrf]').value = 'old'")
+    screen.find("dialog[open] .primary").click()
+    assert "too old" in screen.wait_for("dialog[open] .notice.bad").text

@@ -202,3 +202,32 @@ def test_it_keeps_the_money_right_whatever_happens(taken: list[tuple[str, str, i
         finally:
             reading.close()
             exchange.database.close()
+
+
+def test_it_checks_nobody_in_during_a_call(exchange: Exchange) -> None:
+    """Who dialed it is still there, and the next guest would pay."""
+    exchange.ask("1", "100")
+    with pytest.raises(Refused, match="check it in when that is over"):
+        check_in(exchange, "100")
+    assert account(exchange, "100")["checked_in_at_ms"] is None
+
+
+def test_it_charges_no_guest_for_a_call_of_the_last_one(exchange: Exchange) -> None:
+    """Its end turns up when somebody else lives there: nobody pays, and the books show it."""
+    exchange.ask("1", "100")
+    exchange.lose("1")
+    check_out(exchange, "100", later_ms=60_000)
+    check_in(exchange, "100", 5_000_000, "Next", later_ms=120_000)
+    exchange.settle("1", 116)
+    call = exchange.call("1")
+    assert (call["state"], call["uncollected_micros"]) == ("settled", call["cost_micros"])
+    assert exchange.money("100") == ("5.0000", "0.0000")
+
+
+def test_it_takes_back_no_payment_of_the_last_guest(exchange: Exchange) -> None:
+    check_out(exchange, "100")
+    paid = look_up(exchange.database.path, "SELECT max(id) FROM ledger")[0][0]
+    check_in(exchange, "100", 5_000_000, "Next")
+    with pytest.raises(Refused, match="a stay that is over"):
+        exchange.database.write(lambda c: payments.undo(c, paid, "wrong", MANAGER))
+    assert exchange.money("100") == ("5.0000", "0.0000")

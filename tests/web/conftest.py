@@ -22,6 +22,13 @@ PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple horse battery"
 
 
+class ReadingClient(FlaskClient):
+    """A browser that reads what it asks for to the end, as others do."""
+
+    def open(self, *arguments: Any, buffered: bool = True, **options: Any) -> Any:
+        return super().open(*arguments, buffered=buffered, **options)
+
+
 class CompiledTemplates(BytecodeCache):
     """Templates are the same for every application, so they are compiled once."""
 
@@ -64,6 +71,7 @@ class Desk:
             **options,
         )
         self.app.jinja_env.bytecode_cache = TEMPLATES
+        self.app.test_client_class = ReadingClient
         self.browser = self.app.test_client()
 
     def wait(self, seconds: float) -> None:

@@ -672,7 +672,7 @@ def test_it_moves_a_device_from_one_row_to_another(owner_desk: Desk) -> None:
         (b"a,b\n1,2\n", "the first line must name columns"),
         (b"number,name\n100,\xff\n", "save it as"),
         (b'number,name\n100,"x\n', "is not CSV"),
-        (b"number\n" + b"1\n" * 5001, "more than 5000 rows"),
+        (b"number\n" + b"1\n" * 1001, "more than 1000 rows"),
         (b"number\n" + b"100\n" * 131_100, "larger than 512 KB"),
     ],
 )

@@ -13,6 +13,7 @@ from openpyxl import Workbook, load_workbook
 from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.rate_fields import COLUMNS
 from coovox_billing.core.tariff import Rate
+from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts, rates
 from coovox_billing.store import reads
 from coovox_billing.web.pages.rates import files as rate_files
@@ -397,7 +398,7 @@ class TestFiles:
             (b"\xd0\xcf\x11\xe0old", "old or a locked workbook"),
             (b"PK\x03\x04broken", "cannot be read"),
             (HEADER.encode() + b"\n1,a,7,0,0,0,0.1,60,,,,all" * (rate_files.MOST_RATES + 1), "more than 10000 rows"),
-            (b"x" * (rate_files.MOST_BYTES + 1), "larger than 5 MB"),
+            (b"x" * (rate_files.MOST_BYTES + 1), "larger than 1 MB"),
         ],
     )
     def test_it_says_why_a_file_is_none(self, owner_desk: Desk, data: bytes, words: str) -> None:
@@ -453,7 +454,7 @@ class TestFiles:
     def test_it_expands_no_definition(self, hidden_in: str) -> None:
         bomb = '<?xml version="1.0"?>' + " " * 300_000 + '<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>'
         with pytest.raises(rate_files.BadInput, match="cannot be read"):
-            rate_files.read_rates(zipped({"xl/workbook.xml": bomb.encode(hidden_in)}))
+            rate_files.read_rates(zipped({"xl/worksheets/sheet1.xml": bomb.encode(hidden_in)}))
 
     def test_it_does_not_believe_a_sheet_about_its_size(self) -> None:
         data = workbook(COLUMNS, (1, "x", "9", 0, 0, 0, 1, 60, None, None, None, "all"))
@@ -557,3 +558,19 @@ class TestNumber:
         response = owner_desk.browser.get(f"/rate/test?{search}")
         assert response.status_code == 422
         assert words in response.text
+
+
+def test_it_repeats_little_of_a_cell_that_is_wrong() -> None:
+    """A workbook of kilobytes may hold one text of a megabyte a thousand times."""
+    _, bad = parse_rates(f"{','.join(COLUMNS)}\n1,x,{'p' * 100_000},9,0,0,0,1,,,,all\n")
+    assert len(bad[0].reason) < 200
+
+
+@pytest.mark.parametrize("name", ["xl/styles.xml", "xl/worksheets/sheet1.dat"])
+def test_it_reads_no_workbook_that_grows(name: str) -> None:
+    part = b"<x/>" * 100_000 if name == "xl/styles.xml" else b'<!DOCTYPE x [<!ENTITY e "e">]><x/>'
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, part)
+    with pytest.raises(BadInput, match=r"too large|cannot be read"):
+        rate_files.read_rates(data.getvalue())

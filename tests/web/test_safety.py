@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import pytest
 from werkzeug.test import EnvironBuilder
@@ -10,7 +11,7 @@ from werkzeug.test import EnvironBuilder
 from coovox_billing.errors import BadInput, NotFound, SetupError
 from coovox_billing.shipped import shipped
 from coovox_billing.store.database import Database
-from coovox_billing.web import create_app
+from coovox_billing.web import create_app, downloads
 from coovox_billing.web.headers import POLICY
 from tests.web import story
 from tests.web.conftest import Desk
@@ -273,3 +274,40 @@ def test_it_keeps_its_prefix_whether_or_not_the_proxy_strips_it(closed_desk: Cal
 def test_it_refuses_a_setup_that_cannot_be(database: Database, tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(SetupError):
         create_app(tmp_path, database, call_plane_is_up=lambda: True, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "path", ["/recharge-history/{}", "/recharge-history/{}/undo", "/extensions/stays/{}", "/rate/{}/edit"]
+)
+def test_it_has_nothing_under_an_id_that_cannot_be(owner_desk: Desk, path: str) -> None:
+    assert owner_desk.browser.get(path.format("9" * 30)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/recharge-history", "/recharge-history.csv", "/audit-log", "/audit-log.xlsx", "/call-log"]
+)
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_it_takes_no_day_that_no_clock_will_show(owner_desk: Desk, path: str, day: str) -> None:
+    assert owner_desk.browser.get(f"{path}?from={day}&to={day}", buffered=True).status_code == 200
+
+
+def test_it_serves_pages_while_downloads_stand_still(owner_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not read keeps a worker, so others are asked to wait."""
+    running = BoundedSemaphore(1)
+    monkeypatch.setattr(downloads, "_running", running)
+    for method in ("GET", "HEAD", "GET"):
+        assert owner_desk.browser.open("/recharge-history.csv", method=method).status_code == 200
+    running.acquire()
+    for path in ("/recharge-history.csv", "/audit-log.xlsx", "/rate.csv", "/extensions/export.csv"):
+        refused = owner_desk.browser.get(path)
+        assert (refused.status_code, "Try again" in refused.text) == (503, True)
+    assert owner_desk.browser.get("/extensions").status_code == 200
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_it_writes_no_formula_for_who_separates_cells_otherwise(owner_desk: Desk, separator: str) -> None:
+    plant = f"UPDATE accounts SET name = 'Ann{separator}=1+1' WHERE extension = '103'"
+    owner_desk.database.write(lambda connection: connection.execute(plant))
+    lines = owner_desk.browser.get("/extensions.csv", buffered=True).text.splitlines()
+    line = next(line for line in lines if line.startswith("103"))
+    assert not any(cell.startswith("=") for cell in line.split(separator))

@@ -59,6 +59,31 @@
     prepare(event.detail.target);
   });
 
+  /* What a dialog asked for and did not get is told. A form may then be sent again: it acts once. */
+
+  function tell(event, words) {
+    const dialog = event.target.closest('dialog') || document.getElementById('dialog');
+    if (event.target.closest('#live') || !dialog) return;
+    if (!dialog.open) dialog.replaceChildren();
+    let notice = dialog.querySelector('.notice.failed');
+    if (!notice) {
+      notice = document.createElement('p');
+      notice.className = 'notice bad failed';
+      notice.setAttribute('role', 'alert');
+      dialog.append(notice);
+    }
+    notice.textContent = words;
+    open(dialog);
+  }
+
+  document.addEventListener('htmx:responseError', function (event) {
+    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, 'text/html');
+    const said = page.querySelector('main p');
+    tell(event, said ? said.textContent : String(event.detail.xhr.status));
+  });
+
+  document.addEventListener('htmx:sendError', function (event) { tell(event, root.dataset.away); });
+
   /* Selection: counts, the page's box, "all matching", and the buttons that need somebody selected. */
 
   function countSelection(form) {

@@ -70,7 +70,8 @@ class StatisticsQuery:
 
     def stream(self) -> Iterator[Period]:
         """All of the rows, one by one."""
-        return iter(self._periods(self._ordered()))
+        names = _names() if self.extensions else {}
+        return (_period_of(row, names) for row in self._ordered().tuples().iterator())
 
     def by_period(self, most: int) -> list[tuple[str, Sums]]:
         """The newest periods with calls, the oldest first; `extensions` are taken together."""

@@ -9,7 +9,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists.recharges import Payment, RechargeQuery, payment
 from coovox_billing.web import downloads, formats, pieces
 from coovox_billing.web.access import Role, needs
-from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.arguments import WHOLE_ID, Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.parts import once, person
@@ -47,7 +47,7 @@ def download(kind: str) -> ResponseReturnValue:
     return downloads.send(Download("recharge-history", about, columns, query, totals, query.zone), kind)
 
 
-@page.get("/recharge-history/<int:entry_id>")
+@page.get(f"/recharge-history/<{WHOLE_ID}:entry_id>")
 @needs(Role.MANAGER)
 def receipt(entry_id: int) -> ResponseReturnValue:
     """One payment, to be printed."""
@@ -57,14 +57,14 @@ def receipt(entry_id: int) -> ResponseReturnValue:
     )
 
 
-@page.get("/recharge-history/<int:entry_id>/undo")
+@page.get(f"/recharge-history/<{WHOLE_ID}:entry_id>/undo")
 @needs(Role.MANAGER)
 def ask_undo(entry_id: int) -> ResponseReturnValue:
     """The form that takes a payment back."""
     return _undo_form(entry_id, "")
 
 
-@page.post("/recharge-history/<int:entry_id>/undo")
+@page.post(f"/recharge-history/<{WHOLE_ID}:entry_id>/undo")
 @needs(Role.MANAGER)
 def undo(entry_id: int) -> ResponseReturnValue:
     """Take a payment back."""

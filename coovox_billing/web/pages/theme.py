@@ -19,7 +19,8 @@ def choose() -> ResponseReturnValue:
     response = redirect(url_for("extensions.land"), 303)
     theme = request.form.get("theme", "")
     if theme in THEMES:
-        response.set_cookie(COOKIE, theme, max_age=YEAR_SECONDS, samesite="Lax", secure=request.is_secure)
+        path = f"{request.script_root}/"
+        response.set_cookie(COOKIE, theme, max_age=YEAR_SECONDS, path=path, samesite="Lax", secure=request.is_secure)
     return response
 
 

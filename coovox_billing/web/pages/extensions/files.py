@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core import extension_csv
@@ -11,10 +11,10 @@ from coovox_billing.core.money import format_amount
 from coovox_billing.core.rate_csv import BadRow
 from coovox_billing.errors import BadInput
 from coovox_billing.services import extension_import
-from coovox_billing.services.extension_import import BadRows, Rehearsed, RowDone
+from coovox_billing.services.extension_import import BadRows, RowDone
 from coovox_billing.store.lists.extensions import ExtensionQuery
 from coovox_billing.store.queries import Extension
-from coovox_billing.web import bodies, pieces
+from coovox_billing.web import bodies, downloads, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.downloads import CSV_TYPE
 from coovox_billing.web.pages.extensions import search as extension_search
@@ -25,7 +25,7 @@ from coovox_billing.web.words import ngettext, told
 page = Blueprint("files", __name__)
 
 FILE_BYTES = 512 * 1024
-MOST_ROWS = 5000
+MOST_ROWS = 1000  # they are written at once, which calls wait for
 
 
 @page.get("/extensions/import")
@@ -75,7 +75,7 @@ def export() -> ResponseReturnValue:
         yield "\ufeff"
         yield from extension_csv.render_extensions(map(_told, ExtensionQuery().stream()))
 
-    response = Response(stream_with_context(lines()), content_type=CSV_TYPE)
+    response = downloads.streamed(lines(), CSV_TYPE)
     response.headers["Content-Disposition"] = 'attachment; filename="extensions-export.csv"'
     return response
 
@@ -126,11 +126,7 @@ def _also_bad(rows: list[ExtensionRow]) -> tuple[BadRow, ...]:
 
 def _rehearsed(rows: list[ExtensionRow]) -> list[RowDone]:
     author = person()
-    try:
-        parts().database.write(lambda connection: extension_import.rehearse(connection, rows, author))
-    except Rehearsed as rehearsed:
-        return rehearsed.done
-    return []
+    return parts().database.write(lambda connection: extension_import.rehearse(connection, rows, author))
 
 
 def _nothing(bad: int) -> str:

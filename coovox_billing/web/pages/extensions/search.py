@@ -84,7 +84,9 @@ def switch() -> dict[str, str]:
 def selected() -> list[str]:
     """The extensions that the list's form names: those that match its search with `all`, else those that are ticked."""
     if request.args.get("all"):
-        return read_query(Arguments(request.args)).numbers()
+        arguments = Arguments(request.args)
+        query = read_query(arguments)
+        return [] if arguments.errors else query.numbers()
     return _known(request.args.getlist("extension"))
 
 

@@ -13,7 +13,7 @@ from coovox_billing.store.lists import stays
 from coovox_billing.store.lists.stays import GuestBill
 from coovox_billing.web import formats, pieces
 from coovox_billing.web.access import Role, needs
-from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.arguments import WHOLE_ID, Arguments
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.pages.extensions.forms import find, words
 from coovox_billing.web.parts import once, parts, person
@@ -76,7 +76,7 @@ def check_out(number: str) -> ResponseReturnValue:
     return pieces.onward(extension_search.back() if stay_id is None else url_for(".bill", stay_id=stay_id))
 
 
-@page.get("/extensions/stays/<int:stay_id>")
+@page.get(f"/extensions/stays/<{WHOLE_ID}:stay_id>")
 @needs(Role.MANAGER)
 def bill(stay_id: int) -> ResponseReturnValue:
     """The bill of a stay that is over."""

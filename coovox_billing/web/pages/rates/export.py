@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from flask import Response, stream_with_context
+from flask import Response
 
 from coovox_billing.core.money import MICROS_PER_UNIT
 from coovox_billing.core.rate_csv import render_rates
 from coovox_billing.core.rate_fields import COLUMNS, fields_of
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store.lists.rates import RateQuery
-from coovox_billing.web.downloads import CSV_TYPE, XLSX_TYPE
+from coovox_billing.web.downloads import CSV_TYPE, XLSX_TYPE, streamed
 
 _CHUNK_BYTES = 64 * 1024
 _PRICES = {"initial_cost": "initial_cost_micros", "rate": "rate_micros"}
@@ -24,7 +24,7 @@ _WIDTHS = {"remark": 28, "prefix": 12, "start_time": 11, "end_time": 11, "extens
 def send(query: RateQuery, kind: str) -> Response:
     """The rates of a query as an answer to the browser."""
     make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (_csv, CSV_TYPE)
-    response = Response(stream_with_context(make(query)), content_type=content_type)
+    response = streamed(make(query), content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="rates.{kind}"'
     return response
 

@@ -11,12 +11,16 @@ from coovox_billing.core.rate_csv import BadRow, parse_rates, parse_rows
 from coovox_billing.core.rate_fields import COLUMNS
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError
+from coovox_billing.web import bodies
 
-MOST_BYTES = 5 * 1024 * 1024
-MOST_UNPACKED_BYTES = 32 * 1024 * 1024
+MOST_BYTES = bodies.FILE_BYTES
+MOST_UNPACKED_BYTES = 8 * 1024 * 1024
+MOST_OTHER_BYTES = 256 * 1024  # of a part without rows: of every style, openpyxl makes an object
+LONGEST_CELL = 32_767  # Excel's own
 MOST_MEMBERS = 1000
 MOST_RATES = 10_000  # they are imported in one write, which calls wait for
 
+_PARTS_WITH_ROWS = ("xl/worksheets/", "xl/sharedStrings.xml")
 _ZIP_SIGN, _OLD_OFFICE_SIGN = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _UTF_16_SIGNS = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK_BYTES = 256 * 1024
@@ -60,22 +64,22 @@ def _measure(data: bytes) -> None:
     """Refuse what would fill the memory: large when unpacked, or with definitions that grow while they are read."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > MOST_UNPACKED_BYTES:
+        others = [member for member in members if not member.filename.startswith(_PARTS_WITH_ROWS)]
+        is_large = len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > MOST_UNPACKED_BYTES
+        if is_large or any(member.file_size > MOST_OTHER_BYTES for member in others):
             raise BadInput("The workbook is too large when unpacked: keep only the sheet with the rates.")
         if any(_defines(archive, member) for member in members):
             raise BadInput("The workbook cannot be read: save it anew as .xlsx, or as CSV.")
 
 
 def _defines(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Whether a part of a workbook declares a document type, which none does, or hides it in another encoding."""
-    if not member.filename.lower().endswith((".xml", ".rels", ".vml")):
-        return False
+    """Whether a part of a workbook declares a document type, which none does, in whatever encoding."""
     before = b""
     with archive.open(member) as part:
         while chunk := part.read(_CHUNK_BYTES):
-            if b"<!DOCTYPE" in before + chunk or b"\0" in chunk:
+            if b"<!DOCTYPE" in (before + chunk).replace(b"\0", b""):
                 return True
-            before = chunk[-16:]
+            before = chunk[-32:]
     return False
 
 
@@ -110,4 +114,4 @@ def _written(cell: Any) -> str:
         return cell.time().isoformat("seconds") if cell.date() <= date(1900, 1, 1) else cell.isoformat()
     if isinstance(cell, time):
         return cell.isoformat("seconds")
-    return str(cell)
+    return str(cell)[:LONGEST_CELL]

@@ -16,6 +16,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists.rates import Reachable, names_of, reachable_extensions
 from coovox_billing.web import bodies, formats, pieces
 from coovox_billing.web.access import Role, needs
+from coovox_billing.web.arguments import WHOLE_ID
 from coovox_billing.web.listing import address
 from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.parts import once, parts, person
@@ -24,7 +25,7 @@ from coovox_billing.web.words import told
 
 page = Blueprint("form", __name__)
 
-ID = "<int(max=9223372036854775807):rate_id>"
+ID = f"<{WHOLE_ID}:rate_id>"
 WRITTEN = (
     "remark", "prefix", "number_length", "initial_cost", "initial_time", "rate", "billing_unit", "start_time",
     "end_time",
@@ -108,7 +109,7 @@ def add() -> ResponseReturnValue:
         )
     except BillingError as error:
         return _page(filled, error=told(error)), 422
-    return _done(added[0] if added else None)
+    return _done(added[-1] if added else None)
 
 
 @page.get(f"/rate/{ID}/edit")
