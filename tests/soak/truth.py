@@ -22,6 +22,10 @@ from tests.soak.switchboard import Told
 # So far from a second's boundary, what a leg lasted decides what it costs: so long a busy Asterisk may take from the
 # wire to its stamp. The report tells how much of it was needed.
 SLACK_SECONDS = 0.1
+# That Asterisk was killed is noticed when its connection ends: a busy machine takes so long to end its process and to tell.
+NOTICED_SECONDS = 0.25
+# So long before both were killed an end may have come, and not be on any disk yet.
+TOLD_SECONDS = 0.2
 CENT = 100  # 1/10,000
 SHOWN = (
     "id",
@@ -58,7 +62,8 @@ class Talk:
 
     @property
     def most_seconds(self) -> int:
-        return max(self.least_seconds, int(self.longest + SLACK_SECONDS), int(self.died))
+        slack_seconds = NOTICED_SECONDS if self.died else SLACK_SECONDS
+        return max(self.least_seconds, int(self.longest + slack_seconds), int(self.died))
 
     def off_seconds(self, charged_seconds: int) -> float:
         """How far the trace is from a talk that would be charged so."""
@@ -212,8 +217,8 @@ class _Comparison:
             ends = [began]
         shortest, longest = min(ends) - began, max(ends) - began
         if death is not None:
-            outlived = leg.ended_at is None or leg.ended_at > death.to_at
-            is_unseen = death.is_unseen and outlived
+            was_told = leg.ended_at is not None and leg.ended_at <= death.from_at - TOLD_SECONDS
+            is_unseen = death.is_unseen and not was_told
             return Talk(shortest, longest, int(shortest), died=True, is_unseen=is_unseen)
         hang = self._hang_around(leg, min(ends))
         if hang is None:
@@ -225,9 +230,10 @@ class _Comparison:
         """The death of Asterisk that the leg fell victim to."""
         began = leg.answered_at or 0.0
         death = next((death for death in self._deaths if death.to_at > began), None)
-        if death is None or (leg.ended_at is not None and leg.ended_at < death.from_at):
+        if death is None:
             return None
-        return death
+        told_seconds = TOLD_SECONDS if death.is_unseen else 0.0
+        return None if leg.ended_at is not None and leg.ended_at < death.from_at - told_seconds else death
 
     def _hang_around(self, leg: Leg, ended_at: float) -> Hang | None:
         """The hung call plane that may have held up an end which nobody outside had asked for: a limit's."""
