@@ -22,7 +22,7 @@ from tests.soak.switchboard import Told
 # So far from a second's boundary, what a leg lasted decides what it costs: so long a busy Asterisk may take from the
 # wire to its stamp. The report tells how much of it was needed.
 SLACK_SECONDS = 0.1
-# That Asterisk was killed is noticed when its connection ends: a busy machine takes so long to end its process and to tell.
+# A death is noticed when the connection ends: so long a busy machine takes to end a process and to tell.
 NOTICED_SECONDS = 0.25
 # So long before both were killed an end may have come, and not be on any disk yet.
 TOLD_SECONDS = 0.2
