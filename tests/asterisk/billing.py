@@ -276,6 +276,12 @@ def answered(result: PhoneResult) -> float | None:
 
 
 def nudge(site: BilledPbx) -> None:
-    """One more call, with which the call plane hears of what the dialplan left."""
+    """One more call, with which the call plane hears of what the dialplan left; returns when that is booked."""
     site.phone("95550001").wait()
     close(site)
+    wait_until(lambda: not left(site), 10, "what the dialplan left to be booked")
+
+
+def left(site: BilledPbx) -> list[str]:
+    """The keys of what the dialplan left and nobody has booked yet."""
+    return [key for key in site.pbx.db_tree("coovox_billing") if "/left/" in key]

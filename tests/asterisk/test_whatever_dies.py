@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from coovox_billing.store.database import FILE_NAME
-from tests.asterisk.billing import RATES, SALES, BilledPbx, balance, nudge, steps, top_up
+from tests.asterisk.billing import RATES, SALES, BilledPbx, balance, left, nudge, steps, top_up
 from tests.asterisk.sip import PhoneCall
 from tests.asterisk.trace import Leg
 from tests.asterisk.waiting import wait_until
@@ -263,7 +263,7 @@ def test_it_is_corrected_by_the_truth_after_a_close_by_rule(call: Victim) -> Non
     assert balance(call.site) == call.before - HAND_SECONDS * 100
     _leave_record(call, lost["id"])
     nudge(call.site)
-    assert _left(call.site) == []
+    assert left(call.site) == []
     assert balance(call.site) == call.before - HAND_SECONDS * 100, "told twice, it is charged once"
 
 
@@ -274,10 +274,6 @@ def _leave_record(call: Victim, call_id: str) -> None:
     record = f"PJSIP/108|{call.number}|Trunk 1|{stamps}|16|1.2|1.1|20"
     call.site.pbx.cli(f'database put coovox_billing "left/{call_id}.1.2" "{record}"')
     call.site.pbx.cli("database put coovox_billing leftovers 1")
-
-
-def _left(site: BilledPbx) -> list[str]:
-    return [key for key in site.pbx.db_tree("coovox_billing") if "/left/" in key]
 
 
 def _seen_seconds(call: Victim) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from coovox_billing.core.clock import day_start_ms
+from coovox_billing.store.lists.blocks import in_blocks
 from coovox_billing.store.models import Change
 
 
@@ -49,7 +50,7 @@ class ChangeQuery:
 
     def stream(self) -> Iterator[LoggedChange]:
         """All of them, one by one."""
-        return (_change(row) for row in self._rows().iterator())
+        return map(_change, in_blocks(self._rows(), Change.id))
 
     def _rows(self) -> Any:
         return self._selected().order_by(Change.id.desc())

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from peewee import fn
 
 from coovox_billing.core.clock import day_start_ms
+from coovox_billing.store.lists.blocks import in_blocks
 from coovox_billing.store.models import Account, LedgerEntry
 
 
@@ -53,7 +54,7 @@ class RechargeQuery:
 
     def stream(self) -> Iterator[Payment]:
         """All of them, one by one."""
-        return (_payment(row) for row in self._rows().iterator())
+        return map(_payment, in_blocks(self._rows(), LedgerEntry.id))
 
     def _rows(self) -> Any:
         later = LedgerEntry.alias()

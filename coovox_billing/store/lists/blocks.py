@@ -1,0 +1,15 @@
+"""Long lists read block by block, so that who reads them slowly keeps no snapshot of the database."""
+
+from collections.abc import Iterator
+from typing import Any
+
+ROWS_AT_ONCE = 1_000
+
+
+def in_blocks(rows: Any, identity: Any) -> Iterator[Any]:
+    """The rows of a query that is ordered by a column of theirs, the highest `identity` first."""
+    block = list(rows.limit(ROWS_AT_ONCE))
+    while block:
+        yield from block
+        last = getattr(block[-1], identity.name)
+        block = list(rows.where(identity < last).limit(ROWS_AT_ONCE))
