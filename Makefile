@@ -23,9 +23,8 @@ FAST_cli := tests/cli
 FAST_rest := tests/core tests/store tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
-ASTERISK_DEATHS := $(addprefix tests/asterisk/test_,whatever_dies.py clock.py soak.py lives.py)
-ASTERISK_deaths := $(ASTERISK_DEATHS)
-ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_DEATHS))
+ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock soak lives live_calls transfers)
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
@@ -77,7 +76,7 @@ test-debian-%: deps
 
 ## test-asterisk: calls through a real Asterisk, both versions side by side in two halves each, for they mostly wait
 test-asterisk:
-	$(SIDE_BY_SIDE) -j4 $(foreach half,calls deaths,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(half)))
+	$(SIDE_BY_SIDE) -j4 $(foreach half,calls lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(half)))
 
 test-asterisk-%: deps $(VENV)/test.stamp
 	ASTERISK_VERSIONS=$(firstword $(subst -, ,$*)) $(PYTEST) $(ASTERISK_$(lastword $(subst -, ,$*))) --durations=8
