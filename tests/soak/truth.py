@@ -159,7 +159,7 @@ class _Comparison:
         if len(legs) > 1:
             self._found.differences.append(f"{outside.row_number}: the trunks answered {len(legs)} times")
         settled = [row for row in rows if row["state"] == "settled"]
-        talk = self._talk_of(leg)
+        talk = self._talk_of(leg, settled)
         if len(settled) == 1:
             self._hold_against(leg, outside, talk, settled[0])
         elif settled:
@@ -207,8 +207,10 @@ class _Comparison:
         nearest = min(max(row["talk_seconds"], talk.least_seconds), talk.most_seconds)
         found.independent += cost_of(outside.tariff, nearest)
 
-    def _talk_of(self, leg: Leg) -> Talk:
+    def _talk_of(self, leg: Leg, settled: list[dict[str, Any]]) -> Talk:
         began, death = leg.answered_at or 0.0, self._death_after(leg)
+        if death is not None and self._was_told(leg, death, settled):
+            death = None
         ends = [moment for moment in (leg.ended_at, self._other_end(leg)) if moment is not None and moment >= began]
         if death is not None:
             ends = [moment for moment in ends if moment <= death.to_at] or [death.from_at, death.to_at]
@@ -217,9 +219,7 @@ class _Comparison:
             ends = [began]
         shortest, longest = min(ends) - began, max(ends) - began
         if death is not None:
-            was_told = leg.ended_at is not None and leg.ended_at <= death.from_at - TOLD_SECONDS
-            is_unseen = death.is_unseen and not was_told
-            return Talk(shortest, longest, int(shortest), died=True, is_unseen=is_unseen)
+            return Talk(shortest, longest, int(shortest), died=True, is_unseen=death.is_unseen)
         hang = self._hang_around(leg, min(ends))
         if hang is None:
             return Talk(shortest, longest, int(shortest))
@@ -234,6 +234,11 @@ class _Comparison:
             return None
         told_seconds = TOLD_SECONDS if death.is_unseen else 0.0
         return None if leg.ended_at is not None and leg.ended_at < death.from_at - told_seconds else death
+
+    def _was_told(self, leg: Leg, death: Death, settled: list[dict[str, Any]]) -> bool:
+        """Whether the books say that its end, just before the death, was seen: then it is held to the letter."""
+        is_booked = any("lost" not in row["flags"] for row in settled)
+        return is_booked and leg.ended_at is not None and leg.ended_at < death.from_at
 
     def _hang_around(self, leg: Leg, ended_at: float) -> Hang | None:
         """The hung call plane that may have held up an end which nobody outside had asked for: a limit's."""
