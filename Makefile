@@ -23,8 +23,9 @@ FAST_cli := tests/cli
 FAST_rest := tests/core tests/store tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
-ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock soak lives transfers)
-ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives))
+ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers)
+ASTERISK_soak := tests/asterisk/test_soak.py
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_soak))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
@@ -74,9 +75,11 @@ test-debian:
 test-debian-%: deps
 	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side in two halves each, for they mostly wait
+## test-asterisk: calls through a real Asterisk, both versions side by side in two halves each, for they mostly wait;
+## then the soak, which does not
 test-asterisk:
 	$(SIDE_BY_SIDE) -j4 $(foreach half,calls lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(half)))
+	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp
 	ASTERISK_VERSIONS=$(firstword $(subst -, ,$*)) $(PYTEST) $(ASTERISK_$(lastword $(subst -, ,$*))) --durations=8

@@ -4,8 +4,10 @@ The rooms below the pages know no reader. They keep a sentence with its values
 apart, so that `web.words.told` finds it in a catalog and puts them in there.
 """
 
+import json
 from collections.abc import Iterable
 from functools import reduce
+from typing import Any
 
 
 class Sentence(str):
@@ -33,3 +35,30 @@ def either(words: Iterable[str]) -> str:
 def joined(sentences: Iterable[str]) -> str:
     """`one thing; another`, of one or more; not for many, for each stands in the one before."""
     return reduce(lambda said, more: Sentence("%(said)s; %(more)s", said=said, more=more), sentences)
+
+
+def as_json(lines: Iterable[str]) -> str:
+    """Sentences as they are stored: each a list of its message and, where it has some, its values; other text as it is.
+
+    A line is `["%(amount)s held for %(limit)s s", {"amount": "0.1200", "limit": 60}]`.
+    """
+    return json.dumps([_packed(line) for line in lines], separators=(",", ":"))
+
+
+def from_json(text: str) -> tuple[str, ...]:
+    """The sentences that `as_json` stored."""
+    return tuple(_unpacked(line) for line in json.loads(text))
+
+
+def _packed(value: object) -> object:
+    if not isinstance(value, Sentence):
+        return value
+    values = {name: _packed(inner) for name, inner in value.values.items()}
+    return [value.message, values] if values else [value.message]
+
+
+def _unpacked(stored: Any) -> Any:
+    if not isinstance(stored, list):
+        return stored
+    message, *values = stored
+    return Sentence(message, **{name: _unpacked(inner) for name, inner in (values[0] if values else {}).items()})

@@ -12,6 +12,7 @@ from coovox_billing.core.rating import cost_micros, units
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.stretch import NOTHING, Promise, lengthen, whole
 from coovox_billing.core.tariff import Choice, Rate, choose
+from coovox_billing.sentences import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ def _first_promise(rate: Rate, account: AccountView, site: Site, by_stretches: b
 def explain_choice(choice: Choice) -> list[str]:
     """Sentences that say which rate won and why each other that was looked at lost."""
     if choice.rate is None:
-        won = "no rate matches"
+        won = Sentence("no rate matches")
     else:
-        won = f"{_title(choice.rate)} wins: {claim(choice.rate)}"
-    return [won, *(f"{_title(rate)} lost: {reason}" for rate, reason in choice.lost)]
+        won = Sentence("%(rate)s wins: %(claim)s", rate=_title(choice.rate), claim=claim(choice.rate))
+    lost = (Sentence("%(rate)s lost: %(why)s", rate=_title(rate), why=reason) for rate, reason in choice.lost)
+    return [won, *lost]
 
 
 def explain_talk(rate: Rate, talk_seconds: int, free_seconds: int) -> list[str]:
@@ -111,42 +113,61 @@ def explain_talk(rate: Rate, talk_seconds: int, free_seconds: int) -> list[str]:
     if free_seconds == 0 or talk_seconds == 0:
         return [explain_cost(rate, talk_seconds)]
     if talk_seconds <= free_seconds:
-        return [f"{talk_seconds} s of talk: no longer than the {free_seconds} s that are free on the trunk, is 0.0000"]
-    longer = f"longer than the {free_seconds} s that are free on the trunk, so billed from the answer"
+        return [
+            Sentence(
+                "%(talk)s s of talk: no longer than the %(free)s s that are free on the trunk, is 0.0000",
+                talk=talk_seconds,
+                free=free_seconds,
+            )
+        ]
+    longer = Sentence(
+        "longer than the %(free)s s that are free on the trunk, so billed from the answer", free=free_seconds
+    )
     return [longer, explain_cost(rate, talk_seconds)]
 
 
 def explain_cost(rate: Rate, talk_seconds: int) -> str:
     """One sentence with which a person can compute the cost again."""
-    started = units(rate, talk_seconds)
-    price, total = format_price(rate.rate_micros), format_amount(cost_micros(rate, talk_seconds))
-    return (
-        f"{talk_seconds} s of talk: {_initial(rate)}, then {started} started unit{_plural(started)} of "
-        f"{rate.unit_seconds} s at {price}, is {total}"
+    return Sentence(
+        "%(talk)s s of talk: %(initial_cost)s for the first %(initial)s s, then %(units)s, is %(total)s",
+        talk=talk_seconds,
+        initial_cost=format_price(rate.initial_cost_micros),
+        initial=rate.initial_seconds,
+        units=_started(rate, units(rate, talk_seconds)),
+        total=format_amount(cost_micros(rate, talk_seconds)),
     )
 
 
 def explain_shortage(rate: Rate, available_micros: int) -> str:
     """One sentence that says how much is missing for a first second."""
-    return (
-        f"{format_amount(available_micros)} is available, the first second costs {format_amount(cost_micros(rate, 1))}"
+    return Sentence(
+        "%(available)s is available, the first second costs %(cost)s",
+        available=format_amount(available_micros),
+        cost=format_amount(cost_micros(rate, 1)),
     )
 
 
-def _initial(rate: Rate) -> str:
-    return f"{format_price(rate.initial_cost_micros)} for the first {rate.initial_seconds} s"
+def _started(rate: Rate, count: int) -> Sentence:
+    price = format_price(rate.rate_micros)
+    if count == 1:
+        return Sentence("1 started unit of %(unit)s s at %(price)s", unit=rate.unit_seconds, price=price)
+    return Sentence(
+        "%(count)s started units of %(unit)s s at %(price)s", count=count, unit=rate.unit_seconds, price=price
+    )
 
 
 def _title(rate: Rate) -> str:
-    return f"rate {rate.id}" + (f" ({rate.remark})" if rate.remark else "")
+    if rate.remark:
+        return Sentence("rate %(id)s (%(remark)s)", id=rate.id, remark=rate.remark)
+    return Sentence("rate %(id)s", id=rate.id)
 
 
 def claim(rate: Rate) -> str:
     """What a rate matches, in the words of the order of precedence."""
-    length = f"exactly {rate.number_length} digits" if rate.number_length else "any length"
-    reach = "all extensions" if rate.extensions is None else "its list of extensions"
-    return f"prefix {rate.prefix or '(none)'}, {length}, {reach}"
-
-
-def _plural(count: int) -> str:
-    return "" if count == 1 else "s"
+    length = Sentence("exactly %(count)s digits", count=rate.number_length)
+    return Sentence(
+        "prefix %(prefix)s, %(length)s, %(reach)s",
+        prefix=rate.prefix or Sentence("(none)"),
+        length=length if rate.number_length else Sentence("any length"),
+        reach=Sentence("all extensions") if rate.extensions is None else Sentence("its list of extensions"),
+    )

@@ -5,9 +5,9 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from coovox_billing.core.csv_table import SWITCH, BadRow, numbered_rows, quoted, unquoted
 from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import format_amount, parse_amount
-from coovox_billing.core.rate_csv import BadRow
 from coovox_billing.errors import BadInput
 from coovox_billing.sentences import either
 
@@ -15,8 +15,6 @@ COLUMNS = ("number", "name", "billing", "payment_type", "status", "credit", "dev
 # What an export tells beside them; an import passes over it, for money is moved by recharges alone.
 TOLD_COLUMNS = ("total_recharges", "balance", "held")
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-_SWITCH = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
 _PAYMENT_TYPES = ("prepaid", "postpaid")
 _STATUSES = ("locked", "unlocked")
 
@@ -33,13 +31,12 @@ class ExtensionRow:
 def parse_extensions(text: str, most: int) -> tuple[list[ExtensionRow], list[BadRow]]:
     """The rows of a CSV text in its order, and every row that cannot be one.
 
-    The first line names the columns, in any order: `number`, and any of the others. The separator may be a comma
-    or, as spreadsheets of many countries write it, a semicolon.
+    The first line names the columns, in any order: `number`, and any of the others.
 
     Raises:
         BadInput: another first line, no CSV, or more than `most` rows.
     """
-    rows = _numbered_rows(text.removeprefix("\ufeff"))
+    rows = numbered_rows(text)
     columns = _columns(next(rows, (1, []))[1])
     good: list[ExtensionRow] = []
     bad: list[BadRow] = []
@@ -68,8 +65,7 @@ def render_extensions(rows: Iterable[Mapping[str, str]]) -> Iterator[str]:
     writer = csv.DictWriter(text, (*COLUMNS, *TOLD_COLUMNS), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        quote = "'" if row["name"].startswith(_FORMULA_SIGNS) else ""
-        writer.writerow({**row, "name": quote + row["name"]})
+        writer.writerow({**row, "name": quoted(row["name"])})
         yield text.getvalue()
         text.seek(0)
         text.truncate()
@@ -86,19 +82,6 @@ def parse_credit(text: str) -> int:
     if micros < 0:
         raise BadInput("a credit of %(text)s is negative: write 0 or more", text=text.strip())
     return micros
-
-
-def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each with the line that it begins in."""
-    separator = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise BadInput("line %(line)s is not CSV: %(error)s", line=reader.line_num, error=error) from None
 
 
 def _columns(header: Sequence[str]) -> list[str]:
@@ -130,14 +113,10 @@ def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> ExtensionRo
     return ExtensionRow(line, number, changes)
 
 
-def _name(text: str) -> str:
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_SIGNS) else text
-
-
 def _billing(text: str) -> bool:
-    if text.lower() not in _SWITCH:
+    if text.lower() not in SWITCH:
         raise BadInput("%(text)s is neither on nor off", text=repr(text[:80]))
-    return _SWITCH[text.lower()]
+    return SWITCH[text.lower()]
 
 
 def _one_of(words: Sequence[str]) -> Callable[[str], str]:
@@ -150,7 +129,7 @@ def _one_of(words: Sequence[str]) -> Callable[[str], str]:
 
 
 _PARSERS: Mapping[str, tuple[str, Callable[[str], object]]] = {
-    "name": ("name", _name),
+    "name": ("name", unquoted),
     "billing": ("billing", _billing),
     "payment_type": ("payment_type", _one_of(_PAYMENT_TYPES)),
     "status": ("status", _one_of(_STATUSES)),

@@ -2,37 +2,22 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
+from coovox_billing.core.csv_table import BadRow, numbered_rows, quoted, unquoted
 from coovox_billing.core.rate_fields import COLUMNS, fields_of, parse_field, rate_of
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput
 from coovox_billing.sentences import Sentence
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be a rate: its line in the file, and why, a sentence."""
-
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.reason}"
-
 
 def parse_rates(text: str, most: int | None = None) -> tuple[list[Rate], list[BadRow]]:
     """The rates of a CSV text in its order (ids are 0), and every row that is none.
 
-    The separator may be a comma or, as spreadsheets of many countries write it, a semicolon.
-
     Raises:
         BadInput: the header is not DESIGN §6's, the text is no CSV, or it has more than `most` rows.
     """
-    return parse_rows(_numbered_rows(text.removeprefix("\ufeff")), most)
+    return parse_rows(numbered_rows(text), most)
 
 
 def parse_rows(rows: Iterable[tuple[int, Sequence[str]]], most: int | None = None) -> tuple[list[Rate], list[BadRow]]:
@@ -62,19 +47,6 @@ def render_rates(rates: Iterable[Rate]) -> str:
     return text.getvalue()
 
 
-def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each with the line that it begins in."""
-    separator = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise BadInput("line %(line)s is not CSV: %(error)s", line=reader.line_num, error=error) from None
-
-
 def _check_header(header: Sequence[str]) -> None:
     found = tuple(cell.strip().lower() for cell in header)
     if found != COLUMNS:
@@ -97,16 +69,11 @@ def _add(row: Sequence[str], line: int, rates: list[Rate], bad: list[BadRow]) ->
 
 
 def _cell(name: str, text: str) -> object:
-    if name == "remark" and text.startswith("'") and text[1:].startswith(_FORMULA_SIGNS):
-        text = text[1:]
     try:
-        return parse_field(name, text)
+        return parse_field(name, unquoted(text) if name == "remark" else text)
     except BadInput as error:
         raise BadInput("%(name)s: %(why)s", name=name, why=error.sentence) from None
 
 
 def _row(rate: Rate) -> list[str]:
-    fields = fields_of(rate)
-    if rate.remark.startswith(_FORMULA_SIGNS):
-        fields["remark"] = f"'{rate.remark}"
-    return list(fields.values())
+    return list((fields_of(rate) | {"remark": quoted(rate.remark)}).values())

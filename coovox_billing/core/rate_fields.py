@@ -6,6 +6,7 @@ from datetime import time
 from functools import partial
 from typing import Any
 
+from coovox_billing.core.csv_table import SWITCH
 from coovox_billing.core.dialed_number import MAX_DIGITS
 from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import format_price, parse_price
@@ -24,16 +25,6 @@ ALL_EXTENSIONS = "all"
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _DAY_START, _DAY_END = time(0, 0, 0), time(23, 59, 59)
 _PREFIX = re.compile(rf"[0-9*#]{{0,{MAX_DIGITS}}}", re.ASCII)
-_SWITCH = {
-    "1": True,
-    "yes": True,
-    "on": True,
-    "true": True,
-    "0": False,
-    "no": False,
-    "off": False,
-    "false": False,
-}
 
 
 def parse_field(name: str, text: str) -> Any:
@@ -94,9 +85,9 @@ def fields_of(rate: Rate) -> dict[str, str]:
 
 
 def _switch(text: str) -> bool:
-    if text.lower() not in _SWITCH:
+    if text.lower() not in SWITCH:
         raise BadInput("%(text)s is neither yes nor no: write 1 or 0", text=repr(text[:40]))
-    return _SWITCH[text.lower()]
+    return SWITCH[text.lower()]
 
 
 def _remark(text: str) -> str:

@@ -8,8 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
 
+from coovox_billing.sentences import Sentence
+
 SECONDS_PER_DAY = 86_400
 ALL_DAYS = frozenset(range(1, 8))
+
+_DAYS_OF_WEEK = (
+    Sentence("Monday"),
+    Sentence("Tuesday"),
+    Sentence("Wednesday"),
+    Sentence("Thursday"),
+    Sentence("Friday"),
+    Sentence("Saturday"),
+    Sentence("Sunday"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +88,20 @@ def choose(rates: Iterable[Rate], extension: str, number: str, moment: datetime)
 
 def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> str | None:
     if not number.startswith(rate.prefix):
-        return f"its prefix {rate.prefix} does not begin the number"
+        return Sentence("its prefix %(prefix)s does not begin the number", prefix=rate.prefix)
     if not rate.active:
-        return "it is not active"
+        return Sentence("it is not active")
     if rate.number_length not in (0, len(number)):
-        return f"it is for numbers of {rate.number_length} digits, this one has {len(number)}"
+        return Sentence(
+            "it is for numbers of %(length)s digits, this one has %(digits)s",
+            length=rate.number_length,
+            digits=len(number),
+        )
     if rate.extensions is not None and extension not in rate.extensions:
-        return f"it does not apply to extension {extension}"
+        return Sentence("it does not apply to extension %(extension)s", extension=extension)
     if not is_open(rate, moment):
-        return f"it is not open on {moment:%A} at {moment:%H:%M:%S}"
+        day = _DAYS_OF_WEEK[moment.weekday()]
+        return Sentence("it is not open on %(day)s at %(time)s", day=day, time=f"{moment:%H:%M:%S}")
     return None
 
 
@@ -115,11 +132,11 @@ def _precedence(rate: Rate) -> tuple[int, bool, bool, int, int]:
 
 
 _BEATEN_BY = (
-    "its prefix is shorter",
-    "it takes any length, the winner this exact length",
-    "it is for all extensions, the winner for a list",
-    "it is open more hours per week",
-    "it is newer",
+    Sentence("its prefix is shorter"),
+    Sentence("it takes any length, the winner this exact length"),
+    Sentence("it is for all extensions, the winner for a list"),
+    Sentence("it is open more hours per week"),
+    Sentence("it is newer"),
 )
 
 

@@ -4,7 +4,6 @@ Each function is a job for `Database.write` and may be repeated: what was done
 already is not done again. The rules are `core`'s; here they meet the accounts.
 """
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from coovox_billing.core.site_settings import Site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import least_free_seconds
 from coovox_billing.errors import BadInput
+from coovox_billing.sentences import Sentence, as_json
 from coovox_billing.services import accounts, trunks
 from coovox_billing.store import reads, writes
 
@@ -234,7 +234,7 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
         "attempt_stamp_ms": question.stamp_ms,
         **writes.promise_columns(verdict.promise),
         "rate": reads.rate_snapshot(verdict.rate) if verdict.rate else None,
-        "why": json.dumps(why),
+        "why": as_json(why),
         "caller_channel": question.origin.channel,
         "caller_uniqueid": question.uniqueid,
         "linkedid": question.linkedid,
@@ -244,16 +244,25 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
 
 
 def _why_held(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
-    funds = (
-        f"balance {format_amount(account['balance_micros'])}, credit {format_amount(account['credit_micros'])}, "
-        f"held by other calls {format_amount(account['held_micros'])}"
+    return Sentence(
+        "balance %(balance)s, credit %(credit)s, held by other calls %(held)s: %(outcome)s",
+        balance=format_amount(account["balance_micros"]),
+        credit=format_amount(account["credit_micros"]),
+        held=format_amount(account["held_micros"]),
+        outcome=_outcome(account, verdict, rate),
     )
+
+
+def _outcome(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
     if not verdict.passes:
-        return f"{funds}: {decision.explain_shortage(rate, account_view(account).available_micros)}"
-    held, limit = format_amount(verdict.hold_micros), verdict.limit_seconds
+        return decision.explain_shortage(rate, account_view(account).available_micros)
+    amount, limit = format_amount(verdict.hold_micros), verdict.limit_seconds
     if verdict.promise is None or verdict.promise.promised_seconds == limit:
-        return f"{funds}: {held} held for {limit} s"
-    return f"{funds}: {held} held for a first {verdict.promise.promised_seconds} s, more is bought while it lasts"
+        return Sentence("%(amount)s held for %(limit)s s", amount=amount, limit=limit)
+    first = verdict.promise.promised_seconds
+    return Sentence(
+        "%(amount)s held for a first %(first)s s, more is bought while it lasts", amount=amount, first=first
+    )
 
 
 def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coovox_billing.core.csv_table import BadRow
 from coovox_billing.core.extension_csv import ExtensionRow
 from coovox_billing.core.payer import spelled
-from coovox_billing.core.rate_csv import BadRow
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person

@@ -4,8 +4,8 @@ Each function is a job for `Database.write` and may be repeated: what was done
 already is not done again.
 """
 
-import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coovox_billing.core import clock, decision, leg, rating
@@ -26,13 +26,14 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.rating import Charge
 from coovox_billing.core.tariff import Rate
+from coovox_billing.sentences import Sentence, as_json, from_json
 from coovox_billing.services.calls import account_view, decide_number, end_columns, insert_alone, release
 from coovox_billing.store import reads, writes
 
 ACTOR = "call"
 LEAST_TALK_SECONDS = 1
-WHY_LOST = "closed by rule: nobody told how it ended, so it is charged up to its last sign of life"
-WHY_CORRECTED = "corrected: it was closed by rule before its true end was known"
+WHY_LOST = Sentence("closed by rule: nobody told how it ended, so it is charged up to its last sign of life")
+WHY_CORRECTED = Sentence("corrected: it was closed by rule before its true end was known")
 
 
 def settle(
@@ -145,7 +146,7 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
         cost_micros=charge.cost_micros,
         uncollected_micros=charge.uncollected_micros,
         rate=None if price.rate is None else reads.rate_snapshot(price.rate),
-        why=json.dumps(price.why + _why_closed(state, ending) + tolls.why + moved),
+        why=as_json([*price.why, *_why_closed(state, ending), *tolls.why, *moved]),
         settled_late=_is_late(state, ending),
         settled_by=ending.source,
         flags=" ".join(sorted(flags)),
@@ -173,15 +174,15 @@ def _count(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str, talk_s
 class _Price:
     rate: Rate | None
     reason: str
-    why: list[str]
+    why: Sequence[str]
 
 
 def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
     """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
     if call["rate"] and call["state"] != State.REFUSED:
-        return _Price(reads.rate_of_snapshot(call["rate"]), call["reason"], _why_so_far(call))
+        return _Price(reads.rate_of_snapshot(call["rate"]), call["reason"], from_json(call["why"]))
     if call["state"] not in (State.ASKED, State.REFUSED) and call["reason"] != "billing-down":
-        return _Price(None, call["reason"], _why_so_far(call))
+        return _Price(None, call["reason"], from_json(call["why"]))
     if call["reason"] == leg.EMERGENCY or call["account_id"] is None:
         return _Price(None, call["reason"], [])
     account = dict(reads.account(connection, call["account_id"]), status="unlocked")
@@ -189,11 +190,6 @@ def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
     if not account["billing"]:
         return _Price(None, verdict.reason, [])
     return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice))
-
-
-def _why_so_far(call: sqlite3.Row) -> list[str]:
-    lines: list[str] = json.loads(call["why"])
-    return lines
 
 
 def _why_closed(state: State, ending: _Ending) -> list[str]:
@@ -232,14 +228,15 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     charge = rating.charge(cost, call["hold_micros"], available, before_micros)
     if call["hold_micros"]:
         writes.change_hold(connection, call["account_id"], -call["hold_micros"])
-    why = []
+    why: list[str] = []
     if more_micros := charge.charged_micros - before_micros:
         kind, reason = ("correction", WHY_CORRECTED) if call["state"] == State.SETTLED else ("call", "")
         entry = {"call_id": call["call_id"], "reason": reason}
         balance = writes.post(connection, call["account_id"], kind, -more_micros, ACTOR, now_ms, **entry)
-        why.append(f"balance {format_amount(balance + more_micros)} before, {format_amount(balance)} after")
+        before, after = format_amount(balance + more_micros), format_amount(balance)
+        why.append(Sentence("balance %(before)s before, %(after)s after", before=before, after=after))
     if charge.uncollected_micros:
-        why.append(f"{format_amount(charge.uncollected_micros)} could not be collected")
+        why.append(Sentence("%(amount)s could not be collected", amount=format_amount(charge.uncollected_micros)))
     return charge, why
 
 

@@ -7,7 +7,7 @@ either (DESIGN §8).
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any
@@ -17,6 +17,7 @@ from flask import Response, stream_with_context
 from werkzeug.exceptions import ServiceUnavailable
 
 from coovox_billing.core import clock
+from coovox_billing.core.csv_table import quoted
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.web import formats, workbook
 from coovox_billing.web.listing import Column, Kind, Query
@@ -25,10 +26,8 @@ from coovox_billing.web.words import gettext as _
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_AT_ONCE = 2
-FILE_KINDS = ("csv", "xlsx")
 
 _ROWS_AT_ONCE = 200
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _AFTER_A_SEPARATOR = re.compile(r"(?<=[;\t|])(?=\s*[=+\-@])")
 _XLSX_FORMATS = {
     Kind.AMOUNT: "#,##0.0000",
@@ -119,14 +118,14 @@ def _csv(download: Download) -> Iterator[str]:
     writer.writerows((safe_text(name), safe_text(value)) for name, value in _about(download))
     writer.writerow([])
     writer.writerow([column.title for column in download.columns])
-    written: Callable[[Column[Any], Any], str] = lambda column, value: written_as(column.kind, value, download.zone)  # noqa: E731
     yield "\ufeff" + _taken(text)
     for number, row in enumerate(download.query.stream(), start=1):
-        writer.writerow([written(column, column.value(row)) for column in download.columns])
+        writer.writerow([written_as(column.kind, column.value(row), download.zone) for column in download.columns])
         if number % _ROWS_AT_ONCE == 0:
             yield _taken(text)
     if totals := _totals_row(download):
-        writer.writerow([totals[0], *map(written, download.columns[1:], totals[1:])])
+        cells = zip(download.columns[1:], totals[1:], strict=True)
+        writer.writerow([totals[0], *(written_as(column.kind, value, download.zone) for column, value in cells)])
     yield _taken(text)
 
 
@@ -156,8 +155,7 @@ def written_as(kind: Kind, value: Any, zone: ZoneInfo) -> str:
 
 def safe_text(text: str) -> str:
     """With a quote before what a spreadsheet would take for a formula, by whatever it separates cells."""
-    text = _AFTER_A_SEPARATOR.sub("'", text)
-    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+    return quoted(_AFTER_A_SEPARATOR.sub("'", text))
 
 
 def _xlsx(download: Download) -> Iterator[bytes]:

@@ -76,11 +76,6 @@ class Page(Generic[Row]):
         """The number of the last page; an empty list has one too."""
         return max(1, -(-self.total // self.per_page))
 
-    @property
-    def first_row(self) -> int:
-        """The place of the first row in the whole list, 0 in an empty one."""
-        return (self.number - 1) * self.per_page + 1 if self.total else 0
-
 
 def read_page(query: Query[Row], arguments: Arguments) -> Page[Row]:
     """The page that the address asks for, at most the last one."""

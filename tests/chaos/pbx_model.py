@@ -27,7 +27,7 @@ from pathlib import Path
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE
 from tests.chaos.plane_host import BoxClock
-from tests.pbx.fake_ami import Action, FakeAmi, event, listed, refused, success
+from tests.pbx.fake_ami import Action, FakeAmi, event, get_variable, listed, on_channel, refused, success
 from tests.pbx.fake_asterisk import DB_KEYS, environment, stamp
 
 QUESTION_SECONDS = 2.5
@@ -279,9 +279,9 @@ class Pbx:
             "DBGetTree": self._db_get_tree,
             "DBDelTree": self._db_del_tree,
             "Status": self._status,
-            "Getvar": self._on_channel(self._getvar),
-            "Setvar": self._on_channel(self._setvar),
-            "Hangup": self._on_channel(self._hangup),
+            "Getvar": on_channel(self.channels, get_variable),
+            "Setvar": on_channel(self.channels, self._setvar),
+            "Hangup": on_channel(self.channels, self._hangup),
             "Originate": success,
         }
 
@@ -354,17 +354,6 @@ class Pbx:
             for channel in self.channels.values()
         ]
         return listed(action, "Status", *rows)
-
-    def _on_channel(self, answer: Callable[[Action, Channel], str]) -> Callable[[Action], str]:
-        def find(action: Action) -> str:
-            channel = self.channels.get(action.get("Channel"))
-            return refused(action, "No such channel") if channel is None else answer(action, channel)
-
-        return find
-
-    def _getvar(self, action: Action, channel: Channel) -> str:
-        known = channel.variables | {"UNIQUEID": channel.uniqueid}
-        return success(action, ("Variable", action.get("Variable")), ("Value", known.get(action.get("Variable"), "")))
 
     def _setvar(self, action: Action, channel: Channel) -> str:
         assert action.get("Variable") == "TIMEOUT(absolute)"

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiAddress, Message
@@ -22,6 +22,7 @@ from coovox_billing.pbx.ami import Ami, AmiAddress, Message
 GREETING = "Asterisk Call Manager/11.0.0\r\n"
 HOST, USER, SECRET = "127.0.0.1", "test", "test"
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,29 @@ def success(action: Action, *headers: tuple[str, str]) -> str:
 
 def refused(action: Action, text: str) -> str:
     return message(("Response", "Error"), ("ActionID", action.action_id), ("Message", text))
+
+
+class HasVariables(Protocol):
+    """A fake channel, as the manager asks for its variables."""
+
+    uniqueid: str
+    variables: dict[str, str]
+
+
+def on_channel(channels: Mapping[str, C], answer: Callable[[Action, C], str]) -> Callable[[Action], str]:
+    """How an action about a channel is answered; refused where there is no such."""
+
+    def find(action: Action) -> str:
+        channel = channels.get(action.get("Channel"))
+        return refused(action, "No such channel") if channel is None else answer(action, channel)
+
+    return find
+
+
+def get_variable(action: Action, channel: HasVariables) -> str:
+    """What `Getvar` answers."""
+    known = channel.variables | {"UNIQUEID": channel.uniqueid}
+    return success(action, ("Variable", action.get("Variable")), ("Value", known.get(action.get("Variable"), "")))
 
 
 def event(name: str, headers: Headers = ()) -> str:

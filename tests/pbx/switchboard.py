@@ -19,7 +19,7 @@ from coovox_billing.pbx.reconciler import Reconciler
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.store.write_group import Job
 from tests.cast import NOW_MS, Exchange
-from tests.pbx.fake_ami import Action, FakeAmi, FakeAstDb, event, listed, refused, success
+from tests.pbx.fake_ami import Action, FakeAmi, FakeAstDb, event, get_variable, listed, on_channel, refused, success
 from tests.pbx.fake_asterisk import stamp
 
 ABROAD = "004420"
@@ -55,9 +55,9 @@ class Switchboard:
         self.channels = {TRUNK: Channel(), CALLER: Channel("1772442000.1", {"CHANNEL(language)": "es"})}
         fake.answers |= {
             "Status": self._status,
-            "Getvar": self._on_channel(self._getvar),
-            "Setvar": self._on_channel(self._setvar),
-            "Hangup": self._on_channel(self._hangup),
+            "Getvar": on_channel(self.channels, get_variable),
+            "Setvar": on_channel(self.channels, self._setvar),
+            "Hangup": on_channel(self.channels, self._hangup),
             "Originate": success,
         }
         self.astdb = FakeAstDb()
@@ -100,17 +100,6 @@ class Switchboard:
             for name, channel in self.channels.items()
         ]
         return listed(action, "Status", *rows)
-
-    def _on_channel(self, answer: Callable[[Action, Channel], str]) -> Callable[[Action], str]:
-        def find(action: Action) -> str:
-            channel = self.channels.get(action.get("Channel"))
-            return refused(action, "No such channel") if channel is None else answer(action, channel)
-
-        return find
-
-    def _getvar(self, action: Action, channel: Channel) -> str:
-        known = channel.variables | {"UNIQUEID": channel.uniqueid}
-        return success(action, ("Variable", action.get("Variable")), ("Value", known.get(action.get("Variable"), "")))
 
     def _setvar(self, action: Action, channel: Channel) -> str:
         assert action.get("Variable") == "TIMEOUT(absolute)"

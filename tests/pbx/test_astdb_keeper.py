@@ -1,10 +1,9 @@
 """AstDB over the manager: a change is there at once, and what the dialplan left is booked without a further call."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -36,15 +35,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(astdb_keeper, "TICK_SECONDS", 0.02)
     monkeypatch.setattr("coovox_billing.pbx.ami.FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr("coovox_billing.pbx.ami.HEALTHY_SECONDS", 0)
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    exchange = Exchange(tmp_path)
-    yield exchange
-    findings = exchange.findings()
-    exchange.database.close()
-    assert findings == []
 
 
 def tell(exchange: Exchange, story: Callable[[Box], Awaitable[None]], **rows: str) -> None:

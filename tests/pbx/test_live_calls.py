@@ -1,8 +1,6 @@
 """What the call plane tells Asterisk's manager about calls in progress: in time, once, and on the right channel."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,13 +21,9 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    exchange = Exchange(tmp_path)
+def exchange(exchange: Exchange) -> Exchange:
     exchange.set("grace_seconds", "0")
-    yield exchange
-    findings = exchange.findings()
-    exchange.database.close()
-    assert findings == []
+    return exchange
 
 
 def test_it_hears_of_an_answer_and_tells_the_limit(exchange: Exchange) -> None:
@@ -255,7 +249,8 @@ def test_it_finds_a_call_again_that_is_on_another_channel(exchange: Exchange) ->
         box.asks_and_buys_all("1")
         await box.switchboard.answers_call("1", talked_seconds=601)
         moved = Channel("1772442000.9", {dialplan.LEG_ID: "1", dialplan.LEG_ANSWERED: stamp(NOW_MS)})
-        box.switchboard.channels = {"PJSIP/carrier-0000000c": moved}
+        box.switchboard.channels.clear()
+        box.switchboard.channels["PJSIP/carrier-0000000c"] = moved
         await box.until(lambda: moved.hung_up)
 
     tell(exchange, story)

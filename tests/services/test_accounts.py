@@ -1,8 +1,6 @@
 """Extensions and their money: what may be changed, what is written down, what the dialplan is told."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +10,6 @@ from coovox_billing.core.payer import Payer
 from coovox_billing.errors import BadInput, BillingError, NotFound, Refused
 from coovox_billing.services import accounts, payments
 from tests.cast import MANAGER, NOW_MS, Exchange, look_up
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    yield opened
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
 
 
 def _add(exchange: Exchange, extension: str, name: str = "") -> None:

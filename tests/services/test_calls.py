@@ -1,15 +1,13 @@
 """The life of a call in the database: what is held, what is charged, and that nothing is done twice."""
 
-import json
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.payer import Origin
+from coovox_billing.sentences import from_json
 from coovox_billing.services import trunks
 from coovox_billing.services.calls import Answer
 from coovox_billing.store import writes
@@ -17,15 +15,6 @@ from tests.cast import CITY_NUMBER, GUIDE_RATE, MANAGER, NOW_MS, TRUNK, Exchange
 
 ABROAD, FREE, UNPRICED = "004420", "080012345", "7777"
 FOUR_HOURS = 14_400
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    yield opened
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
 
 
 class Life(NamedTuple):
@@ -518,7 +507,7 @@ def test_it_counts_a_call_on_the_day_on_which_it_was_dialed(exchange: Exchange) 
 def test_it_keeps_why_this_price(exchange: Exchange) -> None:
     exchange.ask("1")
     exchange.settle("1", 116)
-    why = json.loads(exchange.call("1")["why"])
+    why = from_json(exchange.call("1")["why"])
     assert why[0] == "rate 1 (city) wins: prefix 9, exactly 9 digits, all extensions"
     assert "2 started units of 55 s" in why[-2]
     assert why[-1] == "balance 10.0000 before, 9.8600 after"
@@ -572,7 +561,7 @@ def test_it_charges_nothing_for_talk_within_the_trunks_free_seconds(
     exchange.settle("1", talk)
     call = exchange.call("1")
     assert (format_amount(call["cost_micros"]), call["talk_seconds"], call["free_seconds"]) == (cost, talk, 30)
-    assert [line for line in json.loads(call["why"]) if line.startswith(told)]
+    assert [line for line in from_json(call["why"]) if line.startswith(told)]
     assert exchange.money("100")[1] == "0.0000"
 
 

@@ -1,9 +1,7 @@
 """Extensions follow Asterisk's devices, closed ones keep all they had, and a gateway's caller ID says who pays."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,15 +19,6 @@ SALES = Found("PJSIP/101", "Sales")
 LOBBY = Found("PJSIP/102", "Lobby")
 ALL = (RECEPTION, SALES, LOBBY)
 LATER = replace(MANAGER, now_ms=NOW_MS + 60_000)
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    yield opened
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
 
 
 def _sync(exchange: Exchange, *found: Found, trouble: str = "") -> Plan:

@@ -1,15 +1,13 @@
 """Calls in progress share a balance, grow with a recharge, and end when the money does."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
-from pathlib import Path
 
 import pytest
 
 from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.money import parse_amount
+from coovox_billing.sentences import from_json
 from coovox_billing.services import settlement
 from coovox_billing.services.live_calls import LIFTED, Outlook
 from tests.cast import Exchange, a_leg
@@ -19,13 +17,9 @@ MINUTE_PRICE = "1.0000"  # of a number abroad: 10 minutes for the 10.0000 that e
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    exchange = Exchange(tmp_path)
+def exchange(exchange: Exchange) -> Exchange:
     exchange.set("grace_seconds", "0")
-    yield exchange
-    findings = exchange.findings()
-    exchange.database.close()
-    assert findings == []
+    return exchange
 
 
 def _talking(exchange: Exchange, call_id: str, extension: str = "100") -> None:
@@ -171,7 +165,7 @@ def test_it_lifts_limits_and_charges_the_talk_so_far_when_billing_is_deactivated
     exchange.settle("1", 4_000)
     call = exchange.call("1")
     assert (call["talk_seconds"], call["cost_micros"]) == (4_000, 1_000_000)
-    assert json.loads(call["why"])[-2].startswith("25 s of talk")
+    assert from_json(call["why"])[-2].startswith("25 s of talk")
 
 
 def test_it_lets_all_calls_pass_unbilled_while_billing_is_not_active(exchange: Exchange) -> None:

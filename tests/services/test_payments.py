@@ -1,7 +1,7 @@
 """Money that people move: what a balance becomes, what is refused, and that a form counts once."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,16 +18,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.models import open_reading, reading
 from tests.cast import MANAGER, NOW_MS, Exchange, look_up
 
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    open_reading(tmp_path)
-    yield opened
-    reading.close()
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
+pytestmark = pytest.mark.usefixtures("open_lists")
 
 
 def balance(exchange: Exchange, extension: str = "100") -> int:

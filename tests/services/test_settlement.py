@@ -1,15 +1,13 @@
 """A call that nobody told the end of is closed by rule, and corrected once the truth is known."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from coovox_billing.core.call import Source
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.evidence import Trace
+from coovox_billing.sentences import from_json
 from coovox_billing.services import reconciliation, settlement
 from coovox_billing.services.settlement import WHY_CORRECTED, WHY_LOST
 from coovox_billing.store.lists.calls import CallQuery
@@ -20,13 +18,9 @@ ABROAD = "004420"  # 1.0000 a minute
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    opened.set("grace_seconds", "0")
-    yield opened
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
+def exchange(exchange: Exchange) -> Exchange:
+    exchange.set("grace_seconds", "0")
+    return exchange
 
 
 def _talks(exchange: Exchange, call_id: str = "1") -> None:
@@ -61,7 +55,7 @@ def test_it_charges_a_lost_call_up_to_its_last_sign_of_life(
     assert (call["talk_seconds"], call["uncollected_micros"], call["settled_late"]) == (charged_seconds, 0, 1)
     assert call["ended_at_ms"] - call["answered_at_ms"] == charged_seconds * 1000
     assert exchange.money("100") == (balance, "0.0000")
-    assert WHY_LOST in json.loads(call["why"])
+    assert WHY_LOST in from_json(call["why"])
 
 
 def test_it_closes_a_lost_call_once(exchange: Exchange) -> None:
@@ -112,7 +106,7 @@ def test_it_corrects_a_close_by_rule(
     assert [entry[2:] for entry in found[1:]] == [("1", WHY_CORRECTED)] * (len(entries) - 1)
     assert exchange.money("100") == (balance, "0.0000")
     assert call["cost_micros"] == call["uncollected_micros"] - sum(int(str(entry[1])) for entry in found)
-    assert WHY_CORRECTED in json.loads(call["why"])
+    assert WHY_CORRECTED in from_json(call["why"])
 
 
 def test_it_corrects_once(exchange: Exchange) -> None:

@@ -1,6 +1,5 @@
 """Guests: what check-in and check-out do to money, name and status, in any order of whatever else happens."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +18,7 @@ from coovox_billing.store.lists import stays as lists
 from coovox_billing.store.models import open_reading, reading
 from tests.cast import MANAGER, NOW_MS, Exchange, look_up
 
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    open_reading(tmp_path)
-    yield opened
-    reading.close()
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
+pytestmark = pytest.mark.usefixtures("open_lists")
 
 
 def check_in(exchange: Exchange, extension: str = "102", deposit: int = 0, name: str = "", later_ms: int = 0) -> None:

@@ -1,8 +1,6 @@
 """Trunks: learned or named, what is free on them, and how their calls look."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +12,6 @@ from coovox_billing.store import writes
 from tests.cast import MANAGER, NOW_MS, TRUNK, Exchange, look_up
 
 DAY_MS = 86_400_000
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    yield opened
-    findings = opened.findings()
-    opened.database.close()
-    assert findings == []
 
 
 def _add(exchange: Exchange, device: str = TRUNK, name: str | None = "carrier") -> str:

@@ -14,7 +14,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from jinja2 import Environment, nodes
 
 from coovox_billing.errors import BadInput, BillingError, NotFound
-from coovox_billing.sentences import Sentence, either
+from coovox_billing.sentences import Sentence, as_json, either, from_json
 from coovox_billing.web import words
 from tests.web.conftest import Desk
 
@@ -233,6 +233,17 @@ def another_language(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("another_language")
 def test_it_tells_in_the_reader_s_language(said: BillingError | str, english: str, told: str) -> None:
     assert (str(said), words.told(said)) == (english, told)
+
+
+@pytest.mark.usefixtures("another_language")
+def test_it_tells_what_was_stored_in_the_reader_s_language() -> None:
+    inner = Sentence("prefix %(prefix)s", prefix=Sentence("(none)"))
+    lines = [Sentence("rate %(id)s wins: %(claim)s", id=7, claim=inner), Sentence("100% free"), "as Asterisk said it"]
+    stored = from_json(as_json(lines))
+    assert stored == tuple(map(str, lines))
+    assert [words.told(line) for line in stored] == [
+        "«rate 7 wins: «prefix «(none)»»»", "«100% free»", "as Asterisk said it",
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("another_language")

@@ -14,7 +14,9 @@ from coovox_billing.core.call import OPEN_STATES, State
 from coovox_billing.core.clock import day_start_ms
 from coovox_billing.core.rating import affordable_seconds, cost_of_talk
 from coovox_billing.core.tariff import Rate
+from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
+from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
 from coovox_billing.store.models import Account, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
@@ -27,7 +29,6 @@ STATES_OF = {
 LEAST_NUMBER_DIGITS = 6
 
 _ZONES_APART = timedelta(hours=26)
-_ROWS_AT_ONCE = 1000
 _MOST_LIVE = 200
 
 
@@ -112,7 +113,7 @@ class CallQuery:
 
     def stream(self) -> Iterator[LoggedCall]:
         """All of them, one by one; each thousand is a read of its own, so that a slow reader holds no snapshot."""
-        keys = self._keys().limit(_ROWS_AT_ONCE)
+        keys = self._keys().limit(ROWS_AT_ONCE)
         rows = list(_whole(keys))
         while rows:
             yield from map(_logged_call, rows)
@@ -266,7 +267,7 @@ def _logged_call(row: Any) -> LoggedCall:
         flags=tuple(row["flags"].split()),
         hangup_cause=row["hangup_cause"],
         rate=json.loads(row["rate"]) if row["rate"] else None,
-        why=tuple(json.loads(row["why"])),
+        why=from_json(row["why"]),
     )
 
 

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from coovox_billing.core.clock import day_start_ms
 from coovox_billing.store.lists.blocks import in_blocks
+from coovox_billing.store.lists.days import within_days
 from coovox_billing.store.models import Change
 
 
@@ -57,10 +57,8 @@ class ChangeQuery:
 
     def _selected(self) -> Any:
         changes = Change.select()
-        if self.first_day is not None:
-            changes = changes.where(Change.at_ms >= day_start_ms(self.first_day, self.zone))
-        if self.last_day is not None:
-            changes = changes.where(Change.at_ms < day_start_ms(self.last_day + timedelta(days=1), self.zone))
+        for condition in within_days(Change.at_ms, self.first_day, self.last_day, self.zone):
+            changes = changes.where(condition)
         if self.actor:
             changes = changes.where(Change.actor == self.actor)
         for word in self.keywords.split():

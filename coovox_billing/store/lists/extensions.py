@@ -55,8 +55,8 @@ class ExtensionQuery:
         return list(with_devices(self._rows().limit(limit).offset(offset)))
 
     def stream(self) -> Iterator[Extension]:
-        """All of them, one by one."""
-        return with_devices(self._rows())
+        """All of them: no more than there are telephones, so read at once, and a slow reader holds no snapshot."""
+        return iter(list(with_devices(self._rows())))
 
     def _rows(self) -> Any:
         columns = (Account, total_recharges().alias("total_recharges"))

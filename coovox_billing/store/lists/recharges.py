@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from peewee import fn
 
-from coovox_billing.core.clock import day_start_ms
 from coovox_billing.store.lists.blocks import in_blocks
+from coovox_billing.store.lists.days import within_days
 from coovox_billing.store.models import Account, LedgerEntry
 
 
@@ -64,10 +64,8 @@ class RechargeQuery:
     def _selected(self, *columns: Any) -> Any:
         entries = LedgerEntry.select(*columns).join(Account)
         entries = entries.where(LedgerEntry.call_id.is_null(), LedgerEntry.kind << ("recharge", "correction"))
-        if self.first_day is not None:
-            entries = entries.where(LedgerEntry.at_ms >= day_start_ms(self.first_day, self.zone))
-        if self.last_day is not None:
-            entries = entries.where(LedgerEntry.at_ms < day_start_ms(self.last_day + timedelta(days=1), self.zone))
+        for condition in within_days(LedgerEntry.at_ms, self.first_day, self.last_day, self.zone):
+            entries = entries.where(condition)
         if self.keywords:
             entries = entries.where(Account.extension.contains(self.keywords) | Account.name.contains(self.keywords))
         return entries

@@ -6,9 +6,9 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core import extension_csv
+from coovox_billing.core.csv_table import BadRow
 from coovox_billing.core.extension_csv import ExtensionRow
 from coovox_billing.core.money import format_amount
-from coovox_billing.core.rate_csv import BadRow
 from coovox_billing.errors import BadInput
 from coovox_billing.services import extension_import
 from coovox_billing.services.extension_import import BadRows, RowDone

@@ -7,7 +7,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from coovox_billing.core.rate_csv import BadRow, parse_rates, parse_rows
+from coovox_billing.core.csv_table import BadRow
+from coovox_billing.core.rate_csv import parse_rates, parse_rows
 from coovox_billing.core.rate_fields import COLUMNS
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.rate_csv import BadRow, parse_rates, render_rates
+from coovox_billing.core.csv_table import BadRow
+from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.rate_fields import fields_of
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError, Refused

@@ -79,7 +79,7 @@ def _answer(arguments: Arguments, zone: ZoneInfo, now: datetime) -> Quote | None
 def _sentences(answer: Quote) -> list[str]:
     """What is told of the answer, but for the rates that lost, which stand apart."""
     won, *lost = decision.explain_choice(Choice(answer.rate, answer.lost))
-    ours = won if answer.rate is None else _("It wins: %(claim)s", claim=decision.claim(answer.rate))
+    ours = won if answer.rate is None else _("It wins: %(claim)s", claim=told(decision.claim(answer.rate)))
     return [ours if sentence == won else told(sentence) for sentence in answer.why if sentence not in lost]
 
 

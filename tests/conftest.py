@@ -1,0 +1,29 @@
+"""What tests of several folders begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coovox_billing.store.models import open_reading, reading
+from tests.cast import Exchange
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    """A small office, whose books are sound in the end."""
+    opened = Exchange(tmp_path)
+    yield opened
+    findings = opened.findings()
+    opened.database.close()
+    assert findings == []
+
+
+@pytest.fixture
+def open_lists(exchange: Exchange) -> Iterator[None]:
+    """The lists of that office can be asked."""
+    open_reading(exchange.database.path.parent)
+    yield
+    reading.close()
