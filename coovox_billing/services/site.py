@@ -50,20 +50,28 @@ def change_setting(connection: sqlite3.Connection, name: str, text: str, person:
     return value
 
 
+class ChangedMeanwhile(Refused):
+    """Somebody else has changed a setting since it was seen: which, and to what."""
+
+    def __init__(self, name: str, present: str) -> None:
+        super().__init__(
+            "%(name)s was changed meanwhile, to %(present)s: look at it, then repeat", name=name, present=present
+        )
+        self.name, self.present = name, present
+
+
 def change_settings(connection: sqlite3.Connection, changes: Mapping[str, tuple[str, str]], person: Person) -> None:
     """Store settings, all or none: each by its name, with what whoever changes it saw and what it is to be.
 
     Raises:
         NotFound: no such setting, or no such extension that could pay.
         BadInput: a value it cannot have.
-        Refused: somebody else has changed it in the meantime.
+        ChangedMeanwhile: by somebody else.
     """
     for name, (seen, text) in changes.items():
         present = reads.setting(connection, name) or site_setting(name).default
         if present not in (seen, text):
-            raise Refused(
-                "%(name)s was changed meanwhile, to %(present)s: look at it, then repeat", name=name, present=present
-            )
+            raise ChangedMeanwhile(name, present)
         if present != text:
             change_setting(connection, name, text, person)
 

@@ -146,7 +146,7 @@ def test_it_asks_again_where_both_changed_the_same(owner_desk: Desk) -> None:
     form = filled(owner_desk.page(PAGE)) | {"currency": "EUR"}
     owner_desk.database.write(lambda c: site_service.change_setting(c, "currency", "GBP", cast.MANAGER))
     response = owner_desk.browser.post(PAGE, data=form)
-    assert (response.status_code, "changed meanwhile, to GBP" in response.text) == (422, True)
+    assert (response.status_code, "Currency was changed meanwhile, to GBP (£)" in response.text) == (422, True)
     assert stored(owner_desk)["currency"] == "GBP"
     again = filled(response.text)
     assert again["currency"] == "EUR"

@@ -13,6 +13,7 @@ from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, proposed
 from coovox_billing.core.site_settings import DATE_FORMATS, site_setting
 from coovox_billing.errors import BadInput, BillingError, NotFound
 from coovox_billing.services import site as site_service
+from coovox_billing.services.site import ChangedMeanwhile
 from coovox_billing.store import queries
 from coovox_billing.web import formats, pieces
 from coovox_billing.web.access import Role, needs
@@ -125,9 +126,19 @@ def _store(changes: Mapping[str, tuple[str, str]], done: str) -> dict[str, str]:
         once(lambda connection: site_service.change_settings(connection, changes, author), done)
     except NotFound as error:
         return {PAYER: told(error)}
+    except ChangedMeanwhile as error:
+        return {"": _changed_meanwhile(error)}
     except BillingError as error:
         return {"": told(error)}
     return {}
+
+
+def _changed_meanwhile(error: ChangedMeanwhile) -> str:
+    return _(
+        "%(name)s was changed meanwhile, to %(present)s: look at it, then repeat",
+        name=setting_words.setting_name(error.name),
+        present=setting_words.setting_value(error.name, error.present),
+    )
 
 
 def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str, str]) -> str:
