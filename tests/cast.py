@@ -21,7 +21,7 @@ from coovox_billing.core.decision import AccountView
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount, parse_amount, parse_price
 from coovox_billing.core.payer import Origin
-from coovox_billing.core.site_settings import Site, parse_site
+from coovox_billing.core.site_settings import ACTIVATION, Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.services import accounts, activation, calls, live_calls, payments, settlement
 from coovox_billing.services import site as site_service
@@ -90,8 +90,15 @@ def _furnished() -> bytes:
         return (Path(directory) / FILE_NAME).read_bytes()
 
 
-def _move_in(connection: sqlite3.Connection) -> None:
+def prepare_active(connection: sqlite3.Connection) -> None:
+    """A new site, as it is once billing was activated."""
     site_service.prepare(connection, TIME_ZONE)
+    writes.set_setting(connection, ACTIVATION, "on")
+    writes.mirror(connection, "inactive", "")
+
+
+def _move_in(connection: sqlite3.Connection) -> None:
+    prepare_active(connection)
     people = {"100": "Reception", "101": "Sales", "102": "Lobby", "103": "Kitchen"}
     for extension, name in people.items():
         accounts.add(connection, extension, name, MANAGER)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Mapping
 
-from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, site_setting
+from coovox_billing.core.site_settings import ACTIVATION, DEFAULT_EMERGENCY_NUMBERS, site_setting
 from coovox_billing.errors import Refused
 from coovox_billing.services import trunks
 from coovox_billing.services.accounts import Person, find
@@ -17,11 +17,16 @@ def is_new(connection: sqlite3.Connection) -> bool:
 
 
 def prepare(connection: sqlite3.Connection, time_zone: str) -> None:
-    """Give a new database its name, the machine's time zone and the first mirror; an old one stays as it is."""
+    """Give a new database its name, the machine's time zone and the first mirror; an old one stays as it is.
+
+    Until the owner activates billing, calls pass unbilled (guide *Free Trial*).
+    """
     if not is_new(connection):
         return
     writes.set_site_value(connection, "database_id", os.urandom(8).hex())
     writes.set_setting(connection, "time_zone", time_zone)
+    writes.set_setting(connection, ACTIVATION, "off")
+    writes.mirror(connection, "inactive", "1")
     writes.mirror(connection, "policy", site_setting("when_billing_is_down").default)
     _mirror_emergency(connection, "", DEFAULT_EMERGENCY_NUMBERS)
 

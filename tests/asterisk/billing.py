@@ -119,6 +119,7 @@ class Billing:
         self.ami = ""
         self._plane: subprocess.Popen[bytes] | None = None
         self._log = folder / "calls.log"
+        self.do("activation", "on")
 
     def run(self, *arguments: str) -> Said:
         """One command, whatever it answers. In this process, which is quicker; the call plane has its own."""

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from coovox_billing.core.tariff import Rate
 from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, payments, rates
+from coovox_billing.services import accounts, activation, payments, rates
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads
 
@@ -94,6 +94,7 @@ def build(folder: Path) -> None:
 def fill_site(data: Path, rate_count: int, numbers: list[str]) -> None:
     """A site with extensions that can pay and rates whose prefixes the numbers have."""
     with open_site(data) as database:
+        database.write(lambda c: activation.switch(c, True, OWNER))
         database.write(lambda c: [_add_extension(c, str(1000 + n)) for n in range(EXTENSIONS)])
         table = [_rate(prefix) for prefix in _prefixes(rate_count, numbers)]
         database.write(lambda c: rates.import_rates(c, table, False, OWNER))

@@ -20,7 +20,6 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.core.clock import milliseconds
 from coovox_billing.services import accounts, owner
-from coovox_billing.services import site as site_service
 from coovox_billing.store.database import Database, open_database
 from tests import cast
 from tests.browser.conftest import PASSWORD, PATIENCE_SECONDS, PHONE, WIDE, Screen
@@ -64,7 +63,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """The guide's PBX: its 17 extensions, none of them billed, and no rate."""
 
     def furnish(connection: sqlite3.Connection) -> None:
-        site_service.prepare(connection, cast.TIME_ZONE)
+        cast.prepare_active(connection)
         owner.set_password(connection, PASSWORD, cast.MANAGER)
         for number, username in USERNAMES.items():
             accounts.add(connection, number, username, cast.MANAGER)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from coovox_billing.core.tariff import Rate
 from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, payments, site
+from coovox_billing.services import accounts, activation, payments, site
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import writes
 from coovox_billing.store.audit import audit
@@ -64,6 +64,7 @@ def furnish(directory: Path) -> Path:
 
 
 def _move_in(connection: sqlite3.Connection) -> None:
+    activation.switch(connection, True, OWNER)
     site.change_setting(connection, "when_billing_is_down", "allow", OWNER)
     for extension in BILLED + FREE + LOCKED:
         accounts.add(connection, extension, f"Soak {extension}", OWNER)

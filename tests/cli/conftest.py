@@ -75,6 +75,7 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
         monkeypatch.delenv(variable, raising=False)
     at = Terminal(tmp_path, capsys.readouterr)
     at.do("setting", "set", "time_zone", "UTC")
+    at.do("activation", "on")
     return at
 
 

@@ -25,7 +25,7 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.rate_csv import parse_rates
 from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, owner, payments, rates
+from coovox_billing.services import accounts, activation, owner, payments, rates
 from coovox_billing.services.accounts import Person
 from coovox_billing.web_plane import is_listening
 from tests.asterisk import fetch
@@ -72,6 +72,7 @@ def furnish() -> None:
     shutil.rmtree(DATA, ignore_errors=True)
     person = Person("demo", "terminal", time.time_ns() // 1_000_000)
     with open_site(DATA) as database:
+        database.write(lambda c: activation.switch(c, True, person))
         for extension, name, payment_type, balance, credit in OFFICE:
             changes = {"billing": True, "payment_type": payment_type, "credit_micros": parse_amount(credit)}
             database.write(lambda c, e=extension, n=name: accounts.add(c, e, n, person))

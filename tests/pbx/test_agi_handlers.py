@@ -539,7 +539,7 @@ def test_it_takes_back_what_no_longer_holds(box: Box) -> None:
 def test_it_tells_a_long_list_in_parts_and_says_complete_only_at_the_end(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(mirror, "ROWS_AT_ONCE", 5)
     complete = []
     for number in range(4):
         box.asterisk.authorize(str(number))

@@ -1,0 +1,167 @@
+"""The 30 days of trial: which moment counts, whatever clocks and copies of its record say (DESIGN §7).
+
+A wall clock may be wrong, set back or forward, and a box may boot in 1970. What
+cannot be wrong is how long billing ran: `least_ms`, the earliest that it can be
+now, goes on with every second of that, and follows the wall clock once that was
+believed for a week of running. So a clock that is set back wins nothing, and one
+that was ahead for some days takes nothing.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from coovox_billing.errors import BadInput
+
+TRIAL_MS = 30 * 86_400_000
+CONFIRMED_MS = 7 * 86_400_000
+# An honest clock is corrected by so much, and no more.
+TOLERANCE_MS = 3_600_000
+MOST_BYTES = 16_384
+
+_VERSION = 1
+_LATEST_MS = 1 << 52
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """What tells one device from another: what it is (`mac`, `emmc-cid`, …), and its value."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """When billing was first activated, and the earliest that it can be now; both ms since 1970, UTC.
+
+    Not `is_dated`: the clock was wrong all the time, and only what lies between the two is true.
+    """
+
+    first_ms: int
+    least_ms: int
+    is_dated: bool
+
+    @property
+    def over_ms(self) -> int:
+        """When it is over, to the second of the first activation."""
+        return self.first_ms + TRIAL_MS
+
+
+def begin(now_ms: int, released_ms: int) -> Trial:
+    """A trial that begins now; a clock that is behind the release of the product dates nothing."""
+    return Trial(now_ms, now_ms, is_dated=now_ms >= released_ms)
+
+
+def is_behind(trial: Trial, now_ms: int, released_ms: int) -> bool:
+    """Whether the wall clock is wrong for certain."""
+    return now_ms < released_ms or (trial.is_dated and now_ms < trial.least_ms - TOLERANCE_MS)
+
+
+def go_on(trial: Trial, ran_ms: int, now_ms: int, steady_ms: int, released_ms: int) -> Trial:
+    """The trial after billing ran for another `ran_ms`; the wall clock has made no step for `steady_ms` of running."""
+    trial = replace(trial, least_ms=trial.least_ms + max(0, ran_ms))
+    if is_behind(trial, now_ms, released_ms):
+        return trial
+    if not trial.is_dated:
+        return Trial(now_ms - (trial.least_ms - trial.first_ms), now_ms, is_dated=True)
+    return replace(trial, least_ms=max(trial.least_ms, now_ms)) if steady_ms >= CONFIRMED_MS else trial
+
+
+def is_over(trial: Trial, now_ms: int, released_ms: int) -> bool:
+    """Whether 30 days have passed since the first activation."""
+    reading_ms = trial.least_ms
+    if trial.is_dated and not is_behind(trial, now_ms, released_ms):
+        reading_ms = max(reading_ms, now_ms)
+    return reading_ms >= trial.over_ms
+
+
+def earliest(trials: Iterable[Trial]) -> Trial | None:
+    """What several records of one trial say together: the earliest begin, and the most time; None of none."""
+    return reduce(_together, trials, None)
+
+
+def _together(known: Trial | None, other: Trial) -> Trial:
+    if known is None or known == other:
+        return other
+    if known.is_dated != other.is_dated:
+        dated, undated = (known, other) if known.is_dated else (other, known)
+        ran_ms = undated.least_ms - undated.first_ms
+        return replace(dated, least_ms=max(dated.least_ms, dated.first_ms + ran_ms))
+    if known.is_dated:
+        return Trial(min(known.first_ms, other.first_ms), max(known.least_ms, other.least_ms), is_dated=True)
+    return max(known, other, key=lambda trial: trial.least_ms - trial.first_ms)
+
+
+def seal(trial: Trial, identifiers: Sequence[Identifier]) -> str:
+    """The record as it is kept, sealed by what identifies the device: a text of one line."""
+    fields = {"version": _VERSION, "first_ms": trial.first_ms, "least_ms": trial.least_ms, "is_dated": trial.is_dated}
+    seals = {_name(identifier): _mac(trial, identifier) for identifier in identifiers}
+    return json.dumps({**fields, "seals": seals}) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A kept record: what it says, by how many of its seals, and how many of them are of this device and unbroken.
+
+    Not `is_ours`: it was made on another device. `is_broken`: it is of this device, and was changed by hand.
+    """
+
+    trial: Trial
+    seals: int
+    known: int
+    unbroken: int
+
+    @property
+    def is_ours(self) -> bool:
+        """By the rule for licenses: two thirds of what identified the device do still."""
+        return self.known > 0 and 3 * self.known >= 2 * self.seals
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a seal that this device could have set does not fit."""
+        return self.unbroken < self.known
+
+
+def open_record(text: str, identifiers: Sequence[Identifier]) -> Record:
+    """What `seal` wrote.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        fields = json.loads(text if len(text) <= MOST_BYTES else "")
+        version, seals = fields["version"], dict(fields["seals"])
+        trial = Trial(fields["first_ms"], fields["least_ms"], fields["is_dated"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise BadInput("the trial's record cannot be read") from None
+    if version != _VERSION or not _is_possible(trial):
+        raise BadInput("the trial's record cannot be read")
+    macs = {_name(identifier): _mac(trial, identifier) for identifier in identifiers}
+    known = [name for name in macs if name in seals]
+    unbroken = [name for name in known if hmac.compare_digest(macs[name].encode(), str(seals[name]).encode())]
+    return Record(trial, len(seals), len(known), len(unbroken))
+
+
+def _is_possible(trial: Trial) -> bool:
+    moments = (trial.first_ms, trial.least_ms)
+    are_numbers = all(type(moment) is int for moment in moments) and type(trial.is_dated) is bool
+    return are_numbers and 0 <= trial.first_ms <= trial.least_ms <= _LATEST_MS
+
+
+def _name(identifier: Identifier) -> str:
+    """What is told of an identifier in the record: not itself."""
+    return hashlib.sha256(b"\0".join((b"CooVox Billing trial name 1", *_parts(identifier)))).hexdigest()[:16]
+
+
+def _mac(trial: Trial, identifier: Identifier) -> str:
+    key = hashlib.sha256(b"\0".join((b"CooVox Billing trial key 1", *_parts(identifier)))).digest()
+    said = f"{trial.first_ms} {trial.least_ms} {trial.is_dated}"
+    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+
+
+def _parts(identifier: Identifier) -> tuple[bytes, bytes]:
+    return identifier.kind.encode(), identifier.value.encode()
