@@ -243,6 +243,14 @@ def first_change_ms(connection: sqlite3.Connection) -> int | None:
     return None if row is None else int(row["at_ms"])
 
 
+def first_activation_ms(connection: sqlite3.Connection) -> int | None:
+    """When a person first activated billing, by the log of changes, ms since 1970 in UTC; None where nobody did."""
+    row = connection.execute(
+        "SELECT min(at_ms) AS at_ms FROM changes WHERE what = 'activation' AND after = 'on'"
+    ).fetchone()
+    return None if row["at_ms"] is None else int(row["at_ms"])
+
+
 def data_version(connection: sqlite3.Connection) -> int:
     """A number that is another one when another connection has changed the database."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])

@@ -1,10 +1,7 @@
 """The guide's *Settings*: currency, time, what happens where something is missing, emergency numbers."""
 
 from collections.abc import Mapping
-from functools import cache
-from zoneinfo import available_timezones
 
-from babel.core import Locale
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -19,9 +16,10 @@ from coovox_billing.web import formats, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.settings import words as setting_words
+from coovox_billing.web.pages.settings.choices import countries, zones
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import language, told
+from coovox_billing.web.words import told
 
 page = Blueprint("settings", __name__)
 
@@ -154,12 +152,12 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
         words=setting_words.setting_name,
         currencies=[(code, setting_words.currency_name(code)) for code in formats.CURRENCY_SIGNS],
         sample=formats.money(_SAMPLE_MICROS, site.currency),
-        zones=_zones(),
+        zones=zones(),
         now=formats.moment(now_ms, site.time_zone),
         date_formats=[(word, f"{word} ({formats.in_date_format(today, word)})") for word in DATE_FORMATS],
         warnings=_warnings(stored),
         numbers=stored[EMERGENCY].split(),
-        countries=_countries(),
+        countries=countries(),
         token=pieces.submission_token(),
     )
 
@@ -171,7 +169,7 @@ def _emergency_form(numbers: str, stored: str, errors: Mapping[str, str], countr
         numbers=numbers,
         stored=stored,
         errors=errors,
-        country=dict(_countries()).get(country, ""),
+        country=dict(countries()).get(country, ""),
         added=[number for number in listed if number not in present],
         removed=[number for number in present if number not in listed],
         token=request.form.get("submission") or pieces.submission_token(),
@@ -190,16 +188,3 @@ def _warnings(stored: Mapping[str, str]) -> list[str]:
     if stored["warning_seconds"] == "0":
         warnings.append(_("No caller is warned: a call ends in the middle of a word when its money is out."))
     return warnings
-
-
-@cache
-def _zones() -> list[str]:
-    """The names that people know zones by."""
-    odd = ("Etc/", "SystemV/", "posix/", "right/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/")
-    return ["UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(odd))]
-
-
-def _countries() -> list[tuple[str, str]]:
-    """Codes and names of the countries whose emergency numbers are known, by name."""
-    names = Locale.parse(language()).territories
-    return sorted(((code, str(names[code])) for code in NUMBERS_OF_COUNTRIES), key=lambda country: country[1])

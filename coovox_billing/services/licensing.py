@@ -1,0 +1,284 @@
+"""Trial and license of a device: what is known of them, where it is kept, and what it allows (DESIGN §7).
+
+The trial's record is kept three times: in the database, as a file beside it,
+and in the firmware's persistent store; the license twice. What one of them
+lost, the others give back.
+"""
+
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from coovox_billing import FIRST_RELEASED_MS, RELEASED_MS, __version__
+from coovox_billing.core import trial as trials
+from coovox_billing.core.trial import Identifier, Trial
+from coovox_billing.errors import BadInput, Refused
+from coovox_billing.sentences import Sentence
+from coovox_billing.services import activation
+from coovox_billing.services.accounts import Person
+from coovox_billing.services.private_files import write_private
+from coovox_billing.store import reads, writes
+from coovox_billing.store.database import Database
+
+if TYPE_CHECKING:
+    from coovox_billing.core.license import License
+
+    from coovox_billing.core import license as licenses
+
+LICENSE_FILE, TRIAL_FILE = "billing.license", "trial"
+MOST_LICENSE_BYTES = 16_384
+
+_TRIAL = "trial"  # the name of the record in the database
+
+log = logging.getLogger(__name__)
+
+
+class BadLicense(BadInput):
+    """A license that does not count, with a sentence that says why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("%(why)s", why=why)
+
+
+class Keep(Protocol):
+    """The firmware's persistent store: small records by name. Both raise OSError where it cannot be used."""
+
+    def read(self, name: str) -> bytes | None:
+        """A record, None where there is none."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device that this is: its board in words, what identifies it, its persistent store.
+
+    `trouble` says what is missing where it cannot be told from others, so that no license can be bound to it.
+    """
+
+    board: str
+    identifiers: tuple[Identifier, ...]
+    keep: Keep | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with trial and license. Moments are ms since 1970, UTC; `faults` are sentences for the owner."""
+
+    is_active: bool
+    trial: Trial | None
+    license: "License | None"
+    is_over: bool
+    faults: tuple[str, ...]
+
+    @property
+    def is_barred(self) -> bool:
+        """Whether billing users cannot sign in, and billing cannot be activated."""
+        return self.is_over and self.license is None
+
+
+class Licensing:
+    """Of one site on one device. `root_key` is the vendor's, empty in a build without one.
+
+    `now_ms` is the wall clock, ms since 1970 in UTC.
+    """
+
+    def __init__(
+        self, database: Database, directory: Path, device: Device, root_key: bytes, now_ms: Callable[[], int]
+    ) -> None:
+        self.device = device
+        self._database = database
+        self._directory = directory
+        self._root_key = root_key
+        self._now_ms = now_ms
+        self._verified: tuple[str, License | None, str] | None = None
+
+    def standing(self) -> Standing:
+        """How it stands now."""
+        trial, faults = self._known_trial(self._database.read(_stored_trial))
+        found, refusal = self._found_license()
+        now_ms = self._now_ms()
+        if trial is not None and trials.is_behind(trial, now_ms, RELEASED_MS):
+            faults.append(
+                Sentence("the clock of this device is wrong: it is behind what was recorded before; set date and time")
+            )
+        if refusal:
+            faults.append(refusal)
+        if self.device.trouble:
+            faults.append(self.device.trouble)
+        is_over = trial is not None and trials.is_over(trial, now_ms, RELEASED_MS)
+        is_active = self._database.read(activation.is_active)
+        return Standing(is_active, trial, found, is_over, tuple(faults))
+
+    def keep_up(self, ran_ms: int = 0, steady_ms: int = 0) -> None:
+        """Let the trial go on by what billing ran, and bring every copy of the records up to date.
+
+        `steady_ms` is for how long of running the wall clock has made no step.
+        """
+        now_ms = self._now_ms()
+
+        def go_on(connection: sqlite3.Connection) -> str | None:
+            trial, _faults = self._known_trial(_stored_trial(connection))
+            if trial is None and activation.is_active(connection):
+                trial = trials.begin(now_ms, RELEASED_MS)
+            if trial is None:
+                return None
+            trial = trials.go_on(trial, ran_ms, now_ms, steady_ms, RELEASED_MS)
+            return self._store(connection, trial)
+
+        record = self._database.write(go_on)
+        if record is not None:
+            self._copy_out(TRIAL_FILE, record.encode())
+        text = next(self._texts(LICENSE_FILE), None)
+        if self._found_license()[0] is not None and text is not None:
+            self._copy_out(LICENSE_FILE, text.encode())
+
+    def activate(self, person: Person) -> None:
+        """Bill calls. The first time, the trial begins.
+
+        Raises:
+            Refused: the trial is over, and there is no license.
+        """
+        if self.standing().is_barred:
+            raise Refused("the trial is over: upload a license, then activate billing")
+        self._database.write(lambda connection: activation.switch(connection, True, person))
+        self.keep_up()
+
+    def upload(self, text: str, person: Person) -> "License":
+        """Keep a license, once it was found to be for this device.
+
+        Raises:
+            BadInput: it is none, or not for this device; the one that was there stays.
+        """
+        found = self._verify(text)
+        self._copy_out(LICENSE_FILE, text.encode())
+        self._database.write(lambda connection: _record_upload(connection, found, person))
+        return found
+
+    def source(self) -> str:
+        """The text of `billing.ac`, which tells the distributor for which device a license is wanted.
+
+        Raises:
+            Refused: this device cannot be told from others.
+        """
+        from coovox_billing.core import license as licenses
+
+        if self.device.trouble:
+            raise Refused("%(trouble)s", trouble=self.device.trouble)
+        trial = self.standing().trial
+        source = licenses.Source(
+            board=licenses.fitting_text(self.device.board),
+            version=__version__,
+            made_at_ms=self._now_ms(),
+            first_activation_ms=trial.first_ms if trial is not None and trial.is_dated else None,
+            request=secrets.token_hex(16),
+            identifiers=self._hashed_identifiers(),
+        )
+        return licenses.render_source(source)
+
+    def _known_trial(self, stored: str | None) -> tuple[Trial | None, list[str]]:
+        """What all records say together, and what is wrong with them.
+
+        A record that was changed by hand counts for nothing while there is another; where it is the only one, the
+        trial is over.
+        """
+        known, faults, broken = [], [], False
+        for text in (stored, *self._texts(TRIAL_FILE)):
+            try:
+                record = trials.open_record(text or "", self.device.identifiers) if text else None
+            except BadInput as error:
+                faults.append(error.sentence)
+                continue
+            if record is not None and record.is_broken:
+                broken = True
+            elif record is not None:
+                known.append(record.trial)
+        evidence_ms = self._database.read(reads.first_activation_ms)
+        if evidence_ms is not None and evidence_ms >= FIRST_RELEASED_MS:
+            known.append(Trial(evidence_ms, evidence_ms, is_dated=True))
+        if broken:
+            faults.append(Sentence("the trial's record was changed by hand"))
+        if broken and not known:
+            now_ms = self._now_ms()
+            known.append(Trial(now_ms - trials.TRIAL_MS, now_ms, is_dated=True))
+        return trials.earliest(known), faults
+
+    def _store(self, connection: sqlite3.Connection, trial: Trial) -> str:
+        record = trials.seal(trial, self.device.identifiers)
+        if _stored_trial(connection) != record:
+            writes.set_site_value(connection, _TRIAL, record)
+        return record
+
+    def _found_license(self) -> tuple["License | None", str]:
+        """The license of this device, and why one that is there does not count."""
+        refusal = ""
+        for text in self._texts(LICENSE_FILE):
+            if self._verified is None or self._verified[0] != text:
+                try:
+                    self._verified = (text, self._verify(text), "")
+                except BadInput as error:
+                    self._verified = (text, None, error.sentence)
+            if self._verified[1] is not None:
+                return self._verified[1], ""
+            refusal = self._verified[2]
+        return None, refusal
+
+    def _verify(self, text: str) -> "License":
+        from coovox_billing.core import license as licenses
+
+        if not self._root_key:
+            raise BadInput("this build of the product carries no vendor key, so it can check no license")
+        try:
+            return licenses.verify_license(text, self._root_key, self._hashed_identifiers())
+        except licenses.LicenseError as error:
+            raise BadLicense(Sentence(error.message, **error.values)) from None
+
+    def _hashed_identifiers(self) -> "tuple[licenses.Identifier, ...]":
+        from coovox_billing.core.license import Identifier, identifier_digest
+
+        return tuple(Identifier(one.kind, identifier_digest(one.kind, one.value)) for one in self.device.identifiers)
+
+    def _texts(self, name: str) -> Iterator[str]:
+        """What is kept under a name: the file beside the database first."""
+        for read in (self._read_data_file, self._read_keep):
+            data = read(name)
+            if data is not None:
+                yield data.decode("utf-8", "replace")
+
+    def _read_data_file(self, name: str) -> bytes | None:
+        try:
+            with (self._directory / name).open("rb") as file:
+                return file.read(MOST_LICENSE_BYTES + 1)
+        except OSError:
+            return None
+
+    def _read_keep(self, name: str) -> bytes | None:
+        try:
+            return None if self.device.keep is None else self.device.keep.read(name)
+        except OSError:
+            return None
+
+    def _copy_out(self, name: str, data: bytes) -> None:
+        """A store that cannot be written costs its copy, not the others."""
+        if self._read_data_file(name) != data:
+            write_private(self._directory / name, data)
+        if self.device.keep is None or self._read_keep(name) == data:
+            return
+        try:
+            self.device.keep.write(name, data)
+        except OSError as error:
+            log.error("the firmware's persistent store took no copy of %s: %s", name, error)
+
+
+def _stored_trial(connection: sqlite3.Connection) -> str | None:
+    return reads.site_value(connection, _TRIAL)
+
+
+def _record_upload(connection: sqlite3.Connection, found: "License", person: Person) -> None:
+    writes.record_change(connection, person.now_ms, person.name, person.origin, "license", "", found.number)

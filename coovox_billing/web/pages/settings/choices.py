@@ -1,0 +1,22 @@
+"""What settings can be chosen from: zones and countries, by the names that people know."""
+
+from functools import cache
+from zoneinfo import available_timezones
+
+from babel.core import Locale
+
+from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
+from coovox_billing.web.words import language
+
+
+@cache
+def zones() -> list[str]:
+    """The names that people know zones by."""
+    odd = ("Etc/", "SystemV/", "posix/", "right/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/")
+    return ["UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(odd))]
+
+
+def countries() -> list[tuple[str, str]]:
+    """Codes and names of the countries whose emergency numbers are known, by name."""
+    names = Locale.parse(language()).territories
+    return sorted(((code, str(names[code])) for code in NUMBERS_OF_COUNTRIES), key=lambda country: country[1])
