@@ -219,6 +219,8 @@ class Soak:
                 await asyncio.sleep(0.1)
                 continue
             for _ in range(self._chance.randint(1, 2 * due)):
+                if self.is_enough:
+                    return
                 await self._kill_once()
                 await asyncio.sleep(self._chance.expovariate(1 / BURST_PAUSE_SECONDS))
 
