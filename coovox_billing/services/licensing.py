@@ -8,7 +8,8 @@ lost, the others give back.
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,9 +26,8 @@ from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
 if TYPE_CHECKING:
-    from coovox_billing.core.license import License
-
     from coovox_billing.core import license as licenses
+    from coovox_billing.core.license import License
 
 LICENSE_FILE, TRIAL_FILE = "billing.license", "trial"
 MOST_LICENSE_BYTES = 16_384
@@ -97,7 +97,7 @@ class Licensing:
         self._directory = directory
         self._root_key = root_key
         self._now_ms = now_ms
-        self._verified: tuple[str, License | None, str] | None = None
+        self._verified: tuple[bytes, License | None, str] | None = None
 
     def standing(self) -> Standing:
         """How it stands now."""
@@ -135,9 +135,8 @@ class Licensing:
         record = self._database.write(go_on)
         if record is not None:
             self._copy_out(TRIAL_FILE, record.encode())
-        text = next(self._texts(LICENSE_FILE), None)
-        if self._found_license()[0] is not None and text is not None:
-            self._copy_out(LICENSE_FILE, text.encode())
+        if self._found_license()[0] is not None and self._verified is not None:
+            self._copy_out(LICENSE_FILE, self._verified[0])
 
     def activate(self, person: Person) -> None:
         """Bill calls. The first time, the trial begins.
@@ -150,14 +149,14 @@ class Licensing:
         self._database.write(lambda connection: activation.switch(connection, True, person))
         self.keep_up()
 
-    def upload(self, text: str, person: Person) -> "License":
+    def upload(self, data: bytes, person: Person) -> "License":
         """Keep a license, once it was found to be for this device.
 
         Raises:
             BadInput: it is none, or not for this device; the one that was there stays.
         """
-        found = self._verify(text)
-        self._copy_out(LICENSE_FILE, text.encode())
+        found = self._verify(data)
+        self._copy_out(LICENSE_FILE, data)
         self._database.write(lambda connection: _record_upload(connection, found, person))
         return found
 
@@ -188,16 +187,20 @@ class Licensing:
         A record that was changed by hand counts for nothing while there is another; where it is the only one, the
         trial is over.
         """
-        known, faults, broken = [], [], False
-        for text in (stored, *self._texts(TRIAL_FILE)):
+        known: list[Trial] = []
+        faults: list[str] = []
+        broken = False
+        texts = [] if stored is None else [stored]
+        texts += [data.decode("utf-8", "replace") for data in self._copies(TRIAL_FILE)]
+        for text in texts:
             try:
-                record = trials.open_record(text or "", self.device.identifiers) if text else None
+                record = trials.open_record(text, self.device.identifiers)
             except BadInput as error:
                 faults.append(error.sentence)
                 continue
-            if record is not None and record.is_broken:
+            if record.is_broken:
                 broken = True
-            elif record is not None:
+            else:
                 known.append(record.trial)
         evidence_ms = self._database.read(reads.first_activation_ms)
         if evidence_ms is not None and evidence_ms >= FIRST_RELEASED_MS:
@@ -218,38 +221,40 @@ class Licensing:
     def _found_license(self) -> tuple["License | None", str]:
         """The license of this device, and why one that is there does not count."""
         refusal = ""
-        for text in self._texts(LICENSE_FILE):
-            if self._verified is None or self._verified[0] != text:
+        for data in self._copies(LICENSE_FILE):
+            if self._verified is None or self._verified[0] != data:
                 try:
-                    self._verified = (text, self._verify(text), "")
+                    self._verified = (data, self._verify(data), "")
                 except BadInput as error:
-                    self._verified = (text, None, error.sentence)
+                    self._verified = (data, None, error.sentence)
             if self._verified[1] is not None:
                 return self._verified[1], ""
             refusal = self._verified[2]
         return None, refusal
 
-    def _verify(self, text: str) -> "License":
+    def _verify(self, data: bytes) -> "License":
         from coovox_billing.core import license as licenses
 
         if not self._root_key:
             raise BadInput("this build of the product carries no vendor key, so it can check no license")
         try:
-            return licenses.verify_license(text, self._root_key, self._hashed_identifiers())
+            return licenses.verify_license(licenses.text_of(data), self._root_key, self._hashed_identifiers())
         except licenses.LicenseError as error:
             raise BadLicense(Sentence(error.message, **error.values)) from None
 
     def _hashed_identifiers(self) -> "tuple[licenses.Identifier, ...]":
-        from coovox_billing.core.license import Identifier, identifier_digest
+        from coovox_billing.core import license as licenses
 
-        return tuple(Identifier(one.kind, identifier_digest(one.kind, one.value)) for one in self.device.identifiers)
+        found = []
+        for one in self.device.identifiers:
+            with suppress(licenses.Unfit):
+                found.append(licenses.Identifier(one.kind, licenses.identifier_digest(one.kind, one.value)))
+        return tuple(found)
 
-    def _texts(self, name: str) -> Iterator[str]:
+    def _copies(self, name: str) -> list[bytes]:
         """What is kept under a name: the file beside the database first."""
-        for read in (self._read_data_file, self._read_keep):
-            data = read(name)
-            if data is not None:
-                yield data.decode("utf-8", "replace")
+        copies = (self._read_data_file(name), self._read_keep(name))
+        return [data for data in copies if data is not None]
 
     def _read_data_file(self, name: str) -> bytes | None:
         try:

@@ -77,14 +77,11 @@ def download_all() -> ResponseReturnValue:
     return response
 
 
-def _chosen() -> str:
+def _chosen() -> bytes:
     file = request.files.get("license")
     if file is None or not file.filename:
         raise BadInput("Choose the license file first.")
-    data = file.stream.read(licensing.MOST_LICENSE_BYTES + 1)
-    if len(data) > licensing.MOST_LICENSE_BYTES:
-        raise BadInput("This file is too large to be a license: choose the one that your distributor sent.")
-    return data.decode("utf-8", "replace")
+    return file.stream.read(licensing.MOST_LICENSE_BYTES + 1)
 
 
 def _page(errors: dict[str, str]) -> str:
