@@ -1,0 +1,52 @@
+"""The PBX's own menu hands over a signed-in owner: by a link that is signed, short-lived, and used once (DESIGN §8)."""
+
+import secrets
+import sqlite3
+
+from coovox_billing.errors import Refused
+from coovox_billing.services import submissions
+from coovox_billing.store import reads, writes
+from coovox_billing.store.database import Database
+
+LIFE_SECONDS = 60
+
+_KEY = "handover_key"
+_PURPOSE = "owner from the PBX's menu"
+
+
+def make_ticket(database: Database, address: str = "") -> str:
+    """What the link carries; whoever shows it within a minute is the owner, from `address` alone where one is given."""
+    from itsdangerous import URLSafeTimedSerializer
+
+    key = database.write(_key)
+    return str(URLSafeTimedSerializer(key, _PURPOSE).dumps([secrets.token_hex(16), address]))
+
+
+def take_ticket(database: Database, ticket: str, address: str, now_ms: int) -> None:
+    """Accept a ticket, once.
+
+    Raises:
+        Refused: it is none of ours, too old, used already, or was made for another address.
+    """
+    from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+
+    key = database.read(lambda connection: reads.site_value(connection, _KEY)) or secrets.token_hex(32)
+    try:
+        name, wanted_address = URLSafeTimedSerializer(key, _PURPOSE).loads(ticket, max_age=LIFE_SECONDS)
+    except SignatureExpired:
+        raise Refused("this link is too old: go back to the PBX's menu and click it again") from None
+    except (BadData, ValueError, TypeError):
+        raise Refused("this link is not from this PBX's menu: click it there") from None
+    if wanted_address not in ("", address):
+        raise Refused("this link was made for another computer: click it in the PBX's menu here")
+    _told, is_new = database.write(lambda c: submissions.once(c, f"handover-{name}", now_ms, lambda _: "taken"))
+    if not is_new:
+        raise Refused("this link was used already: go back to the PBX's menu and click it again")
+
+
+def _key(connection: sqlite3.Connection) -> str:
+    key = reads.site_value(connection, _KEY)
+    if key is None:
+        key = secrets.token_hex(32)
+        writes.set_site_value(connection, _KEY, key)
+    return key
