@@ -133,7 +133,7 @@ class BoardController:
             )
         if answer.version != VERSION:
             raise ControllerFault(
-                "the board controller on %(device)s speaks version %(theirs)s, this program %(ours)s: update one of them",
+                "the board controller on %(device)s speaks version %(theirs)s, this program %(ours)s: update one",
                 device=self._device,
                 theirs=answer.version,
                 ours=VERSION,
