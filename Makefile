@@ -20,7 +20,7 @@ FAST_services := tests/services
 FAST_pbx := tests/pbx
 FAST_web := tests/web
 FAST_cli := tests/cli
-FAST_rest := tests/core tests/store tests/house
+FAST_rest := tests/core tests/store tests/firmware tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers)
@@ -29,10 +29,10 @@ ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTER
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
-SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone Malformed NotSent PeerGone TooLate
+SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone ControllerFault Malformed NotSent PeerGone StoreFault TooFewIdentifiers TooLate
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
-	python3-babel python3-openpyxl python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
+	python3-babel python3-openpyxl python3-serial python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
 .PHONY: screenshot lint messages bump clean

@@ -22,6 +22,8 @@ COMMANDS_OF = {
     "settings": ("setting", "owner"),
     "activation": ("activation",),
     "pbx": ("pbx",),
+    "boards": ("board",),
+    "hooks": ("hook",),
     "health": ("doctor",),
 }
 
