@@ -5,6 +5,7 @@ from typing import Any
 
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.services import activation
+from coovox_billing.services.accounts import Person
 
 
 def add_commands(commands: Any) -> None:
@@ -19,10 +20,19 @@ def add_commands(commands: Any) -> None:
         verb.set_defaults(run=_run, change=change)
 
 
+def _switch(context: Context, on: bool, person: Person) -> None:
+    if on:
+        from coovox_billing.this_device import open_licensing
+
+        open_licensing(context.database, context.config.data).activate(person)
+    else:
+        context.database.write(lambda connection: activation.switch(connection, False, person))
+
+
 def _run(context: Context) -> None:
     change, person = context.arguments.change, context.person()
     if change is not None:
-        context.database.write(lambda connection: activation.switch(connection, change, person))
+        _switch(context, change, person)
     is_active = context.database.read(activation.is_active)
     if context.arguments.json:
         print(json.dumps({"active": is_active}))

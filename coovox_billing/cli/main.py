@@ -21,6 +21,7 @@ COMMANDS_OF = {
     "calls": ("call", "audit"),
     "settings": ("setting", "owner"),
     "activation": ("activation",),
+    "licenses": ("license",),
     "pbx": ("pbx",),
     "boards": ("board",),
     "hooks": ("hook",),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from coovox_billing import FIRST_RELEASED_MS, RELEASED_MS, __version__
 from coovox_billing.core import trial as trials
 from coovox_billing.core.trial import Identifier, Trial
-from coovox_billing.errors import BadInput, Refused
+from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.sentences import Sentence
 from coovox_billing.services import activation
 from coovox_billing.services.accounts import Person
@@ -45,7 +45,7 @@ class BadLicense(BadInput):
 
 
 class Keep(Protocol):
-    """The firmware's persistent store: small records by name. Both raise OSError where it cannot be used."""
+    """The firmware's persistent store: small records by name. Both raise OSError or BillingError where it cannot."""
 
     def read(self, name: str) -> bytes | None:
         """A record, None where there is none."""
@@ -240,7 +240,7 @@ class Licensing:
         try:
             return licenses.verify_license(licenses.text_of(data), self._root_key, self._hashed_identifiers())
         except licenses.LicenseError as error:
-            raise BadLicense(Sentence(error.message, **error.values)) from None
+            raise BadLicense(Sentence(error.message, hint="", **error.values)) from None
 
     def _hashed_identifiers(self) -> "tuple[licenses.Identifier, ...]":
         from coovox_billing.core import license as licenses
@@ -266,7 +266,7 @@ class Licensing:
     def _read_keep(self, name: str) -> bytes | None:
         try:
             return None if self.device.keep is None else self.device.keep.read(name)
-        except OSError:
+        except (OSError, BillingError):
             return None
 
     def _copy_out(self, name: str, data: bytes) -> None:
@@ -277,7 +277,7 @@ class Licensing:
             return
         try:
             self.device.keep.write(name, data)
-        except OSError as error:
+        except (OSError, BillingError) as error:
             log.error("the firmware's persistent store took no copy of %s: %s", name, error)
 
 

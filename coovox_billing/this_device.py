@@ -1,0 +1,74 @@
+"""The machine that this is, as trial and license know it: firmware's answers, and the vendor's key of this build."""
+
+import os
+from pathlib import Path
+
+from coovox_billing.core.trial import Identifier
+from coovox_billing.errors import BillingError, SetupError
+from coovox_billing.firmware.boards import find_board
+from coovox_billing.firmware.hooks import store_of
+from coovox_billing.firmware.identifiers import known_identity
+from coovox_billing.firmware.machine import Machine
+from coovox_billing.sentences import Sentence
+from coovox_billing.services.licensing import Device, Licensing
+from coovox_billing.store.database import Database
+from coovox_billing.wall_clock import wall_clock_ms
+
+KEY_VARIABLE = "COOVOX_VENDOR_KEY"
+KEY_FILE = Path("vendor", "root.pub")
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def open_licensing(database: Database, data: Path) -> Licensing:
+    """Trial and license of this site on this machine."""
+    return Licensing(database, data, this_device(data), vendor_key(), wall_clock_ms)
+
+
+def this_device(data: Path, machine: Machine | None = None) -> Device:
+    """What tells this machine from others, and where its firmware keeps small records.
+
+    The store is made by the firmware's hooks: a machine on which none ever ran, such as a developer's, has none.
+    """
+    machine = machine or Machine()
+    try:
+        found = find_board(machine)
+        identity = known_identity(machine)
+    except BillingError as error:
+        return Device("unknown", (), None, error.sentence)
+    try:
+        identity.pairs()
+        trouble: str = ""
+    except BillingError as error:
+        trouble = error.sentence
+    identifiers = tuple(Identifier(one.kind, one.value) for one in identity.found)
+    store = store_of(found, machine, data)
+    return Device(found.board.name, identifiers, store if store.directory.is_dir() else None, trouble)
+
+
+def vendor_key() -> bytes:
+    """The vendor's root public key, 32 bytes: what the build was given, empty where it was given none.
+
+    A build without one is no product, but one for development: it takes the key of the file that
+    COOVOX_VENDOR_KEY names.
+
+    Raises:
+        BillingError: the file holds no such key.
+    """
+    for folder in (_PACKAGE / "shared", _PACKAGE.parent / "license"):
+        if (folder / KEY_FILE).is_file():
+            return _read_key(folder / KEY_FILE)
+    named = os.environ.get(KEY_VARIABLE, "")
+    return _read_key(Path(named)) if named else b""
+
+
+def _read_key(path: Path) -> bytes:
+    from coovox_billing.core import license as licenses
+
+    try:
+        return licenses.parse_public_key(licenses.text_of(path.read_bytes()), "root").key
+    except OSError as error:
+        why: str = error.strerror or "it cannot be read"
+    except licenses.LicenseError as error:
+        why = Sentence(error.message, hint="", **error.values)
+    raise SetupError("the vendor's key %(path)s: %(why)s", path=path, why=why)
