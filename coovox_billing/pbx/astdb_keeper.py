@@ -7,13 +7,15 @@ import time
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb import ManagerAstDb
-from coovox_billing.pbx.leftovers import MOST_OVER_THE_MANAGER, Collector
+from coovox_billing.pbx.leftovers import MOST_OVER_THE_MANAGER, Collector, Remains
 from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
 
 TICK_SECONDS = 1.0
 LOOK_SECONDS = 30.0
+# Nobody else tells of what was left while others were booked, or of what a busy database did not take.
+LOOK_AGAIN_SECONDS = {Remains.NOTHING: LOOK_SECONDS, Remains.MORE: 0.0, Remains.STUCK: 5.0}
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,6 @@ class AstDbKeeper:
             self._look_at = time.monotonic() + LOOK_SECONDS
             # Who died while booking may have lowered the flag and not raised it again.
             if is_wanted or not self._has_looked or await self._astdb.get(dialplan.LEFTOVERS):
-                has_more = await self._collector.collect(self._astdb, MOST_OVER_THE_MANAGER)
+                remains = await self._collector.collect(self._astdb, MOST_OVER_THE_MANAGER)
                 self._has_looked = True
-                self._look_at = 0.0 if has_more else self._look_at
+                self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS[remains]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from typing import Protocol
 
 from coovox_billing.core.call import Source
@@ -16,6 +17,14 @@ from coovox_billing.store.write_group import TooLate
 # How many are booked at once: a call waits for its own session, nobody for the manager.
 MOST_IN_A_SESSION = 50
 MOST_OVER_THE_MANAGER = 5_000
+
+
+class Remains(Enum):
+    """What is left once some was booked: nothing, what can be booked at once, or what could not be booked just now."""
+
+    NOTHING = auto()
+    MORE = auto()
+    STUCK = auto()
 
 
 class Books(Protocol):
@@ -43,23 +52,23 @@ class Collector:
         self._books = books
         self._is_busy = False
 
-    async def collect(self, astdb: AstDb, most: int) -> bool:
-        """Book up to so many records; whether more can be booked now, or somebody else is at it.
+    async def collect(self, astdb: AstDb, most: int) -> Remains:
+        """Book up to so many records, unless somebody else is at it: then there may be more.
 
         The flag that tells of it is lowered only where nothing is left.
         """
         if self._is_busy:
-            return True
+            return Remains.MORE
         self._is_busy = True
         self.is_wanted = False
         try:
-            has_more = await self._book_some(astdb, most)
+            remains = await self._book_some(astdb, most)
         finally:
             self._is_busy = False
         self.has_collected = True
-        return has_more
+        return remains
 
-    async def _book_some(self, astdb: AstDb, most: int) -> bool:
+    async def _book_some(self, astdb: AstDb, most: int) -> Remains:
         for tree, book in ((dialplan.LEFT, self._books.book), (dialplan.TALKING_ALONE, self._books.begin)):
             keys = await astdb.keys(tree)
             some, has_taken = keys[:most], False
@@ -67,12 +76,15 @@ class Collector:
                 taking = (_take_over(astdb, tree, key, book) for key in some[start : start + astdb.at_once])
                 has_taken |= any(await asyncio.gather(*taking))
             if len(keys) > most:
-                return has_taken
-        if not await _is_any_left(astdb):
-            await astdb.put(dialplan.LEFTOVERS, "")
+                return Remains.MORE if has_taken else Remains.STUCK
         if await _is_any_left(astdb):
             await astdb.put(dialplan.LEFTOVERS, "1")
-        return False
+            return Remains.STUCK
+        await astdb.put(dialplan.LEFTOVERS, "")
+        if await _is_any_left(astdb):
+            await astdb.put(dialplan.LEFTOVERS, "1")
+            return Remains.MORE
+        return Remains.NOTHING
 
 
 async def _is_any_left(astdb: AstDb) -> bool:

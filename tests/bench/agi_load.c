@@ -63,13 +63,14 @@ static int request(struct caller *c, char *text, size_t size)
                      path, path, extension, (long)wall, c->call, extension, number);
     if (c->settling)
         return n + snprintf(text + n, size - n,
-                            "agi_arg_1: id=b%ldx%ld\nagi_arg_2: record=PJSIP/%d|%s|Trunk|%.3f||%.3f|%.3f|16|1.1|1.1\n\n",
+                            "agi_arg_1: id=b%ldx%ld\nagi_arg_2: record=PJSIP/%d|%s|Trunk|%.3f||%.3f|%.3f|16|1.1|1.1|60\n\n",
                             first_id, c->call, extension, number, wall - 31, wall - 30, wall);
     return n + snprintf(text + n, size - n,
                         "agi_arg_1: id=b%ldx%ld\nagi_arg_2: asked=%.3f\nagi_arg_3: number=%s\nagi_arg_4: trunk=Trunk\n"
                         "agi_arg_5: channel=PJSIP/%d-0000002a\nagi_arg_6: payer=\nagi_arg_7: transferer=\nagi_arg_8: forwarder=\n"
                         "agi_arg_9: origin=\nagi_arg_10: callerid=%d\nagi_arg_11: uniqueid=1.1\nagi_arg_12: linkedid=1.1\n"
-                        "agi_arg_13: mirror=%s\nagi_arg_14: left=\nagi_arg_15: dial=PJSIP/%s@carrier\nagi_arg_16: options=T\n\n",
+                        "agi_arg_13: mirror=%s\nagi_arg_14: left=\nagi_arg_15: ring=60\nagi_arg_16: dial=PJSIP/%s@carrier\n"
+                        "agi_arg_17: options=T\n\n",
                         first_id, c->call, wall, number, extension, extension, getenv("MIRROR") ? getenv("MIRROR") : "", number);
 }
 

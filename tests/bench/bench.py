@@ -27,10 +27,13 @@ from coovox_billing.opening import open_site
 from coovox_billing.services import accounts, activation, payments, rates
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads
+from coovox_billing.store.database import FILE_NAME
+from tests.cast import look_up
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 EXTENSIONS = 100
+LEARNING = 20
 FEW_RATES, MANY_RATES = 10, 100_000
 NUMBERS = 2_000
 CALLERS = (1, 16)
@@ -102,7 +105,7 @@ def fill_site(data: Path, rate_count: int, numbers: list[str]) -> None:
 
 def learn_mirror(folder: Path, server: Server, data: Path) -> None:
     """After the first calls the AstDB of a real Asterisk knows the mirror, so the load says so too."""
-    load(folder, server, "authorize", 1, 20)
+    load(folder, server, "authorize", 1, LEARNING)
     server.results.clear()
     with open_site(data) as database:
         server.mirror = database.read(reads.mirror_marker)
@@ -176,6 +179,20 @@ def load(folder: Path, server: Server, kind: str, callers: int, count: int) -> N
     server.results.setdefault((kind, callers), []).append(result)
 
 
+def check_books(server: Server, data: Path) -> None:
+    """Every question was answered with a hold, and every call was charged: what is fast for nothing counts for nothing.
+
+    Raises:
+        RuntimeError: the database says otherwise.
+    """
+    asked = dict.fromkeys(("authorize", "call"), 0)
+    for (kind, _callers), results in server.results.items():
+        asked[kind] += sum(result["count"] for result in results)
+    states = look_up(data / FILE_NAME, "SELECT state, reason, count(*) FROM calls GROUP BY state, reason")
+    if sorted(states) != [("held", "", asked["authorize"] + LEARNING), ("settled", "", asked["call"])]:
+        raise RuntimeError(f"{server.name}: {asked} asked, but the books say {states}")
+
+
 def fork_seconds(count: int) -> float:
     """What plain AGI pays per call before its script's first line: `python3 -c pass`."""
     began = time.perf_counter()
@@ -209,6 +226,8 @@ def measure(folder: Path, rounds: int, count: int) -> list[Row]:
                     load(folder, server, "authorize", callers, count)
                     load(folder, server, "call", callers, count)
             forks.append(fork_seconds(10))
+        for server, data in ((few, sites[FEW_RATES]), (many, sites[MANY_RATES])):
+            check_books(server, data)
         return table(few, many, empty, floor, statistics.median(forks))
 
 

@@ -146,6 +146,8 @@ def screen(address: str, tmp_path: Path) -> Iterator[Screen]:
     chrome = Chrome(options=options, service=Service(str(CHROMEDRIVER)))
     chrome.set_page_load_timeout(PATIENCE_SECONDS)
     try:
-        yield Screen(chrome, address, Path(os.environ.get("PICTURES", tmp_path)))
+        pictures = Path(os.environ.get("PICTURES", tmp_path))
+        pictures.mkdir(parents=True, exist_ok=True)
+        yield Screen(chrome, address, pictures)
     finally:
         chrome.quit()

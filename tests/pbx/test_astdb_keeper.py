@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 import pytest
 
+from coovox_billing.core.call import Source
+from coovox_billing.core.leg import Leg
 from coovox_billing.pbx import astdb_keeper
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.ami import Ami
 from coovox_billing.pbx.astdb import AstDb
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
+from coovox_billing.pbx.leftovers import Remains
 from coovox_billing.store.loop_database import LoopDatabase
 from tests.cast import NOW_MS, Exchange, a_leg, a_record, look_up
-from tests.pbx.fake_ami import FakeAmi, FakeAstDb
+from tests.pbx.fake_ami import Action, FakeAmi, FakeAstDb
 
 
 @dataclass
@@ -133,6 +136,48 @@ def test_it_goes_on_at_once_where_much_was_left(exchange: Exchange, monkeypatch:
     tell(exchange, story)
 
 
+def test_it_books_what_is_left_while_the_flag_is_lowered(exchange: Exchange) -> None:
+    """The call of whoever left it asked before the flag was up again: nobody else will tell."""
+
+    async def story(box: Box) -> None:
+        await box.until(lambda: box.rows.get("complete") == "1")
+        lower = box.fake.answers["DBDel"]
+
+        def leave(action: Action) -> str:
+            if action.get("Key") == dialplan.LEFTOVERS:
+                box.rows.setdefault("left/8.1772442000.2", a_record(a_leg(talked=116, alone="passed")))
+                box.fake.answers["DBDel"] = lower
+            return lower(action)
+
+        box.fake.answers["DBDel"] = leave
+        box.rows |= {"left/7.1772442000.2": a_record(a_leg(alone="refused")), dialplan.LEFTOVERS: "1"}
+        await box.fake.drop()
+        await box.until(lambda: "left/8.1772442000.2" not in box.rows and dialplan.LEFTOVERS not in box.rows)
+        assert exchange.call("8")["cost_micros"] == 140_000
+
+    tell(exchange, story)
+
+
+def test_it_soon_tries_again_what_a_busy_database_did_not_take(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(astdb_keeper.LOOK_AGAIN_SECONDS, Remains.STUCK, 0.1)
+    book, refusals = AgiHandlers.book, iter([TimeoutError("the database is too slow")])
+
+    async def book_late(handlers: AgiHandlers, call_id: str, leg: Leg, source: Source = Source.ASTDB) -> None:
+        for refusal in refusals:
+            raise refusal
+        await book(handlers, call_id, leg, source)
+
+    monkeypatch.setattr(AgiHandlers, "book", book_late)
+
+    async def story(box: Box) -> None:
+        await box.until(lambda: "left/7.1772442000.2" not in box.rows and dialplan.LEFTOVERS not in box.rows)
+        assert exchange.call("7")["cost_micros"] == 140_000
+
+    tell(exchange, story, **{"left__7.1772442000.2": a_record(a_leg(talked=116, alone="passed")), "leftovers": "1"})
+
+
 def test_it_books_for_one_at_a_time(exchange: Exchange) -> None:
     """Where every call that ends found the same records, a box would do nothing else after an outage."""
     asked: list[str] = []
@@ -150,7 +195,7 @@ def test_it_books_for_one_at_a_time(exchange: Exchange) -> None:
         collector = AgiHandlers(database, lambda: NOW_MS).collector
         first = asyncio.create_task(collector.collect(HangingAstDb(), 1))
         await asyncio.sleep(0)
-        assert await collector.collect(HangingAstDb(), 1), "somebody is at it, so there may be more"
+        assert await collector.collect(HangingAstDb(), 1) is Remains.MORE, "somebody is at it, so there may be more"
         assert (asked, collector.has_collected) == (["left"], False)
         first.cancel()
         await asyncio.wait([first])
