@@ -1,6 +1,7 @@
 """From the source file of a device to its license: who gets one, who has one, and what is refused."""
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,9 +66,9 @@ class Issuer:
         self._certificate = certificate
         self._journal = journal
 
-    def issue_all(self, files: Iterable[Path], wish: Wish, now_ms: int) -> list[Outcome]:
+    def issue_all(self, files: Iterable[Path], wish: Wish, now_ms: int) -> Iterator[Outcome]:
         """A license for each file; one that is refused does not stop the others."""
-        return [self._outcome(file, wish, now_ms) for file in files]
+        return (self._outcome(file, wish, now_ms) for file in files)
 
     def _outcome(self, file: Path, wish: Wish, now_ms: int) -> Outcome:
         source = None
@@ -167,10 +168,10 @@ def _told(relative: Relative) -> str:
 
 def _customer(file: Path, wish: Wish, earlier: Issued | None) -> str:
     if wish.issued_to is not None:
-        return fitting_text(wish.issued_to)
+        return fitting_text(unicodedata.normalize("NFC", wish.issued_to))
     if earlier:
         return earlier.issued_to
     name = file.stem.strip()
     if name.lower().startswith(_UNNAMED) and not any(sign.isalpha() for sign in name[len(_UNNAMED) :]):
         raise Refused("whose license it is, is not said: add --to NAME, or name the file after the customer")
-    return fitting_text(name)
+    return fitting_text(unicodedata.normalize("NFC", name))

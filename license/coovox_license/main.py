@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -76,7 +77,7 @@ def _add_keygen(parser: argparse.ArgumentParser) -> None:
 
 
 def _keygen(given: argparse.Namespace) -> int:
-    role, owner = ("root", "CooVox") if given.root else ("distributor", given.name)
+    role, owner = ("root", "CooVox") if given.root else ("distributor", unicodedata.normalize("NFC", given.name))
     keys.check_free(given.keys, role)
     public = keys.make(given.keys, role, owner, keys.ask_passphrase(given.passphrase_file, os.environ, twice=True))
     _say(about_key(public))
@@ -166,22 +167,21 @@ def _issue(given: argparse.Namespace) -> int:
     now_ms = time.time_ns() // 1_000_000
     check_period(certificate, now_ms)
     with held(given.register or given.keys / REGISTER) as journal:
-        outcomes = Issuer(key, certificate, journal).issue_all(files, wish, now_ms)
-    return _told(outcomes, given, now_ms)
-
-
-def _told(outcomes: list[Outcome], given: argparse.Namespace, now_ms: int) -> int:
-    for outcome in outcomes:
-        if outcome.license:
-            print(outcome)
-        else:
-            _complain(str(outcome))
+        outcomes = list(map(_told, Issuer(key, certificate, journal).issue_all(files, wish, now_ms)))
     if given.summary or len(outcomes) > 1 or any(path.is_dir() for path in given.paths):
         stamp = utc(now_ms).replace(" UTC", "").replace(":", "").replace(" ", "-")
         file = given.summary or (given.output or outcomes[0].file.parent) / f"summary-{stamp}.csv"
         Prepared(file, summary.render(outcomes)).put()
         print(f"Summary: {shown(file)}")
     return _status(len(outcomes), sum(outcome.license is None for outcome in outcomes))
+
+
+def _told(outcome: Outcome) -> Outcome:
+    if outcome.license:
+        print(outcome, flush=True)
+    else:
+        _complain(str(outcome))
+    return outcome
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

@@ -21,14 +21,16 @@ from coovox_license.keys import fingerprint
 
 # Kinds of identifiers as people call them, one and several; others are told by their own name.
 _KINDS = {
-    "mac": ("network card", "network cards"),
     "board-serial": ("serial number of the board", "serial numbers of the board"),
-    "system-serial": ("serial number of the device", "serial numbers of the device"),
-    "system-uuid": ("UUID of the device", "UUIDs of the device"),
-    "emmc-cid": ("flash memory", "flash memories"),
-    "sd-cid": ("memory card", "memory cards"),
-    "disk-serial": ("disk", "disks"),
-    "cpu-serial": ("processor", "processors"),
+    "chassis-serial": ("serial number of the chassis", "serial numbers of the chassis"),
+    "controller": ("board controller", "board controllers"),
+    "disk": ("disk", "disks"),
+    "emmc": ("flash memory", "flash memories"),
+    "mac": ("network card", "network cards"),
+    "machine-id": ("number of the installation", "numbers of the installation"),
+    "sd": ("memory card", "memory cards"),
+    "serial": ("serial number of the device", "serial numbers of the device"),
+    "uuid": ("UUID of the board", "UUIDs of the board"),
 }
 
 

@@ -223,6 +223,39 @@ def test_it_hands_the_same_number_out_again_when_asked(run: Command, acme: Path,
     assert len(json.loads(run("register", "show", "1-000001", "--json")[1])) == 2
 
 
+def test_it_hands_the_same_number_out_under_the_next_certificate(run: Command, acme: Path, made: Path) -> None:
+    shutil.copytree(made / "root", "root")
+    write("Hotel Sonne.ac")
+    run("issue", "Hotel Sonne.ac")
+    certificate = acme / "distributor.certificate"
+    certificate.unlink()
+    arguments = ("--until", "2030-12-31", "--keys", "root", "--output", certificate)
+    monday = ("--from", "2026-11-30")
+    assert run("certify", acme / "distributor.pub", *arguments, *monday)[0] == 0
+    assert run("issue", "Hotel Sonne.ac", "--again")[0] == 0
+    verify = ("verify", "coovox-billing-1-000001.license", "--root", "root/root.pub", "--revoked", "1")
+    assert run(*verify)[0] == 0
+    assert run(*verify, "--revoked", "2")[0] == 1
+
+
+def test_it_keeps_what_was_done_before_it_was_stopped(
+    run: Command, acme: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("Hotel Mond.ac", cast.MOND)
+    write("Hotel Sonne.ac")
+    read = issuing.read_text
+
+    def stopped(file: Path) -> str:
+        if file.name == "Hotel Sonne.ac":
+            raise KeyboardInterrupt
+        return read(file)
+
+    monkeypatch.setattr(issuing, "read_text", stopped)
+    status, said, complaint = run("issue", ".")
+    assert (status, said.count("license 1-000001 for Hotel Mond"), "stopped" in complaint) == (1, 1, True)
+    assert len(json.loads(run("register", "list", "--json")[1])) == 1
+
+
 def test_it_asks_about_a_device_with_parts_of_another(run: Command, acme: Path) -> None:
     write("Hotel Sonne.ac")
     write("repaired.ac", cast.SONNE_REPAIRED)
@@ -323,6 +356,12 @@ def test_it_works_through_a_folder(run: Command, acme: Path, tmp_path: Path) -> 
         "coovox-billing-1-000002.license",
     ]
     assert run("issue", folder, "--output", "out")[0] == 1
+
+
+def test_it_takes_a_name_as_other_systems_write_it(run: Command, acme: Path) -> None:
+    write("Cafe\u0301 Sonne.ac")
+    run("issue", "Cafe\u0301 Sonne.ac")
+    assert [entry["issued_to"] for entry in json.loads(run("register", "list", "--json")[1])] == ["Caf\u00e9 Sonne"]
 
 
 def test_it_says_so_when_a_folder_holds_nothing(run: Command, acme: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The register's file: nothing that was written is lost, nothing that was changed goes unseen."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from coovox_license import journal
@@ -120,6 +122,27 @@ def test_it_gives_no_number_twice_to_windows_side_by_side(tmp_path: Path) -> Non
     windows = [subprocess.Popen([sys.executable, "-c", script, str(file)], env=environment) for _ in range(3)]
     assert [window.wait(timeout=60) for window in windows] == [0, 0, 0]
     assert [entry["number"] for entry in entries_of(file)] == list(range(60))
+
+
+def test_it_locks_on_windows_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def locking(descriptor: int, mode: int, size: int) -> None:
+        calls.append((mode, size))
+        if len(calls) < 3:
+            raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        patch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+        spec = importlib.util.spec_from_file_location("journal_on_windows", journal.__file__)
+        assert spec and spec.loader
+        windows = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(windows)
+    with windows.held(path) as open_journal:
+        open_journal.append({"number": 3})
+    assert calls == [(2, 1)] * 3
+    assert len(entries_of(path)) == 4
 
 
 def test_it_never_writes_over_a_file_that_is_new(tmp_path: Path) -> None:

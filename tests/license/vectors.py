@@ -1,4 +1,4 @@
-"""The test vectors of `license/vectors`, made anew: `python tests/license/vectors.py` writes them."""
+"""The test vectors of `license/vectors`, made anew: `python -m tests.license.vectors` writes them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ VALUES = (
     ("mac", "000ea9123456"),
     ("board-serial", "000ea9123456"),
     ("board-serial", " ZU50-2211-00042\n"),
-    ("emmc-cid", "150100384e4d423252038a2cf1c77800"),
-    ("system-uuid", "4C4C4544-0042-3510-8051-B7C04F4E3132"),
+    ("emmc", "150100384e4d423252038a2cf1c77800"),
+    ("uuid", "4C4C4544-0042-3510-8051-B7C04F4E3132"),
 )
 
 
