@@ -6,7 +6,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coovox_billing.core.license import Certificate, PublicKey, check_issuer, parse_certificate, render_certificate
-from coovox_license.files import Refused, write_new
+from coovox_license.files import Prepared, Refused, shown
 from coovox_license.journal import held
 from coovox_license.keys import public_bytes
 
@@ -34,16 +34,18 @@ def certify(
         )
         text = render_certificate(certificate, root.sign)
         check_issuer(parse_certificate(text), public_bytes(root))
-        write_new(output, text.encode())
-        journal.append(
-            {
-                "serial": certificate.serial,
-                "distributor": certificate.distributor,
-                "key": certificate.key.hex(),
-                "from": first.isoformat(),
-                "until": last.isoformat(),
-            }
-        )
+        if output.exists():
+            raise Refused(f"{shown(output)} exists and is never overwritten: give another --output")
+        with Prepared(output, text.encode()):
+            journal.append(
+                {
+                    "serial": certificate.serial,
+                    "distributor": certificate.distributor,
+                    "key": certificate.key.hex(),
+                    "from": first.isoformat(),
+                    "until": last.isoformat(),
+                }
+            )
     return certificate
 
 

@@ -48,7 +48,10 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 class Prepared:
-    """A file that is wholly on disk under a name of its own, and takes its place at once or vanishes."""
+    """A file that is wholly on disk under a name of its own, and takes its place at once or vanishes.
+
+    `with Prepared(path, data):` puts it at the end, or drops it where something fails.
+    """
 
     def __init__(self, path: Path, data: bytes) -> None:
         """Write it.
@@ -65,6 +68,14 @@ class Prepared:
         except OSError as error:
             self.drop()
             raise Refused(f"{shown(path)} cannot be written: {error.strerror}") from None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.put()
+        else:
+            self.drop()
 
     def put(self) -> None:
         """Give it its name, in place of what had it.

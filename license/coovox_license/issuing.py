@@ -65,6 +65,7 @@ class Issuer:
         self._key = key
         self._certificate = certificate
         self._journal = journal
+        self._register = Register(journal.entries)
 
     def issue_all(self, files: Iterable[Path], wish: Wish, now_ms: int) -> Iterator[Outcome]:
         """A license for each file; one that is refused does not stop the others."""
@@ -86,10 +87,9 @@ class Issuer:
             LicenseError: the certificate does not allow it now, or the customer's name cannot be used.
         """
         check_period(self._certificate, now_ms)
-        register = Register(self._journal.entries)
-        verdict, earlier = _judge(register, source, wish)
+        verdict, earlier = _judge(self._register, source, wish)
         license = License(
-            number=register.next_number(self._certificate.serial),
+            number=self._register.next_number(self._certificate.serial),
             board=source.board,
             issued_to=_customer(file, wish, earlier),
             issued_at_ms=now_ms,
@@ -102,13 +102,10 @@ class Issuer:
         text = render_license(license, self._key.sign)
         check_device(parse_license(text), source.identifiers)
         written = (wish.folder or file.parent) / f"coovox-billing-{license.number}.license"
-        prepared = Prepared(written, text.encode())
-        try:
-            self._journal.append(entry_of(license, source, file.name, wish.reason))
-        except BaseException:
-            prepared.drop()
-            raise
-        prepared.put()
+        entry = entry_of(license, source, file.name, wish.reason)
+        with Prepared(written, text.encode()):
+            self._journal.append(entry)
+            self._register.add(entry)
         return Outcome(file, verdict, source=source, license=license, written=written)
 
 

@@ -4,6 +4,7 @@ An entry is one file that was handed out. A license may be handed out again
 under its number; the newest entry of a number is what counts.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,9 +45,23 @@ class Register:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._newest: dict[str, Issued] = {}
+        self._replaced_by: dict[str, str] = {}
+        self._numbers_of: defaultdict[Identifier, set[str]] = defaultdict(set)
         for entry in entries:
-            issued = _issued(entry)
-            self._newest[issued.number] = issued
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Know one more.
+
+        Raises:
+            Refused: another version of the tool wrote it.
+        """
+        issued = _issued(entry)
+        self._newest[issued.number] = issued
+        if issued.replaces:
+            self._replaced_by[issued.replaces] = issued.number
+        for identifier in issued.identifiers:
+            self._numbers_of[identifier].add(issued.number)
 
     @property
     def licenses(self) -> list[Issued]:
@@ -65,26 +80,29 @@ class Register:
 
     def replaced_by(self, number: str) -> str | None:
         """The number of the license that replaced this one."""
-        return next((issued.number for issued in self.licenses if issued.replaces == number), None)
+        return self._replaced_by.get(number)
 
     def of_same_device(self, source: Source) -> Issued | None:
         """The license that names exactly these identifiers and was not replaced; the newest."""
-        wanted = set(source.identifiers)
-        same = [issued for issued in self.licenses if set(issued.identifiers) == wanted]
-        return next((issued for issued in reversed(same) if not self.replaced_by(issued.number)), None)
+        same = [one for one in self._sharing(source) if set(one.identifiers) == set(source.identifiers)]
+        return next((one for one in reversed(same) if not self.replaced_by(one.number)), None)
 
     def relatives(self, source: Source) -> list[Relative]:
-        """The licenses that name at least one of these identifiers, those with most first."""
-        found = (
-            Relative(issued, comparison, self.replaced_by(issued.number))
-            for issued in self.licenses
-            if (comparison := compare(issued.identifiers, source.identifiers)).matching
-        )
+        """The licenses that name at least one of these identifiers: first those in force, then those with most."""
+        found = [
+            Relative(one, compare(one.identifiers, source.identifiers), self.replaced_by(one.number))
+            for one in self._sharing(source)
+        ]
         return sorted(found, key=lambda one: (one.replaced_by is not None, -len(one.comparison.matching)))
+
+    def _sharing(self, source: Source) -> list[Issued]:
+        """The licenses that share an identifier with a device, in the order in which their numbers were given."""
+        numbers = set().union(*(self._numbers_of.get(identifier, ()) for identifier in source.identifiers))
+        return [self._newest[number] for number in sorted(numbers, key=_running)]
 
     def next_number(self, serial: int) -> str:
         """The next license number under a certificate: its serial number, and a running one that never repeats."""
-        last = max((int(number.rpartition("-")[2]) for number in self._newest), default=0)
+        last = max(map(_running, self._newest), default=0)
         return f"{serial}-{last + 1:06d}"
 
 
@@ -104,6 +122,10 @@ def entry_of(license: License, source: Source, file: str, reason: str) -> Entry:
         "certificate": license.certificate.serial,
         "file": file,
     }
+
+
+def _running(number: str) -> int:
+    return int(number.rpartition("-")[2])
 
 
 def _issued(entry: Entry) -> Issued:
