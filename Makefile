@@ -20,7 +20,7 @@ FAST_services := tests/services
 FAST_pbx := tests/pbx
 FAST_web := tests/web
 FAST_cli := tests/cli
-FAST_rest := tests/core tests/store tests/firmware tests/house
+FAST_rest := tests/core tests/license tests/store tests/firmware tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers)
@@ -32,10 +32,13 @@ BROWSER_pages := tests/browser $(addprefix --ignore=,$(BROWSER_everywhere))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
-SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone ControllerFault Malformed NotSent PeerGone StoreFault TooFewIdentifiers TooLate
+SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone ControllerFault Malformed NotSent PeerGone \
+	StoreFault TooLate Damaged WrongFile OtherFormat OtherProduct UnknownIssuer OutOfPeriod Revoked OtherDevice \
+	TooFewIdentifiers Unfit
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
-DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-flask python3-peewee python3-waitress python3-tzlocal \
-	python3-babel python3-openpyxl python3-serial python3-pytest python3-hypothesis faketime systemd gcc libc6-dev
+DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-waitress \
+	python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest python3-hypothesis faketime systemd gcc \
+	libc6-dev
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
 .PHONY: screenshot lint messages bump clean
@@ -96,7 +99,7 @@ test-browser-%: deps $(VENV)/test.stamp
 
 ## fuzz: garbage for every reader, FUZZ= seconds each; a failure leaves its input in run/fuzz
 fuzz: $(VENV)-fuzz/stamp
-	@for target in agi record rates settings; do \
+	@for target in agi record rates settings source license; do \
 		mkdir -p run/fuzz/$$target && \
 		PYTHONPATH=. $(VENV)-fuzz/bin/python tests/fuzz/fuzz.py $$target -max_total_time=$(FUZZ) -print_final_stats=1 \
 			-artifact_prefix=run/fuzz/$$target- run/fuzz/$$target tests/fuzz/seeds/$$target > run/fuzz/$$target.log 2>&1; \
@@ -149,7 +152,7 @@ bump:
 	$(VENV)-bump/bin/pip freeze > locks/test.txt
 	rm -rf $(VENV)-bump
 	$(PYTHON) -m venv $(VENV)-bump
-	$(VENV)-bump/bin/pip install -q atheris
+	$(VENV)-bump/bin/pip install -q atheris cryptography
 	$(VENV)-bump/bin/pip freeze > locks/fuzz.txt
 	rm -rf $(VENV)-bump
 

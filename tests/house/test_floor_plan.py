@@ -57,7 +57,7 @@ def test_it_keeps_the_arrows_between_layers() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("heavy", ["flask", "peewee", "waitress", "tzlocal", "serial"])
+@pytest.mark.parametrize("heavy", ["cryptography", "flask", "peewee", "serial", "tzlocal", "waitress"])
 def test_it_keeps_the_call_plane_light(heavy: str) -> None:
     reached, waiting = set(), {PACKAGE / "call_plane.py"}
     while waiting:
@@ -70,7 +70,7 @@ def test_it_keeps_the_call_plane_light(heavy: str) -> None:
 
 
 def test_it_loads_no_page_library_to_run_a_command() -> None:
-    heavy = {"flask", "peewee", "waitress", "serial"}
+    heavy = {"cryptography", "flask", "peewee", "serial", "waitress"}
     script = f"import sys, coovox_billing.cli.main; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
@@ -85,6 +85,21 @@ def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
 def _files(name: str) -> list[Path]:
     path = ROOT / name.replace(".", "/")
     return [found for found in (path.with_suffix(".py"), path / "__init__.py") if found.exists()]
+
+
+def test_it_lets_the_tool_of_distributors_import_the_license_alone() -> None:
+    tool = sorted((ROOT / "license").rglob("*.py"))
+    foreign = {
+        name.rpartition(".")[0] if name.startswith("coovox_billing") else name.split(".")[0]
+        for path in tool
+        for name in imports(path)
+    } - {"coovox_license", *sys.stdlib_module_names}
+    assert foreign == {"coovox_billing.core.license", "cryptography", "hatchling"}
+
+
+def test_it_keeps_the_license_apart_from_all_of_ours() -> None:
+    foreign = {name.split(".")[0] for name in imports(PACKAGE / "core/license.py")} - sys.stdlib_module_names
+    assert foreign == {"cryptography"}
 
 
 def test_it_uses_no_float_in_the_core() -> None:

@@ -17,7 +17,7 @@ PLACE = re.compile(r"%\((\w+)\)[a-z]")
 def _errors() -> set[str]:
     """The names of all errors that are raised with a sentence."""
     classes = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    found = {"BillingError"}
+    found = {"BillingError", "LicenseError"}
     while more := {c.name for c in classes if found & {ast.unparse(base) for base in c.bases}} - found:
         found |= more
     own = {c.name for c in classes for part in c.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"}
