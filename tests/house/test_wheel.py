@@ -25,7 +25,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "coovox_billing/store/migrations/0001_initial.sql",
         "coovox_billing/shared/asterisk/extensions_coovox_billing.conf",
         "coovox_billing/shared/web/templates/base.html",
-        "coovox_billing/shared/firmware_hooks/README.md",
+        "coovox_billing/shared/firmware_hooks/boards/u20.toml",
+        "coovox_billing/shared/firmware_hooks/post-boot",
     ],
 )
 def test_it_carries(wheel: Path, name: str) -> None:
@@ -50,3 +51,9 @@ def test_it_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
         check=True,
     )
     assert Path(found.stdout.strip()).is_relative_to(target)
+
+
+@pytest.mark.parametrize("name", ["post-boot", "pre-upgrade", "post-upgrade", "factory-reset", "hard-reset", "remove"])
+def test_it_carries_the_hooks_as_programs(wheel: Path, name: str) -> None:
+    packed = zipfile.ZipFile(wheel).getinfo(f"coovox_billing/shared/firmware_hooks/{name}")
+    assert packed.external_attr >> 16 & 0o111 == 0o111
