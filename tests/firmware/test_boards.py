@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coovox_billing.errors import BadInput, SetupError
@@ -89,6 +89,12 @@ def test_a_sites_own_file_takes_the_place_of_the_shipped_one_of_its_name(u60: Bo
     assert find_board(u60.machine).board.store.directory == "/mnt/flash/coovox-billing"
 
 
+def test_a_sites_own_file_of_that_name_may_take_a_board_away(u60: Box) -> None:
+    u60.write("/etc/coovox-billing/boards/u60.toml", GOOD)
+    found = find_board(u60.machine)
+    assert (found.board.id, found.faults) == ("debian", ())
+
+
 def test_it_tells_when_two_board_files_claim_the_machine(u60: Box) -> None:
     u60.write("/etc/coovox-board", "U50\n")
     found = find_board(u60.machine)
@@ -120,6 +126,7 @@ def test_without_any_board_file_it_says_what_to_do(u60: Box, tmp_path: Path, mon
         ('directory = "/persist/billing"', "", ("store.directory is missing", "/persist/coovox-billing")),
         ('"/persist/billing"', '"persist"', ("store.directory is 'persist'",)),
         ('"/persist/billing"', '"/persist/../etc"', ("store.directory is '/persist/../etc'",)),
+        ('"/persist/billing"', '"/persist"\nsize = 1', ("store.size is no key here", "known are directory, mount")),
         ('"/persist/billing"', '"/persist"\nmount = "persist"', ("store.mount is 'persist'",)),
         ("erased_by_hard_reset = false", "", ("store.erased_by_hard_reset is missing", "true or false")),
         ("erased_by_hard_reset = false", 'erased_by_hard_reset = "no"', ("store.erased_by_hard_reset is 'no'",)),
@@ -188,6 +195,7 @@ def test_garbage_is_told_as_such(content: bytes) -> None:
         parse_board(Path("garbage.toml"), content)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_good_file_with_any_line_taken_out_or_doubled_is_good_or_told(data: st.DataObject) -> None:
     lines = (shipped_boards() / "u100.toml").read_text().splitlines()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coovox_billing.errors import BadInput
@@ -125,13 +125,13 @@ def steps_of_a_write(directory: Path) -> list[str]:
 
 
 def at_step(number: int, error: BaseException) -> Callable[[str], None]:
-    """Raises when that many steps were taken."""
+    """Raises when that many steps were taken: a fault once, a power cut from then on."""
     left = [number]
 
     def before(name: str) -> None:
-        if left[0] == 0:
-            raise error
         left[0] -= 1
+        if left[0] == -1 or (left[0] < 0 and isinstance(error, PowerCut)):
+            raise error
 
     return before
 
@@ -146,6 +146,7 @@ def test_it_gives_back_what_was_written(store: PersistentStore) -> None:
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,20}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=200), max_size=4))
 @example({"a.1": b"x", "a": b"y"})
 @example({"trial": b"coovox-record 1 9 0 0\n"})
@@ -234,6 +235,7 @@ def test_a_fault_at_any_step_is_told_and_loses_nothing(tmp_path: Path, number: i
             with pytest.raises(StoreFault, match=word):
                 made.write("trial", NEW)
         assert made.read("trial") in (OLD, NEW)
+        assert {path.name for path in made.directory.iterdir()} == {f"trial{ending}" for ending in COPIES}
         made.write("trial", NEW)
         assert (made.read("trial"), made.faults()) == (NEW, [])
 
@@ -242,8 +244,9 @@ def test_it_outlives_any_one_flipped_bit(store: PersistentStore) -> None:
     paths = [store.directory / f"trial{ending}" for ending in COPIES]
     good = paths[0].read_bytes()
     for path in paths:
-        for at in range(len(good)):
-            path.write_bytes(good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :])
+        for bit in range(len(good) * 8):
+            at = bit // 8
+            path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit % 8]) + good[at + 1 :])
             assert store.read("trial") == OLD
             assert len(store.faults()) == 1
         path.write_bytes(good)
@@ -256,6 +259,22 @@ def test_it_outlives_a_bad_block_under_one_copy_and_repairs_it(store: Persistent
         assert store.read("trial") == OLD
         store.write("trial", OLD)
         assert store.faults() == []
+
+
+@pytest.mark.parametrize(("bad", "good"), [COPIES, COPIES[::-1]])
+def test_it_replaces_the_damaged_copy_first_and_the_newer_one_counts(
+    store: PersistentStore, bad: str, good: str
+) -> None:
+    (store.directory / f"trial{bad}").write_bytes(b"rot")
+    before = (store.directory / f"trial{good}").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        disk = Disk(store.directory, at_step(4, PowerCut()))
+        disk.install(patch)
+        with pytest.raises(PowerCut):
+            store.write("trial", NEW)
+    assert disk.steps == ["open", "fsync", "replace", "fsync", "open"]
+    assert (store.directory / f"trial{good}").read_bytes() == before
+    assert store.read("trial") == NEW
 
 
 def test_it_says_when_both_copies_are_gone(store: PersistentStore) -> None:
