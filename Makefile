@@ -15,12 +15,13 @@ PYTEST := $(BIN)/python -m pytest -q
 
 ASTERISK_VERSIONS ?= 16 22
 # Parts of like length, which run side by side: some calculate, some wait.
-FAST_PARTS := services pbx web cli rest
+FAST_PARTS := services pbx web cli firmware rest
 FAST_services := tests/services
 FAST_pbx := tests/pbx
 FAST_web := tests/web
 FAST_cli := tests/cli
-FAST_rest := tests/core tests/license tests/store tests/firmware tests/house
+FAST_firmware := tests/firmware
+FAST_rest := tests/core tests/license tests/store tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers)
@@ -62,7 +63,7 @@ test: deps lint test-fast test-chaos test-debian test-browser test-asterisk
 
 ## test-fast: no Asterisk, no browser, under a minute
 test-fast:
-	$(SIDE_BY_SIDE) -j5 $(FAST_PARTS:%=test-fast-%)
+	$(SIDE_BY_SIDE) -j6 $(FAST_PARTS:%=test-fast-%)
 
 test-fast-%: $(VENV)/test.stamp
 	$(PYTEST) $(FAST_$*)
@@ -76,7 +77,7 @@ test-chaos-%: deps $(VENV)/test.stamp
 
 ## test-debian: the same on Debian's own Python packages
 test-debian:
-	$(SIDE_BY_SIDE) -j5 $(FAST_PARTS:%=test-debian-%)
+	$(SIDE_BY_SIDE) -j6 $(FAST_PARTS:%=test-debian-%)
 
 test-debian-%: deps
 	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py

@@ -22,7 +22,7 @@ from coovox_billing.sentences import Sentence
 MOST_RECORD_BYTES = 16 * 1024
 COPIES = (".1", ".2")
 
-_HEAD = re.compile(rb"coovox-record 1 ([0-9]{1,12}) ([0-9]{1,6}) ([0-9a-f]{64})\n")
+_HEAD = re.compile(rb"coovox-record 1 ([1-9][0-9]{0,11}) ([0-9a-f]{64})\n")
 _MOST_HEAD_BYTES = 128
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,40}")
 _WAITING = re.compile(r"\..+\.[0-9a-f]{8}")
@@ -89,14 +89,15 @@ class PersistentStore:
         Raises:
             StoreFault: they cannot be removed.
         """
-        if not self.directory.is_dir():
-            return
-        with self._writing(), self._alone():
-            self._remove_waiting()
-            for path in self._files():
-                if _record_name(path):
-                    path.unlink(missing_ok=True)
-            sync_directory(self.directory)
+        with self._writing():
+            if not self.directory.is_dir():
+                return
+            with self._alone():
+                self._remove_waiting()
+                for path in self._files():
+                    if _record_name(path):
+                        path.unlink(missing_ok=True)
+                sync_directory(self.directory)
 
     def names(self) -> list[str]:
         """The records of which there is a good copy."""
@@ -127,9 +128,9 @@ class PersistentStore:
         """The worse copy first, so that the better one is there until the other is on disk."""
         copies = dict(zip(self._paths(name), self._copies(name), strict=True))
         number = 1 + max((copy.number for copy in copies.values() if copy), default=0)
-        head = f"coovox-record 1 {number} {len(content)} {hashlib.sha256(content).hexdigest()}\n".encode()
+        data = f"coovox-record 1 {number} {_checksum(number, content)}\n".encode() + content
         for path in sorted(copies, key=lambda path: _goodness(copies[path])):
-            replace_small(path, head + content)
+            replace_small(path, data)
 
     def _copies(self, name: str) -> list[_Copy | None]:
         return [_read_copy(path) for path in self._paths(name)]
@@ -211,9 +212,13 @@ def _read_copy(path: Path) -> _Copy | None:
     head = _HEAD.match(data)
     if head is None:
         return None
-    content = data[head.end() :]
-    is_whole = len(content) == int(head[2]) and hashlib.sha256(content).hexdigest() == head[3].decode()
-    return _Copy(int(head[1]), content) if is_whole else None
+    copy = _Copy(int(head[1]), data[head.end() :])
+    return copy if _checksum(copy.number, copy.content) == head[2].decode() else None
+
+
+def _checksum(number: int, content: bytes) -> str:
+    """Of the number too: a copy with another one would be taken for newer than it is."""
+    return hashlib.sha256(b"%d\n" % number + content).hexdigest()
 
 
 def _goodness(copy: _Copy | None) -> int:

@@ -24,7 +24,6 @@ from coovox_billing.firmware.controller_protocol import (
 
 TOTAL_SECONDS = 2.0
 ATTEMPTS = 3
-ATTEMPT_SECONDS = TOTAL_SECONDS / ATTEMPTS
 MOST_BYTES = 64 * 1024
 _TICK_SECONDS = 0.05
 # What goes wrong with a port: pyserial's own errors are OSErrors, but it lets those of termios through.

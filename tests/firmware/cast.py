@@ -105,6 +105,7 @@ def coovox(model: str) -> Callable[[Box], None]:
         box.card("eth0", MACS[0])
         box.card("eth1", MACS[1], bus="platform/soc/1c40000.ethernet")
         box.virtual_card("br0", MACS[0])
+        box.virtual_card("eth0.7", "68:69:2e:77:77:07")
         box.storage("mmcblk0", "MMC", EMMC_CID)
         box.mount("/persist")
 
@@ -131,6 +132,7 @@ def debian_box(box: Box) -> None:
     box.card("enp3s0", "8c:ec:4b:a1:22:07", bus="pci0000:00/0000:03:00.0")
     box.card("enx001122", "00:e0:4c:71:9a:03", bus="pci0000:00/0000:00:14.0/usb1/1-4")
     box.virtual_card("docker0", "02:42:ac:11:00:02")
+    box.virtual_card("enbridge", "8c:ec:4b:77:77:07")
     box.virtual_card("lo", "00:00:00:00:00:00")
     box.disk("sda", "naa.5002538e40b1f2a7")
     box.disk("sdb", "naa.60a44c4138fab1c2", bus="pci0000:00/0000:00:14.0/usb1/1-3", removable="1")

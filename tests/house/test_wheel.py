@@ -37,7 +37,8 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "coovox_billing/store/migrations/0001_initial.sql",
         "coovox_billing/shared/asterisk/extensions_coovox_billing.conf",
         "coovox_billing/shared/web/templates/base.html",
-        "coovox_billing/shared/firmware_hooks/README.md",
+        "coovox_billing/shared/firmware_hooks/boards/u20.toml",
+        "coovox_billing/shared/firmware_hooks/post-boot",
     ],
 )
 def test_it_carries(wheel: Path, name: str) -> None:
@@ -99,3 +100,9 @@ def test_it_runs_the_tool_of_distributors_with_cryptography_alone(tool: Path, tm
     assert "is valid on this device: 3 of 3 identifiers match" in said
     assert Path(core).is_relative_to(site)
     assert loaded == "['coovox_billing', 'coovox_billing.core', 'coovox_billing.core.license']"
+
+
+@pytest.mark.parametrize("name", ["post-boot", "pre-upgrade", "post-upgrade", "factory-reset", "hard-reset", "remove"])
+def test_it_carries_the_hooks_as_programs(wheel: Path, name: str) -> None:
+    packed = zipfile.ZipFile(wheel).getinfo(f"coovox_billing/shared/firmware_hooks/{name}")
+    assert packed.external_attr >> 16 & 0o111 == 0o111

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_it_has_a_unit_for_each_plane() -> None:
 
 def test_it_is_understood_by_systemd(tmp_path: Path) -> None:
     for unit in UNITS:
-        text = re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+        text = re.sub(r"^(Exec\w+)=.*$", r"\1=/bin/true", unit.read_text(), flags=re.MULTILINE)
         (tmp_path / unit.name).write_text(text)
     command = ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -57,6 +58,17 @@ def test_it_finds_what_systemd_does_not_understand(tmp_path: Path) -> None:
 )
 def test_it_watches_over_its_plane(unit: Path, name: str, expected: str) -> None:
     assert values(unit, name) == [expected]
+
+
+def test_it_reads_as_root_what_only_root_may_read_before_the_pages_start() -> None:
+    unit = PACKAGING / "coovox-billing-web.service"
+    assert values(unit, "ExecStartPre") == ["-+/usr/bin/coovox-billing hook post-boot"]
+
+
+def test_the_pages_may_write_the_persistent_store_of_every_board() -> None:
+    boards = [tomllib.loads(path.read_text()) for path in (PACKAGING.parent / "firmware_hooks/boards").glob("*.toml")]
+    (writable,) = values(PACKAGING / "coovox-billing-web.service", "ReadWritePaths")
+    assert {f"-{board['store']['directory']}" for board in boards} == set(writable.split())
 
 
 def test_it_never_ends_with_asterisk() -> None:
