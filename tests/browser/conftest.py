@@ -113,7 +113,7 @@ class Screen:
 def database(tmp_path: Path) -> Iterator[Database]:
     """The cast's database, with the owner's password set."""
     with cast.move_in(tmp_path / "data") as moved_in:
-        moved_in.write(lambda connection: owner.set_password(connection, PASSWORD, cast.MANAGER))
+        owner.set_password(moved_in, PASSWORD, cast.MANAGER)
         yield moved_in
 
 

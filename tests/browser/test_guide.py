@@ -65,12 +65,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
     def furnish(connection: sqlite3.Connection) -> None:
         site_service.prepare(connection, cast.TIME_ZONE)
-        owner.set_password(connection, PASSWORD, cast.MANAGER)
         for number, username in USERNAMES.items():
             accounts.add(connection, number, username, cast.MANAGER)
 
     with open_database(tmp_path / "data") as opened:
         opened.write(furnish)
+        owner.set_password(opened, PASSWORD, cast.MANAGER)
         yield opened
 
 
