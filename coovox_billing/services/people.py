@@ -154,8 +154,7 @@ def check_may_sign_in(user: sqlite3.Row) -> None:
     Raises:
         Refused: no; why, and what to do.
     """
-    if not user["enabled"]:
-        raise Refused("the user %(name)s is disabled: the owner of the device can enable it", name=user["name"])
+    _check_enabled(user)
 
 
 def note_sign_in(connection: sqlite3.Connection, name: str, now_ms: int) -> None:
@@ -217,8 +216,13 @@ def _enabled(connection: sqlite3.Connection, person: Person) -> sqlite3.Row | No
     """The billing user who makes a change, None where it is the owner or somebody at the terminal."""
     user = store.user(connection, person.name)
     if user is not None:
-        check_may_sign_in(user)
+        _check_enabled(user)
     return user
+
+
+def _check_enabled(user: sqlite3.Row) -> None:
+    if not user["enabled"]:
+        raise Refused("the user %(name)s is disabled: the owner of the device can enable it", name=user["name"])
 
 
 def _check(duty: Duty) -> None:

@@ -90,9 +90,12 @@ class Screen:
     def _is_another(self, page: WebElement) -> bool:
         return self.find("html") != page and self.chrome.execute_script("return document.readyState") == "complete"
 
-    def sign_in(self, password: str = PASSWORD) -> None:
-        """Come in as the owner."""
+    def sign_in(self, password: str = PASSWORD, user: str = "") -> None:
+        """Come in as the owner, or as the user who is named."""
         self.open("/sign-in")
+        if user:
+            self.find("#user").clear()
+            self.find("#user").send_keys(user)
         self.find("#password").send_keys(password)
         self.click("Sign in")
 

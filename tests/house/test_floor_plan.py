@@ -57,7 +57,7 @@ def test_it_keeps_the_arrows_between_layers() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("heavy", ["flask", "peewee", "waitress", "tzlocal"])
+@pytest.mark.parametrize("heavy", ["flask", "peewee", "pyotp", "segno", "waitress", "tzlocal"])
 def test_it_keeps_the_call_plane_light(heavy: str) -> None:
     reached, waiting = set(), {PACKAGE / "call_plane.py"}
     while waiting:

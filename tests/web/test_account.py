@@ -1,6 +1,10 @@
 """*My account*: the own password, and signing in with a second factor."""
 
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from tests import cast
 from tests.telephone import Telephone
 from tests.web.conftest import NEW_PASSWORD, PASSWORD, Desk
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = "/account/second-factor"
 EVERYBODY = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
 
@@ -124,6 +129,7 @@ def test_it_remembers_when_a_user_signed_in(desk: Desk) -> None:
     name = desk.add_user(Role.AUDITOR)
     desk.wait(3600)
     desk.sign_in(user=name)
+    desk.database.write(lambda _: None)
     found = cast.look_up(desk.database.path, "SELECT signed_in_at_ms FROM people WHERE name = ?", [name])
     assert found == [(desk.now_ms,)]
 
@@ -199,6 +205,15 @@ def test_it_waits_for_no_code_after_the_password_was_changed(desk: Desk) -> None
     browser = at_the_code(desk, name)
     owner.set_password(desk.database, NEW_PASSWORD, cast.MANAGER)
     assert browser.get("/sign-in/code").location == "/sign-in"
+
+
+def test_it_lets_a_user_in_at_once_while_the_database_is_locked(desk: Desk) -> None:
+    name = desk.add_user(Role.AUDITOR)
+    with cast.locked(desk.database.path):
+        began = time.monotonic()
+        assert desk.sign_in(user=name).status_code == 303
+        assert "Reception" in desk.page("/extensions")
+        assert time.monotonic() - began < 3
 
 
 def test_it_asks_nobody_for_a_code_who_gave_no_password(desk: Desk) -> None:
@@ -288,6 +303,12 @@ def test_it_tells_no_secret_in_logs_downloads_and_the_audit_log(desk: Desk, capl
     for word in (telephone.secret, codes[0], codes[1], "999999", PASSWORD, "hunter2", "my-own-password"):
         assert word not in told, word
     assert "a wrong code for owner from 127.0.0.1" in caplog.text
+
+
+def test_it_loads_what_makes_codes_only_when_it_is_asked_for() -> None:
+    script = "import sys, coovox_billing.web; print(sorted({'flask', 'pyotp', 'segno'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "['flask']\n"
 
 
 def test_it_tells_a_cashier_the_limits(desk: Desk) -> None:

@@ -256,7 +256,7 @@ def test_it_takes_the_nearest_client_that_is_no_proxy(
 ) -> None:
     desk = closed_desk(trusted_proxies={"127.0.0.1", "10.0.0.9"})
     desk.sign_in("wrong password", headers={"X-Forwarded-For": forwarded})
-    assert f"password from {client}" in caplog.text
+    assert f"a wrong password for owner from {client}\n" in caplog.text
 
 
 @pytest.mark.parametrize("prefix", ["/billing", "billing/", "/addons/billing"])

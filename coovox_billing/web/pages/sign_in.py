@@ -1,8 +1,5 @@
 """Signing in and out: a user name and a password, then a code of the telephone for whoever has set that up."""
 
-import logging
-import sqlite3
-
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -18,7 +15,6 @@ from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
 
 page = Blueprint("sign_in", __name__)
-log = logging.getLogger(__name__)
 
 LANDING = "extensions.show"
 LONGEST_NAME = 40
@@ -82,17 +78,10 @@ def _come_in(name: str) -> ResponseReturnValue:
     parts().brake.prove(request.remote_addr or "", name)
     sessions.begin(name)
     if name != OWNER:
-        _note(name)
+        now_ms = parts().now_ms()
+        # Nobody waits for it: while nothing can be written, people can still look.
+        parts().database.submit(lambda connection: people.note_sign_in(connection, name, now_ms))
     return _onward()
-
-
-def _note(name: str) -> None:
-    """Remember the sign-in; where nothing can be written, people can still look."""
-    now_ms = parts().now_ms()
-    try:
-        parts().database.write(lambda connection: people.note_sign_in(connection, name, now_ms))
-    except sqlite3.Error as error:
-        log.warning("the sign-in of %s is not noted: %s", name, error)
 
 
 def _name() -> str:
