@@ -20,6 +20,7 @@ COMMANDS_OF = {
     "trunks": ("trunk",),
     "calls": ("call", "audit"),
     "settings": ("setting", "owner"),
+    "people": ("billing-user",),
     "activation": ("activation",),
     "licenses": ("license",),
     "pbx": ("pbx",),

@@ -1,4 +1,4 @@
-"""`setting list|get|set` and `owner set-password`."""
+"""`setting list|get|set`, `owner set-password` and `owner reset-second-factor`."""
 
 import getpass
 import sys
@@ -8,7 +8,7 @@ from coovox_billing.cli.context import Context, listable
 from coovox_billing.config import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE, FILE_SETTINGS
 from coovox_billing.core.site_settings import SITE_SETTINGS, site_setting
 from coovox_billing.errors import BadInput, NotFound
-from coovox_billing.services import owner, site
+from coovox_billing.services import owner, second_factor, site
 from coovox_billing.store import reads
 
 
@@ -32,6 +32,8 @@ def add_commands(commands: Any) -> None:
         "set-password", help="set the owner's password: asked for, or one line of standard input"
     )
     password.set_defaults(run=_set_password)
+    factor = owner_verbs.add_parser("reset-second-factor", help="let the owner sign in with the password alone")
+    factor.set_defaults(run=_reset_second_factor)
 
 
 def _list(context: Context) -> None:
@@ -77,8 +79,14 @@ def _value(context: Context, name: str) -> str:
 
 def _set_password(context: Context) -> None:
     password, person = _ask_password(), context.person()
-    context.database.write(lambda c: owner.set_password(c, password, person))
+    owner.set_password(context.database, password, person)
     print("the owner's password is set")
+
+
+def _reset_second_factor(context: Context) -> None:
+    person = context.person()
+    context.database.write(lambda c: second_factor.turn_off(c, owner.OWNER, person))
+    print("the owner signs in with the password alone")
 
 
 def _ask_password() -> str:

@@ -1,43 +1,33 @@
 """The owner's way in: the password, and the first one of a new database."""
 
-import hashlib
-import hmac
 import os
 import secrets
 import sqlite3
-import threading
-import unicodedata
-from base64 import b64decode, b64encode
 from pathlib import Path
 
 from coovox_billing.errors import BadInput, Refused
+from coovox_billing.services import passwords
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
+OWNER = "owner"
 PASSWORD = "owner_password"  # noqa: S105  the name it is stored under
 FIRST_PASSWORD_FILE = "first-password"  # noqa: S105
 
-MIN_LENGTH = 10
-MAX_LENGTH = 200
 
-_COST_EXPONENT, _BLOCK_SIZE, _PARALLEL = 14, 8, 1
-_SALT_BYTES = 16
-_READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
-_one_at_a_time = threading.Lock()
-
-
-def set_password(connection: sqlite3.Connection, password: str, person: Person) -> None:
-    """Make this the owner's password, a job for `Database.write`. Sessions that began with another one end.
+def set_password(database: Database, password: str, person: Person) -> None:
+    """Make this the owner's password. Sessions that began with another one end.
 
     Raises:
         BadInput: too short, too long, one sign repeated, or the one that is set already.
     """
-    _check_new(password)
-    stored = reads.site_value(connection, PASSWORD)
-    if stored is not None and _matches(password, stored):
+    passwords.check_new(password)
+    stored = _stored(database)
+    if stored is not None and passwords.matches(password, stored):
         raise BadInput("this is the password already: choose another one")
-    _store(connection, _hash(password), person)
+    hashed = passwords.hashed(password)
+    database.write(lambda connection: _store(connection, hashed, person))
 
 
 def ensure_first_password(database: Database, directory: Path, now_ms: int) -> str | None:
@@ -49,8 +39,8 @@ def ensure_first_password(database: Database, directory: Path, now_ms: int) -> s
     """
     if _stored(database) is not None:
         return None
-    password = _random_password()
-    hashed = _hash(password)
+    password = passwords.random_password()
+    hashed = passwords.hashed(password)
     person = Person("coovox-billing", "first start", now_ms)
 
     def claim(connection: sqlite3.Connection) -> bool:
@@ -74,26 +64,12 @@ def verify(database: Database, directory: Path, password: str) -> bool:
         raise Refused(
             "the owner has no password yet: run `coovox-billing --data DIR owner set-password` on the machine"
         )
-    if not _matches(password, stored):
+    if not passwords.matches(password, stored):
         return False
     first = directory / FIRST_PASSWORD_FILE
     if first.exists():  # a read-only disk refuses to remove even what is not there
         first.unlink(missing_ok=True)
     return True
-
-
-def generation(stored: str | None) -> str:
-    """A name for the password that is stored under PASSWORD now, so that a session ends when another one is set."""
-    return hashlib.sha256((stored or "").encode()).hexdigest()[:16]
-
-
-def _check_new(password: str) -> None:
-    if len(password) < MIN_LENGTH:
-        raise BadInput("the password is too short: use %(least)s characters or more", least=MIN_LENGTH)
-    if len(password) > MAX_LENGTH:
-        raise BadInput("the password is too long: use up to %(most)s characters", most=MAX_LENGTH)
-    if len(set(password)) == 1:
-        raise BadInput("the password is one character repeated: choose another one")
 
 
 def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
@@ -104,31 +80,6 @@ def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
 
 def _stored(database: Database) -> str | None:
     return database.read(lambda connection: reads.site_value(connection, PASSWORD))
-
-
-def _hash(password: str) -> str:
-    salt = secrets.token_bytes(_SALT_BYTES)
-    key = _scrypt(password, salt, _COST_EXPONENT, _BLOCK_SIZE, _PARALLEL)
-    fields = (_COST_EXPONENT, _BLOCK_SIZE, _PARALLEL, b64encode(salt).decode(), b64encode(key).decode())
-    return "$".join(("scrypt", *map(str, fields)))
-
-
-def _matches(password: str, stored: str) -> bool:
-    _, exponent, block_size, parallel, salt, key = stored.split("$")
-    made = _scrypt(password[: MAX_LENGTH + 1], b64decode(salt), int(exponent), int(block_size), int(parallel))
-    return hmac.compare_digest(made, b64decode(key))
-
-
-def _scrypt(password: str, salt: bytes, exponent: int, block_size: int, parallel: int) -> bytes:
-    """One at a time: each takes 16 MB, and a crowd of them would take a small board's memory."""
-    text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
-    with _one_at_a_time:
-        return hashlib.scrypt(text, salt=salt, n=2**exponent, r=block_size, p=parallel, dklen=32)
-
-
-def _random_password() -> str:
-    """Four groups of four signs that cannot be mistaken for each other: 79 bits."""
-    return "-".join("".join(secrets.choice(_READABLE) for _ in range(4)) for _ in range(4))
 
 
 def _write_private(path: Path, content: bytes) -> None:

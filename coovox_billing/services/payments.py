@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from coovox_billing.core.money import LEDGER_STEP_MICROS, MAX_MICROS, format_amount
 from coovox_billing.errors import BadInput, NotFound, Refused
+from coovox_billing.services import people
 from coovox_billing.services.accounts import Person, find, record
 from coovox_billing.services.calls import account_view
 from coovox_billing.store import reads, writes
@@ -24,10 +25,10 @@ def recharge(
     Raises:
         NotFound: no such extension.
         BadInput: nothing or less, more than a balance can hold, or a reason that cannot be printed.
+        Refused: more than this person may recharge.
     """
-    if amount_micros <= 0:
-        raise BadInput("%(amount)s cannot be recharged: give an amount above 0", amount=format_amount(amount_micros))
-    return _post(connection, find(connection, extension), "recharge", amount_micros, person, _printable(reason))
+    people.check_recharge(connection, person, [amount_micros])
+    return _recharge(connection, extension, amount_micros, person, reason)
 
 
 def recharge_many(
@@ -37,11 +38,14 @@ def recharge_many(
 
     Raises:
         NotFound, BadInput: as `recharge`; nobody is named.
+        Refused: all together, it is more than this person may recharge.
     """
     if not extensions:
         raise BadInput("no extension is selected: tick at least one")
-    for extension in dict.fromkeys(extensions):
-        recharge(connection, extension, amount_micros, person, reason)
+    named = list(dict.fromkeys(extensions))
+    people.check_recharge(connection, person, [amount_micros] * len(named))
+    for extension in named:
+        _recharge(connection, extension, amount_micros, person, reason)
 
 
 def correct(connection: sqlite3.Connection, extension: str, amount_micros: int, reason: str, person: Person) -> int:
@@ -50,8 +54,9 @@ def correct(connection: sqlite3.Connection, extension: str, amount_micros: int, 
     Raises:
         NotFound: no such extension.
         BadInput: nothing, no reason, or more than a balance can hold.
-        Refused: more is taken than is available.
+        Refused: more is taken than is available, or this person may not.
     """
+    people.check_manages(connection, person)
     if not amount_micros:
         raise BadInput("a correction of nothing changes nothing: give an amount, with a minus to take money away")
     return _post(connection, find(connection, extension), "correction", amount_micros, person, _reason(reason))
@@ -63,8 +68,10 @@ def undo(connection: sqlite3.Connection, entry_id: int, reason: str, person: Per
     Raises:
         NotFound: no such entry.
         BadInput: no reason.
-        Refused: it is a call's or of an earlier stay, was taken back already or takes one back; or its money is spent.
+        Refused: it is a call's or of an earlier stay, was taken back already or takes one back; its money is spent;
+            or this person may not.
     """
+    people.check_manages(connection, person)
     entry = reads.entry(connection, entry_id)
     if entry is None:
         raise NotFound("there is no entry %(entry_id)s in the recharge history", entry_id=entry_id)
@@ -78,6 +85,12 @@ def undo(connection: sqlite3.Connection, entry_id: int, reason: str, person: Per
     if entry_id <= (account["stay_after_entry"] or 0):
         raise Refused("it belongs to a stay that is over: correct the balance instead")
     return _post(connection, account, "correction", -entry["amount_micros"], person, _reason(reason), undoes=entry_id)
+
+
+def _recharge(connection: sqlite3.Connection, extension: str, amount_micros: int, person: Person, reason: str) -> int:
+    if amount_micros <= 0:
+        raise BadInput("%(amount)s cannot be recharged: give an amount above 0", amount=format_amount(amount_micros))
+    return _post(connection, find(connection, extension), "recharge", amount_micros, person, _printable(reason))
 
 
 def _post(

@@ -209,6 +209,47 @@ class SiteValue(_Table):
         table_name = "site"
 
 
+class BillingUserRow(_Table):
+    """Somebody who signs in beside the owner; limits in micros, instants in ms since 1970 in UTC."""
+
+    name = CharField()
+    remark = CharField()
+    role = CharField()
+    password = TextField()
+    enabled = BooleanField()
+    session_epoch = IntegerField()
+    recharge_limit_micros = IntegerField(null=True)
+    daily_limit_micros = IntegerField(null=True)
+    created_at_ms = IntegerField()
+    signed_in_at_ms = IntegerField(null=True)
+
+    class Meta:
+        table_name = "people"
+
+
+class SecondFactor(_Table):
+    """What somebody signs in with beside the password, once it is confirmed."""
+
+    name = CharField(primary_key=True)
+    secret = CharField()
+    confirmed = BooleanField()
+
+    class Meta:
+        table_name = "second_factors"
+
+
+class RecoveryCode(_Table):
+    """What somebody signs in with in place of the second factor, once."""
+
+    name = CharField()
+    hash = CharField()
+    used_at_ms = IntegerField(null=True)
+
+    class Meta:
+        table_name = "recovery_codes"
+        primary_key = CompositeKey("name", "hash")
+
+
 class RateRow(_Table):
     """A rate; prices in micros, times in whole seconds, `days` the ISO weekdays on which its window opens."""
 

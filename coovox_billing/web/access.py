@@ -1,37 +1,39 @@
-"""Who may open a page: every route names the role it asks for (DESIGN §8)."""
+"""Who may open a page: every route names the roles that it is for (DESIGN §8). The owner may open all."""
 
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, TypeVar
 
-from flask import current_app
+from flask import current_app, g
+
+from coovox_billing.core.roles import BILLING_ROLES
+from coovox_billing.core.roles import Role as Role
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_ROLE = "coovox_role"
+EVERYBODY = BILLING_ROLES
+READERS = (Role.MANAGER, Role.AUDITOR)
+
+_ROLES = "coovox_roles"
 
 
-class Role(IntEnum):
-    """From the least to the most: each may do what those before it may."""
-
-    ANYBODY = 0
-    MANAGER = 1
-    OWNER = 2
-
-
-def needs(role: Role) -> Callable[[View], View]:
-    """Only whoever has the role, or a greater one, gets the page."""
+def needs(*roles: Role) -> Callable[[View], View]:
+    """Only these roles get the page, and the owner; with `Role.ANYBODY` whoever asks for it."""
 
     def mark(view: View) -> View:
-        setattr(view, _ROLE, role)
+        setattr(view, _ROLES, frozenset(Role) if Role.ANYBODY in roles else frozenset({*roles, Role.OWNER}))
         return view
 
     return mark
 
 
-def role_of(endpoint: str | None) -> Role | None:
-    """The role that a route asks for: anybody's where there is no page, None where it names none."""
+def roles_of(endpoint: str | None) -> frozenset[Role] | None:
+    """The roles that a route is for: all where there is no page, None where it names none."""
     if endpoint is None or endpoint == "static":
-        return Role.ANYBODY
-    role: Role | None = getattr(current_app.view_functions[endpoint], _ROLE, None)
-    return role
+        return frozenset(Role)
+    roles: frozenset[Role] | None = getattr(current_app.view_functions[endpoint], _ROLES, None)
+    return roles
+
+
+def may(endpoint: str | None) -> bool:
+    """Whether whoever makes this request may open a page; links and buttons to others are not shown."""
+    return g.role in (roles_of(endpoint) or ())

@@ -21,6 +21,7 @@ from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import (
+    access,
     bodies,
     csrf,
     formats,
@@ -36,11 +37,12 @@ from coovox_billing.web import (
 from coovox_billing.web.brake import Brake
 from coovox_billing.web.front import Front, tidy_prefix
 from coovox_billing.web.pages import (
+    account,
+    billing_manager,
     call_log,
     changes,
     extensions,
     health,
-    password,
     rates,
     recharge_history,
     settings,
@@ -48,7 +50,7 @@ from coovox_billing.web.pages import (
     statistics,
     theme,
 )
-from coovox_billing.web.parts import OWNER, Parts, no_manager
+from coovox_billing.web.parts import Parts, no_manager
 
 STATIC_SECONDS = 3600
 DISK_SPEED_FRESH_SECONDS = 60.0
@@ -63,7 +65,8 @@ BLUEPRINTS = (
     statistics.page,
     settings.page,
     changes.page,
-    password.page,
+    billing_manager.page,
+    account.page,
     theme.page,
     health.page,
 )
@@ -175,6 +178,7 @@ def _add_words(app: Flask) -> None:
         money=formats.money,
         moment=formats.moment,
         payment_kind=formats.payment_kind,
+        role=formats.role,
         short_duration=formats.short_duration,
         status=formats.status,
     )
@@ -184,6 +188,7 @@ def _add_words(app: Flask) -> None:
         csrf_field=csrf.FIELD,
         csrf_token=csrf.token,
         flag_marks=formats.FLAG_MARKS,
+        may=access.may,
         menu=menu.items,
         other_sort=listing.other_sort,
         pages_near=listing.pages_near,
@@ -191,7 +196,6 @@ def _add_words(app: Flask) -> None:
         sorted_by=listing.sorted_by,
         submission_token=pieces.submission_token,
         themes=theme.THEMES,
-        user=OWNER,
         version=__version__,
     )
 
@@ -206,6 +210,7 @@ def _add_hooks(app: Flask, reading: Any) -> None:
     def who() -> dict[str, Any]:
         return {
             "signed_in": g.get("signed_in", False),
+            "user": g.get("user"),
             "refresh_seconds": refreshing.refresh_seconds(request.args),
             "theme": theme.chosen(),
         }

@@ -11,6 +11,7 @@ from flask import g, has_request_context
 from coovox_billing.core import clock
 from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
 from coovox_billing.core.money import MICROS_PER_UNIT
+from coovox_billing.core.roles import Role
 from coovox_billing.core.site_settings import DEFAULT_DATE_FORMAT
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
@@ -58,6 +59,13 @@ _FLAGS = {
     UNCOLLECTED: later("not all of the cost could be collected"),
 }
 
+ROLES = {
+    Role.OWNER: later("Owner"),
+    Role.MANAGER: later("Billing manager"),
+    Role.CASHIER: later("Cashier"),
+    Role.AUDITOR: later("Auditor"),
+}
+
 FLAG_MARKS = {
     ALONE: later("Billing was away"),
     CLOCK: later("Clock was set"),
@@ -65,6 +73,11 @@ FLAG_MARKS = {
     LOST: later("End unknown"),
     UNCOLLECTED: later("Not all collected"),
 }
+
+
+def role(name: str) -> str:
+    """A role in words."""
+    return _(ROLES[Role(name)])
 
 
 def currency_sign(currency: str) -> str:

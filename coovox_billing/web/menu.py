@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask import g, request
+from flask import request
 
-from coovox_billing.web.access import Role, role_of
+from coovox_billing.web.access import may
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import later
 
@@ -36,9 +36,10 @@ ITEMS = (
     Item("statistics.show", later("Statistics"), "chart"),
     Item("settings.show", later("Settings"), "gear"),
     Item("changes.show", later("Audit Log"), "log"),
+    Item("billing_manager.show", later("Billing Manager"), "people"),
 )
 
 
 def items() -> list[Item]:
     """What stands in the menu of whoever is signed in."""
-    return [item for item in ITEMS if g.role >= (role_of(item.endpoint) or Role.OWNER)]
+    return [item for item in ITEMS if may(item.endpoint)]

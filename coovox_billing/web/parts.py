@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import current_app, flash, request
+from flask import current_app, flash, g, request
 
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
@@ -20,7 +20,6 @@ from coovox_billing.web.words import gettext as _
 if TYPE_CHECKING:
     from coovox_billing.web.pages.health import Examination
 
-OWNER = "owner"
 MAX_ENDED_SESSIONS = 1000
 
 _NAME = "coovox_billing"
@@ -78,5 +77,5 @@ def once(job: Callable[[sqlite3.Connection], object], done: str) -> None:
 
 
 def person() -> Person:
-    """The owner, as the author of a change that this request makes."""
-    return Person(OWNER, request.remote_addr or "", parts().now_ms())
+    """Who is signed in, as the author of a change that this request makes."""
+    return Person(g.user.name, request.remote_addr or "", parts().now_ms())

@@ -1,29 +1,46 @@
 """Who is signed in: a signed cookie that ends after half an hour without a page, or half a day (DESIGN §8).
 
-Every page names the role that it asks for (`access`). A session belongs to the
-password it began with: another password ends it.
+Every page names the roles that it is for (`access`). A session is held against what it began with: another password,
+role or second factor ends it, and so does disabling the user.
 """
 
 import secrets
+from dataclasses import dataclass
 
 from flask import Flask, Response, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from coovox_billing.services import owner
+from coovox_billing.core.roles import Role
+from coovox_billing.services import owner, passwords
 from coovox_billing.store import queries
-from coovox_billing.web.access import Role, role_of
+from coovox_billing.store.lists import people
+from coovox_billing.web.access import may
 from coovox_billing.web.parts import parts
 from coovox_billing.web.pieces import is_piece
 
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
+CODE_SECONDS = 5 * 60
 CLOCK_TOLERANCE_SECONDS = 60
 
 UNASKED = frozenset({"static", "health.show"})
 # What pages ask for by themselves: nobody need be there.
 BY_ITSELF = frozenset({"call_log.live"})
+
+_WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is signed in; limits in micros, a cashier's alone. `generation` is another one when sessions have to end."""
+
+    name: str
+    role: Role
+    generation: str
+    recharge_limit_micros: int | None = None
+    daily_limit_micros: int | None = None
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -34,11 +51,31 @@ class CookieSessions(SecureCookieSessionInterface):
         return request.is_secure
 
 
-def begin() -> None:
-    """Sign the owner in, with nothing of the session before: neither its id nor its form token."""
+def begin(name: str) -> None:
+    """Sign somebody in, with nothing of the session before: neither its id nor its form token."""
+    user = _find(name)
+    if user is None:  # disabled within this request
+        raise Forbidden
     now = _now_seconds()
     session.clear()
-    session.update(id=secrets.token_urlsafe(16), generation=_generation(), since=now, seen=now)
+    session.update(id=secrets.token_urlsafe(16), user=name, generation=user.generation, since=now, seen=now)
+    g.signed_in, g.user, g.role = True, user, user.role
+
+
+def await_code(name: str) -> None:
+    """Somebody gave the right password, and is to give a code too."""
+    user = _find(name)
+    session.clear()
+    session[_WAITING] = {"user": name, "generation": user.generation if user else "", "since": _now_seconds()}
+
+
+def awaited() -> str:
+    """Who is to give a code, empty where nobody is, or is so no more."""
+    waiting = session.get(_WAITING)
+    if waiting is None or not -CLOCK_TOLERANCE_SECONDS <= _now_seconds() - waiting["since"] <= CODE_SECONDS:
+        return ""
+    user = _find(waiting["user"])
+    return user.name if user is not None and user.generation == waiting["generation"] else ""
 
 
 def end() -> None:
@@ -50,18 +87,17 @@ def end() -> None:
 
 def guard() -> ResponseReturnValue | None:
     """Before each request: lead whoever is not signed in to the sign-in page."""
-    g.signed_in, g.role = False, Role.ANYBODY
+    g.signed_in, g.user, g.role = False, None, Role.ANYBODY
     if request.endpoint in UNASKED:
         return None
-    g.signed_in = _is_alive()
-    if g.signed_in:
-        g.role = Role.OWNER
+    g.user = _who()
+    if g.user is not None:
+        g.signed_in, g.role = True, g.user.role
         if request.endpoint not in BY_ITSELF:
             session["seen"] = _now_seconds()
     elif "id" in session:
         session.clear()
-    needed = role_of(request.endpoint)
-    if needed is not None and g.role >= needed:
+    if may(request.endpoint):
         return None
     if g.signed_in:
         raise Forbidden
@@ -75,18 +111,34 @@ def _to_sign_in() -> ResponseReturnValue:
     return redirect(url_for("sign_in.show", next=request.path), 303)
 
 
-def _is_alive() -> bool:
+def _who() -> User | None:
+    """Whose session this is, None where it is nobody's, or nobody's any more."""
     if "id" not in session or session["id"] in parts().ended_sessions:
-        return False
+        return None
     idle_seconds = _now_seconds() - session["seen"]
     age_seconds = _now_seconds() - session["since"]
-    is_young = -CLOCK_TOLERANCE_SECONDS <= idle_seconds <= IDLE_SECONDS and age_seconds <= LONGEST_SECONDS
-    return is_young and bool(session["generation"] == _generation())
+    if not -CLOCK_TOLERANCE_SECONDS <= idle_seconds <= IDLE_SECONDS or age_seconds > LONGEST_SECONDS:
+        return None
+    user = _find(session["user"])
+    return user if user is not None and user.generation == session["generation"] else None
+
+
+def _find(name: str) -> User | None:
+    """The owner or a billing user, None for whoever is disabled or not there."""
+    secret = people.secret_in_use(name)
+    if name == owner.OWNER:
+        return User(name, Role.OWNER, passwords.generation(queries.site_value(owner.PASSWORD), secret))
+    found = people.credentials(name)
+    if found is None or not found.user.enabled:
+        return None
+    return User(
+        name,
+        Role(found.user.role),
+        passwords.generation(*found.kept, secret),
+        found.user.recharge_limit_micros,
+        found.user.daily_limit_micros,
+    )
 
 
 def _now_seconds() -> int:
     return parts().now_ms() // 1000
-
-
-def _generation() -> str:
-    return owner.generation(queries.site_value(owner.PASSWORD))

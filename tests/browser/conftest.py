@@ -90,9 +90,12 @@ class Screen:
     def _is_another(self, page: WebElement) -> bool:
         return self.find("html") != page and self.chrome.execute_script("return document.readyState") == "complete"
 
-    def sign_in(self, password: str = PASSWORD) -> None:
-        """Come in as the owner."""
+    def sign_in(self, password: str = PASSWORD, user: str = "") -> None:
+        """Come in as the owner, or as the user who is named."""
         self.open("/sign-in")
+        if user:
+            self.find("#user").clear()
+            self.find("#user").send_keys(user)
         self.find("#password").send_keys(password)
         self.click("Sign in")
 
@@ -113,7 +116,7 @@ class Screen:
 def database(tmp_path: Path) -> Iterator[Database]:
     """The cast's database, with the owner's password set."""
     with cast.move_in(tmp_path / "data") as moved_in:
-        moved_in.write(lambda connection: owner.set_password(connection, PASSWORD, cast.MANAGER))
+        owner.set_password(moved_in, PASSWORD, cast.MANAGER)
         yield moved_in
 
 

@@ -64,12 +64,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
     def furnish(connection: sqlite3.Connection) -> None:
         cast.prepare_active(connection)
-        owner.set_password(connection, PASSWORD, cast.MANAGER)
         for number, username in USERNAMES.items():
             accounts.add(connection, number, username, cast.MANAGER)
 
     with open_database(tmp_path / "data") as opened:
         opened.write(furnish)
+        owner.set_password(opened, PASSWORD, cast.MANAGER)
         yield opened
 
 

@@ -15,9 +15,9 @@ def test_it_keeps_the_small_pages_within_the_window(screen: Screen, width: int) 
     screen.picture(f"sign-in-{width}")
     screen.find("#password").send_keys("wrong password")
     screen.click("Sign in")
-    assert screen.texts("[role=alert]") == ["The password is wrong."]
+    assert screen.texts("[role=alert]") == ["The user name or the password is wrong."]
     screen.sign_in()
-    for path in ("/password", "/no-such-page", "/call-log"):
+    for path in ("/account", "/no-such-page", "/call-log"):
         screen.open(path)
         assert not screen.scrolls_sideways(), path
         screen.picture(f"{path.strip('/')}-{width}")
@@ -45,7 +45,7 @@ def test_it_signs_out(screen: Screen) -> None:
 def test_it_changes_the_password_in_a_browser(screen: Screen) -> None:
     screen.resize(WIDE)
     screen.sign_in()
-    screen.click("Password")
+    screen.click("My account")
     for field, text in (
         ("current", "correct horse battery"),
         ("new", "staple horse battery"),

@@ -81,7 +81,7 @@ def furnish() -> None:
                 database.write(lambda c, e=extension, b=balance: payments.recharge(c, e, parse_amount(b), person))
         database.write(lambda c: accounts.change(c, "105", {"status": "locked"}, person))
         database.write(lambda c: rates.import_rates(c, parse_rates(RATES)[0], False, person))
-        database.write(lambda c: owner.set_password(c, PASSWORD, person))
+        owner.set_password(database, PASSWORD, person)
 
 
 def serve(web_port: int, agi_port: int, ami: str) -> subprocess.Popen[bytes]:

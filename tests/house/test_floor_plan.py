@@ -57,7 +57,7 @@ def test_it_keeps_the_arrows_between_layers() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("heavy", ["cryptography", "flask", "peewee", "serial", "tzlocal", "waitress"])
+@pytest.mark.parametrize("heavy", ["cryptography", "flask", "peewee", "pyotp", "segno", "serial", "tzlocal", "waitress"])
 def test_it_keeps_the_call_plane_light(heavy: str) -> None:
     reached, waiting = set(), {PACKAGE / "call_plane.py"}
     while waiting:

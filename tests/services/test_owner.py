@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.errors import BadInput, Refused
-from coovox_billing.services import owner
+from coovox_billing.services import owner, passwords
 from coovox_billing.store import models
 from coovox_billing.store.database import Database, open_database
 from tests import cast
@@ -25,7 +25,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def set_password(database: Database, password: str) -> None:
-    database.write(lambda connection: owner.set_password(connection, password, cast.MANAGER))
+    owner.set_password(database, password, cast.MANAGER)
 
 
 def stored(database: Database) -> str:
@@ -89,10 +89,10 @@ def test_it_enters_the_change_in_the_audit_log_without_the_password(database: Da
 
 def test_it_names_another_generation_after_a_change(database: Database) -> None:
     set_password(database, PASSWORD)
-    before = owner.generation(stored(database))
-    assert owner.generation(stored(database)) == before
+    before = passwords.generation(stored(database))
+    assert passwords.generation(stored(database)) == before
     set_password(database, "another password")
-    assert owner.generation(stored(database)) != before
+    assert passwords.generation(stored(database)) != before
 
 
 def test_it_makes_a_readable_first_password_that_works(database: Database, tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 
-from coovox_billing.services import owner
+from coovox_billing.core.money import parse_amount
+from coovox_billing.core.roles import Role
+from coovox_billing.services import owner, passwords, people, second_factor
+from coovox_billing.services.people import Duty
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import reading
 from coovox_billing.web import create_app
@@ -91,23 +94,38 @@ class Desk:
         password: str = PASSWORD,
         browser: FlaskClient | None = None,
         *,
+        user: str = "owner",
         next_page: str = "",
         **options: Any,
     ) -> Any:
         """Fill in the sign-in form and send it."""
         at = browser or self.browser
         path = f"{self.prefix}/sign-in"
-        form = {"csrf": self.form_token(path, at, **options), "password": password, "next": next_page}
-        return at.post(path, data=form, **options)
+        form = {"csrf": self.form_token(path, at, **options), "user": user, "password": password}
+        return at.post(path, data=form | {"next": next_page}, **options)
 
     def post(self, path: str, form: dict[str, str], page: str = "/extensions") -> Any:
         """Send a form of a page."""
         return self.browser.post(path, data={"csrf": self.form_token(page)} | form)
 
+    def add_user(self, role: Role, limit: str = "50", daily_limit: str = "") -> str:
+        """A billing user with the usual password; a cashier with limits."""
+        limits = (parse_amount(limit), parse_amount(daily_limit) if daily_limit else None)
+        duty = Duty(role, "Ann", *limits) if role == Role.CASHIER else Duty(role, "Ann")
+        hashed = passwords.hashed(PASSWORD)
+        return self.database.write(lambda c: people.create(c, hashed, duty, cast.MANAGER))
+
+    def someone(self, role: Role, **limits: str) -> str:
+        """The browser changes hands: from now on somebody with this role is signed in; his name."""
+        name = "owner" if role == Role.OWNER else self.add_user(role, **limits)
+        self.browser = self.app.test_client()
+        assert self.sign_in(user=name).status_code == 303
+        return name
+
     def change_password(self, current: str = PASSWORD, new: str = NEW_PASSWORD, again: str | None = None) -> Any:
         """Fill in the password page's form and send it."""
         form = {"current": current, "new": new, "again": new if again is None else again}
-        return self.post("/password", form, "/password")
+        return self.post("/account/password", form, "/account")
 
     def leads_to(self, path: str) -> str:
         """Where a page sends the browser on to, with nothing escaped."""
@@ -123,9 +141,10 @@ class Desk:
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """The cast's database, with the owner's password set and hashed cheaply."""
-    monkeypatch.setattr(owner, "_COST_EXPONENT", 4)
+    monkeypatch.setattr(passwords, "_COST_EXPONENT", 4)
+    monkeypatch.setattr(second_factor, "RELEASED_MS", cast.NOW_MS - 86_400_000)
     with cast.move_in(tmp_path) as moved_in:
-        moved_in.write(lambda connection: owner.set_password(connection, PASSWORD, cast.MANAGER))
+        owner.set_password(moved_in, PASSWORD, cast.MANAGER)
         yield moved_in
     reading.close()
 

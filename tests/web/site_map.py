@@ -5,7 +5,8 @@ import sqlite3
 
 from flask import Flask
 
-from coovox_billing.services import payments, stays, trunks
+from coovox_billing.services import passwords, payments, stays, trunks
+from coovox_billing.store import people
 from coovox_billing.store.database import Database
 from tests import cast
 from tests.web import story
@@ -16,6 +17,7 @@ SAMPLES = {
     "entry_id": "2",
     "key": "gone",
     "kind": "csv",
+    "name": "bill-k7m",
     "number": "100",
     "rate_id": "1",
     "stay_id": "1",
@@ -45,7 +47,25 @@ def settle_in(database: Database) -> None:
         stays.check_in(connection, "103", 5_000_000, "Guest", cast.MANAGER)
         stays.check_out(connection, "103", cast.MANAGER)
 
+        hire(connection)
+
     database.write(job)
+
+
+def hire(connection: sqlite3.Connection) -> None:
+    """A cashier of a known name, with a second factor."""
+    limits = {"recharge_limit_micros": 50_000_000, "daily_limit_micros": 200_000_000}
+    people.insert_user(
+        connection,
+        name=SAMPLES["name"],
+        remark="Ann, front desk",
+        role="cashier",
+        password=passwords.hashed("correct horse battery"),
+        created_at_ms=cast.NOW_MS,
+        **limits,
+    )
+    people.replace_second_factor(connection, SAMPLES["name"], "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+    people.confirm_second_factor(connection, SAMPLES["name"])
 
 
 def paths(app: Flask, method: str = "GET") -> list[str]:
@@ -73,6 +93,7 @@ def plant(connection: sqlite3.Connection) -> None:
         ("changes", "origin"),
         ("changes", "what"),
         ("changes", "after"),
+        ("people", "remark"),
         ("rates", "remark"),
         ("stays", "guest"),
         ("trunks", "name"),

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from coovox_billing.web.access import role_of
+from coovox_billing.core.roles import Role
+from coovox_billing.web.access import roles_of
 from coovox_billing.web.headers import POLICY
 from tests import cast
 from tests.web import site_map
@@ -14,9 +15,29 @@ from tests.web.conftest import Desk
 from tests.web.forms import Form, forms
 from tests.web.site_map import paths
 
-OPEN_TO_ALL = {"/sign-in", "/healthz", "/theme"}
-# Sent again, these do what they did: signing in and out, colors, a password that is another one by then, a switch.
-WITHOUT_SUBMISSION = re.compile(r"/sign-in|/sign-out|/theme|/password|/rate/\d+/activate")
+OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme"}
+# Sent again, these do what they did: signing in and out, colors, what asks for the password, a switch.
+WITHOUT_SUBMISSION = re.compile(
+    r"/sign-in(/code)?|/sign-out|/theme|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
+)
+PEOPLE = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
+# What each role may open, written a second time: what is on neither list is the owner's and managers'.
+CASHIERS = """
+GET / GET /account GET /account/second-factor GET /extension/<number> GET /extensions GET /extensions/recharge
+GET /recharge-history GET /recharge-history/<entry_id>
+POST /account/password POST /account/second-factor POST /account/second-factor/confirm POST /account/second-factor/off
+POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-out
+"""
+AUDITORS = """
+GET / GET /account GET /account/second-factor GET /audit-log GET /audit-log.<kind> GET /call-log GET /call-log.<kind>
+GET /call-log/live GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
+GET /extensions/closed GET /extensions/export.csv GET /rate GET /rate.<kind> GET /rate/test GET /recharge-history
+GET /recharge-history.<kind> GET /recharge-history/<entry_id> GET /statistics GET /statistics.<kind>
+GET /extensions/stays/<stay_id>
+POST /account/password POST /account/second-factor POST /account/second-factor/confirm POST /account/second-factor/off
+POST /account/second-factor/recovery-codes POST /sign-out
+"""
+OWNERS = "/addons/"
 
 
 @pytest.fixture
@@ -60,7 +81,7 @@ def kept(desk: Desk) -> list[list[tuple[Any, ...]]]:
 
 def test_it_names_a_role_for_every_route(desk: Desk) -> None:
     with desk.app.app_context():
-        assert [rule.endpoint for rule in desk.app.url_map.iter_rules() if role_of(rule.endpoint) is None] == []
+        assert [rule.endpoint for rule in desk.app.url_map.iter_rules() if roles_of(rule.endpoint) is None] == []
 
 
 def test_it_opens_no_route_that_names_no_role(closed_desk: Callable[..., Desk]) -> None:
@@ -160,3 +181,99 @@ def test_it_keeps_its_prefix_on_every_page(closed_desk: Callable[..., Desk]) -> 
             assert (
                 re.findall(r'(?:href|src|action|hx-get|hx-post)="(/(?!billing/|billing")[^"]*)"', answer.text) == []
             ), path
+
+
+def routes(desk: Desk) -> dict[str, str]:
+    """The address of each route by its method and its rule, without the converters of its arguments."""
+    found = {}
+    for rule in desk.app.url_map.iter_rules():
+        for method in {"GET", "POST"} & (rule.methods or set()):
+            shape = re.sub(r"<[^>]*?(\w+)>", r"<\1>", rule.rule)
+            if rule.endpoint != "static":
+                built = rule.build({name: site_map.SAMPLES[name] for name in rule.arguments})
+                path = str(built and built[1])
+                found[f"{method} {shape}"] = f"{path}?{site_map.ARGUMENTS.get(path, '')}"
+    return found
+
+
+def allowed(desk: Desk, role: Role) -> set[str]:
+    """The routes that are for a role, as the lists above have them."""
+    by_all = {route for route in routes(desk) if route.split()[1] in OPEN_TO_ALL}
+    named = {Role.CASHIER: CASHIERS, Role.AUDITOR: AUDITORS}
+    if role in named:
+        return by_all | set(re.findall(r"(?:GET|POST) \S+", named[role]))
+    return {route for route in routes(desk) if role == Role.OWNER or OWNERS not in route}
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_it_opens_what_is_for_a_role_and_nothing_else(full_desk: Desk, role: Role) -> None:
+    full_desk.someone(role)
+    token = {"csrf": full_desk.form_token("/extensions")}
+    opened, before = set(), kept(full_desk)
+    for route, path in routes(full_desk).items():
+        method = route.partition(" ")[0]
+        if "/sign-" in path:
+            continue
+        response = full_desk.browser.open(path, method=method, data=token if method == "POST" else None)
+        if response.status_code != 403:
+            opened.add(route)
+        else:
+            assert "Not allowed" in response.text
+            assert "Reception" not in response.text
+    assert opened == {route for route in allowed(full_desk, role) if "/sign-" not in route}
+    if role in (Role.CASHIER, Role.AUDITOR):
+        assert kept(full_desk) == before
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_it_shows_no_link_and_no_button_that_a_role_may_not_use(full_desk: Desk, role: Role) -> None:
+    full_desk.someone(role)
+    adapter, wrong, seen = full_desk.app.url_map.bind("localhost"), list[tuple[str, str, str]](), 0
+    with full_desk.app.app_context():
+        for path, html in pages(full_desk):
+            for method, target in targets(html):
+                where = target.partition("?")[0].partition("#")[0] or path.partition("?")[0]
+                endpoint, _ = adapter.match(where, method)
+                seen += 1
+                if role not in (roles_of(endpoint) or ()):
+                    wrong.append((path, method, target))
+    assert wrong == []
+    assert seen > 100
+
+
+def targets(html: str) -> list[tuple[str, str]]:
+    """Where the links, buttons and forms of a page lead to: method and address."""
+    linked = re.findall(r'(?:href|hx-get)="(/[^"]*)"', html)
+    sent = re.findall(r'hx-post="(/[^"]*)"', html)
+    found = [("GET", target) for target in linked] + [("POST", target) for target in sent]
+    for form in forms(html):
+        found += [(form.method.upper(), action) for action in (form.action, *form.elsewhere) if action]
+    return [(method, target) for method, target in found if not target.startswith("/static/")]
+
+
+@pytest.mark.parametrize(
+    ("role", "items"),
+    [
+        (Role.OWNER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog BillingManager"),
+        (Role.MANAGER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
+        (Role.CASHIER, "Extensions RechargeHistory"),
+        (Role.AUDITOR, "Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
+    ],
+)
+def test_it_shows_each_role_its_menu(desk: Desk, role: Role, items: str) -> None:
+    name = desk.someone(role)
+    html = desk.page("/extensions")
+    menu = html.partition('class="menu"')[2].partition("</ul>")[0]
+    assert [re.sub(r"<[^>]*>|\s", "", item) for item in re.findall(r"<li>(.*?)</li>", menu, re.DOTALL)] == items.split()
+    assert f'<p class="who">{name} ' in html
+
+
+def test_it_shows_each_role_what_it_may_do_with_an_extension(full_desk: Desk) -> None:
+    shown = {}
+    for role in PEOPLE:
+        full_desk.someone(role)
+        shown[role] = set(re.findall(r"/extensions?/(?:100/)?([a-z-]+)", full_desk.page("/extension/100")))
+    every = {"recharge", "edit", "correct", "check-in", "check-out", "close", "stays"}
+    assert shown == {
+        Role.OWNER: every, Role.MANAGER: every, Role.CASHIER: {"recharge"}, Role.AUDITOR: {"stays"}
+    }  # fmt: skip

@@ -52,7 +52,7 @@ def test_it_knows_a_sign_for_every_currency_that_can_be_set() -> None:
 def test_it_says_what_to_do_where_there_is_nothing_yet(tmp_path: Path) -> None:
     with open_database(tmp_path / "new") as database:
         database.write(lambda connection: site.prepare(connection, "UTC"))
-        database.write(lambda connection: owner.set_password(connection, PASSWORD, cast.MANAGER))
+        owner.set_password(database, PASSWORD, cast.MANAGER)
         desk = Desk(database, tmp_path / "new")
         desk.open()
         desk.sign_in()

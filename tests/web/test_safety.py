@@ -37,12 +37,14 @@ PATHS = [
     "/rate/test?extension=100&number=988360046",
     "/call-log",
     "/statistics",
-    "/password",
+    "/account",
+    "/account/second-factor",
+    "/addons/billing-manager",
     "/healthz",
     "/no-such-page",
     "/static/coovox.css",
 ]
-FORMS = ["/sign-in", "/sign-out", "/password"]
+FORMS = ["/sign-in", "/sign-out", "/account/password"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -83,7 +85,7 @@ def test_it_lets_caches_keep_the_style(desk: Desk) -> None:
         "/rate/test?extension=100&number=988360046",
         "/call-log?per_page=20",
         "/statistics?by=day",
-        "/password",
+        "/account",
         "/no-such-page",
     ],
 )
@@ -143,7 +145,7 @@ def test_it_does_not_try_a_password_without_a_token(desk: Desk) -> None:
     assert desk.sign_in().status_code == 303
 
 
-@pytest.mark.parametrize("path", ["/sign-out", "/password"])
+@pytest.mark.parametrize("path", ["/sign-out", "/account/password"])
 def test_it_leads_a_form_without_a_session_to_the_sign_in_page(desk: Desk, path: str) -> None:
     response = desk.browser.post(path, data={})
     assert response.status_code == 303
@@ -254,7 +256,7 @@ def test_it_takes_the_nearest_client_that_is_no_proxy(
 ) -> None:
     desk = closed_desk(trusted_proxies={"127.0.0.1", "10.0.0.9"})
     desk.sign_in("wrong password", headers={"X-Forwarded-For": forwarded})
-    assert f"password from {client}" in caplog.text
+    assert f"a wrong password for owner from {client}\n" in caplog.text
 
 
 @pytest.mark.parametrize("prefix", ["/billing", "billing/", "/addons/billing"])

@@ -10,7 +10,7 @@ from coovox_billing.web import sessions
 from tests import cast
 from tests.web.conftest import NEW_PASSWORD, PASSWORD, Desk
 
-PAGES = ["/", "/extensions", "/recharge-history", "/password"]
+PAGES = ["/", "/extensions", "/recharge-history", "/account"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -38,7 +38,7 @@ def test_it_opens_with_the_right_password(desk: Desk) -> None:
 def test_it_stays_shut_with_a_wrong_password(desk: Desk, wrong: str) -> None:
     response = desk.sign_in(wrong.encode("utf-8", "replace").decode())
     assert response.status_code == 422
-    assert "The password is wrong" in response.text
+    assert "The user name or the password is wrong" in response.text
     assert desk.browser.get("/extensions").status_code == 303
 
 
@@ -61,7 +61,7 @@ def test_it_shows_no_form_to_whoever_is_signed_in(owner_desk: Desk) -> None:
     assert owner_desk.browser.get("/sign-in").location == "/extensions"
 
 
-@pytest.mark.parametrize("page", ["/extensions", "/call-log", "/password"])
+@pytest.mark.parametrize("page", ["/extensions", "/call-log", "/account"])
 def test_it_goes_on_to_the_page_that_was_asked_for(desk: Desk, page: str) -> None:
     assert desk.sign_in(next_page=page).location == page
 
@@ -184,8 +184,8 @@ def test_it_takes_no_cookie_that_another_key_signed(owner_desk: Desk) -> None:
 
 def test_it_changes_the_password(owner_desk: Desk) -> None:
     response = owner_desk.change_password()
-    assert (response.status_code, response.location) == (303, "/password")
-    assert "The password is changed" in owner_desk.page("/password")
+    assert (response.status_code, response.location) == (303, "/account")
+    assert "The password is changed" in owner_desk.page("/account")
     other = owner_desk.app.test_client()
     assert owner_desk.sign_in(PASSWORD, other).status_code == 422
     assert owner_desk.sign_in(NEW_PASSWORD, other).status_code == 303
@@ -200,7 +200,7 @@ def test_it_ends_the_other_sessions_with_the_old_password(owner_desk: Desk) -> N
 
 
 def test_it_ends_every_session_when_the_password_is_set_at_the_terminal(owner_desk: Desk) -> None:
-    owner_desk.database.write(lambda connection: owner.set_password(connection, NEW_PASSWORD, cast.MANAGER))
+    owner.set_password(owner_desk.database, NEW_PASSWORD, cast.MANAGER)
     assert owner_desk.browser.get("/extensions").status_code == 303
 
 
@@ -229,7 +229,7 @@ def test_it_logs_no_password(desk: Desk, caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level("DEBUG")
     desk.sign_in("hunter2hunter2")
     desk.sign_in()
-    assert "a wrong owner's password from 127.0.0.1" in caplog.text
+    assert "a wrong password for owner from 127.0.0.1" in caplog.text
     assert "hunter2" not in caplog.text
     assert PASSWORD not in caplog.text
 

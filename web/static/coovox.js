@@ -51,7 +51,16 @@
       showTheme(theme.value);
     }
     if (event.target.closest('[data-print]')) window.print();
+    const copier = event.target.closest('[data-copy]');
+    if (copier) copy(document.querySelector(copier.dataset.copy), copier);
   });
+
+  /* Over plain http a page has no clipboard of its own: what was selected is copied as a person would. */
+
+  function copy(text, button) {
+    getSelection().selectAllChildren(text);
+    if (document.execCommand('copy')) button.lastElementChild.textContent = button.dataset.copied;
+  }
 
   document.addEventListener('htmx:afterSwap', function (event) {
     const dialog = event.detail.target.closest('dialog');

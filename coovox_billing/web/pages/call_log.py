@@ -16,7 +16,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
 from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
 from coovox_billing.web import downloads, formats, pieces
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
@@ -30,7 +30,7 @@ FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK)
 
 
 @page.get("/call-log")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def show() -> ResponseReturnValue:
     """Calls of a search, the newest first; today's where nothing was asked for."""
     if not request.args:
@@ -54,7 +54,7 @@ def show() -> ResponseReturnValue:
 
 
 @page.get("/call-log.<any(csv, xlsx):kind>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
     query = _query(Arguments(request.args))
@@ -64,7 +64,7 @@ def download(kind: str) -> ResponseReturnValue:
 
 
 @page.get("/call-log/live")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def live() -> ResponseReturnValue:
     """The calls in progress, as a part of the page."""
     return render_template("call_log/_live.html", **_live())

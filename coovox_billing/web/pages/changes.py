@@ -10,7 +10,7 @@ from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.store import queries
 from coovox_billing.store.lists.changes import ChangeQuery, LoggedChange, people
 from coovox_billing.web import downloads, formats
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
@@ -23,12 +23,12 @@ Values = str | Mapping[str, Any]
 
 _PRICES = ("initial_cost_micros", "rate_micros")
 # Kept as 1 or 0 by the database.
-_SWITCHES = ("active", "billing", "checked_in", "closed", "recreated", "trust_caller_id")
+_SWITCHES = ("active", "billing", "checked_in", "closed", "enabled", "recreated", "second_factor", "trust_caller_id")
 _NOTHING = "–"
 
 
 @page.get("/audit-log")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def show() -> ResponseReturnValue:
     """Changes of a time, the newest first."""
     arguments = Arguments(request.args)
@@ -46,7 +46,7 @@ def show() -> ResponseReturnValue:
 
 
 @page.get("/audit-log.<any(csv, xlsx):kind>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
     query = _query(Arguments(request.args))
@@ -69,6 +69,7 @@ def about(what: str) -> str:
         "rate": _("Rate"),
         "rates": _("Rates"),
         "trunk": _("Trunk"),
+        "user": _("Billing user"),
     }.get(noun)
     if words is None:
         return what[:1].upper() + what[1:]
@@ -116,8 +117,10 @@ def _name(name: str) -> str:
         "checked_in": _("Checked in"),
         "closed": _("Closed"),
         "credit_micros": _("Credit"),
+        "daily_limit_micros": _("Recharge in a day up to"),
         "days": _("Days"),
         "devices": _("Devices"),
+        "enabled": _("Enabled"),
         "end_time": _("End Time"),
         "extensions": _("Extensions"),
         "free_seconds": _("Free for the first (s)"),
@@ -125,12 +128,17 @@ def _name(name: str) -> str:
         "initial_seconds": _("Initial Time(s)"),
         "name": _("Username"),
         "number_length": _("Number Length"),
+        "password": _("Password"),
         "payment_type": _("Payment Type"),
         "prefix": _("Prefix"),
         "rate_micros": _("Rate"),
         "reason": _("Reason"),
+        "recharge_limit_micros": _("Recharge at once up to"),
+        "recovery_codes": _("Recovery codes"),
         "recreated": _("Created again"),
         "remark": _("Remark"),
+        "role": _("Role"),
+        "second_factor": _("Second factor"),
         "start_time": _("Start Time"),
         "state": _("State"),
         "status": _("Status"),
@@ -157,10 +165,13 @@ def _word(value: str) -> str:
     """One of our own words; what people wrote themselves stays as it is."""
     return {
         "all": _("All"),
+        "auditor": _("Auditor"),
+        "cashier": _("Cashier"),
         "changed": _("changed"),
         "continue": _("Continue"),
         "held": _("In progress"),
         "locked": _("Locked"),
+        "manager": _("Billing manager"),
         "new": _("New"),
         "off": _("Off"),
         "on": _("On"),

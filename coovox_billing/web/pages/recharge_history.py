@@ -8,7 +8,7 @@ from coovox_billing.services import payments
 from coovox_billing.store import queries
 from coovox_billing.store.lists.recharges import Payment, RechargeQuery, payment
 from coovox_billing.web import downloads, formats, pieces
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import EVERYBODY, READERS, Role, needs
 from coovox_billing.web.arguments import WHOLE_ID, Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
@@ -20,7 +20,7 @@ page = Blueprint("recharge_history", __name__)
 
 
 @page.get("/recharge-history")
-@needs(Role.MANAGER)
+@needs(*EVERYBODY)
 def show() -> ResponseReturnValue:
     """Payments of a time, the newest first."""
     arguments = Arguments(request.args)
@@ -36,7 +36,7 @@ def show() -> ResponseReturnValue:
 
 
 @page.get("/recharge-history.<any(csv, xlsx):kind>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
     arguments = Arguments(request.args)
@@ -48,7 +48,7 @@ def download(kind: str) -> ResponseReturnValue:
 
 
 @page.get(f"/recharge-history/<{WHOLE_ID}:entry_id>")
-@needs(Role.MANAGER)
+@needs(*EVERYBODY)
 def receipt(entry_id: int) -> ResponseReturnValue:
     """One payment, to be printed."""
     site = queries.site()

@@ -1,23 +1,23 @@
-"""Signing in and out."""
+"""Signing in and out: a user name and a password, then a code of the telephone for whoever has set that up."""
 
-import logging
-
-from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import TooManyRequests
 
 from coovox_billing.errors import Refused
-from coovox_billing.services import owner
+from coovox_billing.services import people, second_factor
+from coovox_billing.services.owner import OWNER
+from coovox_billing.store.lists.people import secret_in_use
 from coovox_billing.web import menu, sessions
-from coovox_billing.web.access import Role, needs
-from coovox_billing.web.parts import OWNER, parts
+from coovox_billing.web.access import EVERYBODY, Role, may, needs
+from coovox_billing.web.attempts import try_code, try_password
+from coovox_billing.web.parts import parts
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import ngettext, told
+from coovox_billing.web.words import told
 
 page = Blueprint("sign_in", __name__)
-log = logging.getLogger(__name__)
 
 LANDING = "extensions.show"
+LONGEST_NAME = 40
 
 
 @page.get("/sign-in")
@@ -31,54 +31,81 @@ def show() -> ResponseReturnValue:
 @needs(Role.ANYBODY)
 def sign_in() -> ResponseReturnValue:
     """Try a password."""
+    name = _name()
     try:
-        is_right = try_password(request.form.get("password", ""))
+        is_right = try_password(name, request.form.get("password", ""))
     except Refused as error:
         return _form(told(error)), 422
     if not is_right:
-        return _form(_("The password is wrong.")), 422
-    sessions.begin()
-    return _onward()
+        return _form(_("The user name or the password is wrong.")), 422
+    if secret_in_use(name):
+        sessions.await_code(name)
+        return redirect(url_for("sign_in.ask_code", next=_next_page() or None), 303)
+    return _come_in(name)
+
+
+@page.get("/sign-in/code")
+@needs(Role.ANYBODY)
+def ask_code() -> ResponseReturnValue:
+    """The form of the code, for whoever has just given the right password."""
+    if g.signed_in:
+        return _onward()
+    return _code_form("") if sessions.awaited() else redirect(url_for("sign_in.show"), 303)
+
+
+@page.post("/sign-in/code")
+@needs(Role.ANYBODY)
+def give_code() -> ResponseReturnValue:
+    """Try a code."""
+    name = sessions.awaited()
+    if not name:
+        flash(_("That took too long: sign in again."), "bad")
+        return redirect(url_for("sign_in.show"), 303)
+    if not try_code(name, request.form.get("code", "")):
+        return _code_form(_("The code is wrong, or was used already.")), 422
+    return _come_in(name)
 
 
 @page.post("/sign-out")
-@needs(Role.MANAGER)
+@needs(*EVERYBODY)
 def sign_out() -> ResponseReturnValue:
     """End the session."""
     sessions.end()
     return redirect(url_for("sign_in.show"), 303)
 
 
-def try_password(password: str) -> bool:
-    """Whether this is the owner's password, at the pace that earlier failures allow.
+def _come_in(name: str) -> ResponseReturnValue:
+    parts().brake.prove(request.remote_addr or "", name)
+    sessions.begin(name)
+    if name != OWNER:
+        now_ms = parts().now_ms()
+        # Nobody waits for it: while nothing can be written, people can still look.
+        parts().database.submit(lambda connection: people.note_sign_in(connection, name, now_ms))
+    return _onward()
 
-    Raises:
-        TooManyRequests: it is too early for another try.
-        Refused: no password was ever set.
-    """
-    address = request.remote_addr or ""
-    wait_seconds = parts().brake.attempt(address)
-    if wait_seconds:
-        text = ngettext(
-            "Too many wrong passwords: try again in %(num)s second.",
-            "Too many wrong passwords: try again in %(num)s seconds.",
-            wait_seconds,
-        )
-        raise TooManyRequests(text, retry_after=wait_seconds)
-    if not owner.verify(parts().database, parts().directory, password):
-        log.warning("a wrong owner's password from %s", address)
-        return False
-    parts().brake.succeeded(address)
-    log.info("the owner's password was given from %s", address)
-    return True
+
+def _name() -> str:
+    return request.form.get("user", OWNER).strip().lower()[:LONGEST_NAME]
 
 
 def _form(error: str) -> str:
-    return render_template("sign_in/form.html", error=error, next=_next_page(), user=OWNER)
+    return render_template("sign_in/form.html", error=error, next=_next_page(), name=_name())
+
+
+def _code_form(error: str) -> str:
+    now_ms = parts().now_ms()
+    return render_template(
+        "sign_in/code.html",
+        error=error,
+        next=_next_page(),
+        clock_is_wrong=second_factor.is_clock_wrong(now_ms),
+        now_ms=now_ms,
+    )
 
 
 def _onward() -> ResponseReturnValue:
-    return redirect(url_for(_pages().get(_next_page(), LANDING)), 303)
+    endpoint = _pages().get(_next_page(), LANDING)
+    return redirect(url_for(endpoint if may(endpoint) else LANDING), 303)
 
 
 def _next_page() -> str:
@@ -88,6 +115,6 @@ def _next_page() -> str:
 
 
 def _pages() -> dict[str, str]:
-    """The pages of the menu, and the password's, by their paths."""
-    endpoints = {"password.show", *(item.endpoint for item in menu.ITEMS)}
+    """The pages of the menu, and one's own account, by their paths."""
+    endpoints = {"account.show", *(item.endpoint for item in menu.ITEMS)}
     return {rule.rule: rule.endpoint for rule in current_app.url_map.iter_rules() if rule.endpoint in endpoints}

@@ -15,7 +15,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists import statistics
 from coovox_billing.store.lists.statistics import LENGTH_OF, Period, StatisticsQuery, Sums
 from coovox_billing.web import downloads, formats
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
@@ -35,7 +35,7 @@ _BETWEEN = re.compile(r"[\s,;]+")
 
 
 @page.get("/statistics")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def show() -> ResponseReturnValue:
     """The sums of a time; of the last thirty days where nothing was asked for."""
     if not request.args:
@@ -58,7 +58,7 @@ def show() -> ResponseReturnValue:
 
 
 @page.get("/statistics.<any(csv, xlsx):kind>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
     query = _query(Arguments(request.args))

@@ -15,7 +15,7 @@ from coovox_billing.services.extension_import import BadRows, RowDone
 from coovox_billing.store.lists.extensions import ExtensionQuery
 from coovox_billing.store.queries import Extension
 from coovox_billing.web import bodies, downloads, pieces
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.downloads import CSV_TYPE
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.parts import once, parts, person
@@ -67,7 +67,7 @@ def do() -> ResponseReturnValue:
 
 
 @page.get("/extensions/export.csv")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def export() -> ResponseReturnValue:
     """All extensions, as an import takes them."""
 

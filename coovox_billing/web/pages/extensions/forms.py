@@ -17,7 +17,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.store.queries import Extension
 from coovox_billing.web import bodies, formats, pieces
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import EVERYBODY, READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.parts import once, person
@@ -31,7 +31,7 @@ EDITED_FIELDS = ("name", "billing", "credit", "status", "payment_type", "devices
 
 
 @page.get("/extension/<number>")
-@needs(Role.MANAGER)
+@needs(*EVERYBODY)
 def details(number: str) -> ResponseReturnValue:
     """One extension, and all that can be done with it."""
     return render_template(
@@ -40,7 +40,7 @@ def details(number: str) -> ResponseReturnValue:
 
 
 @page.get("/extensions/recharge")
-@needs(Role.MANAGER)
+@needs(Role.MANAGER, Role.CASHIER)
 def ask_recharge() -> ResponseReturnValue:
     """The guide's dialog, for one extension or for all that are selected."""
     numbers = extension_search.selected()
@@ -48,7 +48,7 @@ def ask_recharge() -> ResponseReturnValue:
 
 
 @page.post("/extensions/recharge")
-@needs(Role.MANAGER)
+@needs(Role.MANAGER, Role.CASHIER)
 @bodies.takes(extension_search.SELECTION_BYTES)
 def recharge() -> ResponseReturnValue:
     """Put the same amount on each of them, or on none."""
@@ -215,7 +215,7 @@ def close(number: str) -> ResponseReturnValue:
 
 
 @page.get("/extensions/closed")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def closed() -> ResponseReturnValue:
     """Accounts that were closed, with the balance that is kept."""
     site = queries.site()
@@ -264,8 +264,10 @@ def find(number: str) -> Extension:
 
 def words() -> dict[str, object]:
     """What every form about extensions needs beside its own."""
+    currency = queries.site().currency
     return {
-        "sign": formats.currency_sign(queries.site().currency),
+        "currency": currency,
+        "sign": formats.currency_sign(currency),
         "statuses": extension_search.statuses(),
         "payment_types": extension_search.payment_types(),
         "switch": extension_search.switch(),

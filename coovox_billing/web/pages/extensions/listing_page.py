@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.web import downloads
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import EVERYBODY, READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import read_page
@@ -16,14 +16,14 @@ page = Blueprint("extensions", __name__)
 
 
 @page.get("/")
-@needs(Role.MANAGER)
+@needs(*EVERYBODY)
 def land() -> ResponseReturnValue:
     """Signing in leads here (guide, "Extensions")."""
     return redirect(url_for("extensions.show"), 303)
 
 
 @page.get("/extensions")
-@needs(Role.MANAGER)
+@needs(*EVERYBODY)
 def show() -> ResponseReturnValue:
     """Extensions, by number if nothing else is asked for."""
     arguments = Arguments(request.args)
@@ -45,7 +45,7 @@ def show() -> ResponseReturnValue:
 
 
 @page.get("/extensions.<any(csv, xlsx):kind>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
     query = extension_search.read_query(Arguments(request.args))

@@ -12,7 +12,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists import stays
 from coovox_billing.store.lists.stays import GuestBill
 from coovox_billing.web import formats, pieces
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import WHOLE_ID, Arguments
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.pages.extensions.forms import find, words
@@ -77,7 +77,7 @@ def check_out(number: str) -> ResponseReturnValue:
 
 
 @page.get(f"/extensions/stays/<{WHOLE_ID}:stay_id>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def bill(stay_id: int) -> ResponseReturnValue:
     """The bill of a stay that is over."""
     found = stays.bill_of_stay(stay_id)
@@ -87,7 +87,7 @@ def bill(stay_id: int) -> ResponseReturnValue:
 
 
 @page.get("/extension/<number>/stays")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def past(number: str) -> ResponseReturnValue:
     """The stays in an extension that are over."""
     found, zone = stays.stays(number), queries.site().time_zone
@@ -111,4 +111,4 @@ def _check_out_page(number: str, error: str = "") -> str:
 
 def _bill_page(template: str, found: GuestBill, **values: object) -> str:
     site = queries.site()
-    return render_template(template, bill=found, zone=site.time_zone, currency=site.currency, **words(), **values)
+    return render_template(template, bill=found, zone=site.time_zone, **words(), **values)

@@ -7,7 +7,7 @@ from coovox_billing.services import rates
 from coovox_billing.store import queries
 from coovox_billing.store.lists.rates import PRECEDENCE, RankedRate, RateQuery
 from coovox_billing.web import formats
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.listing import Column, Kind, address, read_page, read_sort
 from coovox_billing.web.pages.rates import export as rate_export
@@ -20,7 +20,7 @@ page = Blueprint("rates", __name__)
 
 
 @page.get("/rate")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def show() -> ResponseReturnValue:
     """Rates, the preferred ones first if nothing else is asked for."""
     arguments = Arguments(request.args)
@@ -40,7 +40,7 @@ def show() -> ResponseReturnValue:
 
 
 @page.get("/rate.<any(csv, xlsx):kind>")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def export(kind: str) -> ResponseReturnValue:
     """The rates of the search as a file that can be imported; in their order of precedence, which ages decide too."""
     return rate_export.send(_query(Arguments(request.args), PRECEDENCE), kind)

@@ -15,7 +15,7 @@ from coovox_billing.services.quotes import Quote
 from coovox_billing.store import queries
 from coovox_billing.store.lists.rates import reachable_extensions
 from coovox_billing.web import formats
-from coovox_billing.web.access import Role, needs
+from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.parts import parts
@@ -31,7 +31,7 @@ MOST_OFFERED = 500
 
 
 @page.get("/rate/test")
-@needs(Role.MANAGER)
+@needs(*READERS)
 def show() -> ResponseReturnValue:
     """The question, and its answer once it is asked."""
     site = queries.site()
