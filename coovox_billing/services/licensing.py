@@ -83,6 +83,9 @@ class Standing:
         return self.is_over and self.license is None
 
 
+UNKNOWN_DEVICE = Device("unknown", (), None, Sentence("this machine was not asked what identifies it"))
+
+
 class Licensing:
     """Of one site on one device. `root_key` is the vendor's, empty in a build without one.
 
@@ -97,6 +100,7 @@ class Licensing:
         self._directory = directory
         self._root_key = root_key
         self._now_ms = now_ms
+        self._logged_ms: int | None = None
         self._verified: tuple[bytes, License | None, str] | None = None
 
     def standing(self) -> Standing:
@@ -137,6 +141,18 @@ class Licensing:
             self._copy_out(TRIAL_FILE, record.encode())
         if self._found_license()[0] is not None and self._verified is not None:
             self._copy_out(LICENSE_FILE, self._verified[0])
+
+    def check_open(self) -> None:
+        """Whether billing users may sign in.
+
+        Raises:
+            Refused: the trial is over, and there is no license.
+        """
+        if self.standing().is_barred:
+            raise Refused(
+                "the free trial of billing is over, so billing users cannot sign in: the owner of the PBX uploads a "
+                "license in Addons, Billing, or deactivates billing there"
+            )
 
     def activate(self, person: Person) -> None:
         """Bill calls. The first time, the trial begins.
@@ -202,7 +218,7 @@ class Licensing:
                 broken = True
             else:
                 known.append(record.trial)
-        evidence_ms = self._database.read(reads.first_activation_ms)
+        evidence_ms = self._first_activation_ms()
         if evidence_ms is not None and evidence_ms >= FIRST_RELEASED_MS:
             known.append(Trial(evidence_ms, evidence_ms, is_dated=True))
         if broken:
@@ -211,6 +227,12 @@ class Licensing:
             now_ms = self._now_ms()
             known.append(Trial(now_ms - trials.TRIAL_MS, now_ms, is_dated=True))
         return trials.earliest(known), faults
+
+    def _first_activation_ms(self) -> int | None:
+        """What the log of changes knows, which is asked until it knows something."""
+        if self._logged_ms is None:
+            self._logged_ms = self._database.read(reads.first_activation_ms)
+        return self._logged_ms
 
     def _store(self, connection: sqlite3.Connection, trial: Trial) -> str:
         record = trials.seal(trial, self.device.identifiers)

@@ -16,6 +16,7 @@ from coovox_billing.core.devices import Listing
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.services import condition
 from coovox_billing.services.condition import Room, room_of
+from coovox_billing.services.licensing import UNKNOWN_DEVICE, Device, Licensing
 from coovox_billing.shipped import shipped
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
@@ -50,6 +51,7 @@ from coovox_billing.web.pages import (
     statistics,
     theme,
 )
+from coovox_billing.web.pages.addons import billing_settings, enter, first_steps
 from coovox_billing.web.parts import Parts, no_manager
 
 STATIC_SECONDS = 3600
@@ -65,6 +67,9 @@ BLUEPRINTS = (
     statistics.page,
     settings.page,
     changes.page,
+    billing_settings.page,
+    first_steps.page,
+    enter.page,
     billing_manager.page,
     account.page,
     theme.page,
@@ -97,11 +102,13 @@ def create_app(
     monotonic: Callable[[], float] = time.monotonic,
     disk_room: Callable[[Path], Room] = room_of,
     read_devices: Callable[[], Sequence[Listing]] = no_manager,
+    device: Device = UNKNOWN_DEVICE,
+    root_key: bytes = b"",
 ) -> Flask:
     """The pages of a data directory.
 
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
-    `read_devices` asks Asterisk for its devices.
+    `read_devices` asks Asterisk for its devices. `device` is what a license is for, `root_key` the vendor's.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -118,7 +125,8 @@ def create_app(
         app.register_blueprint(blueprint)
     with app.app_context():
         examinations = _examinations(directory, call_plane_is_up, now_ms, monotonic, disk_room)
-        Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices).place()
+        licensing = Licensing(database, directory, device, root_key, now_ms)
+        Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices, licensing).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
 

@@ -20,12 +20,15 @@ def try_password(user: str, password: str) -> bool:
 
     Raises:
         TooManyRequests: it is too early for another try.
-        Refused: it is right, and still nobody may sign in with it; or the owner never had a password.
+        Refused: it is right, and still nobody may sign in with it, for the user is disabled or the trial is over; or
+            the owner never had a password.
     """
     _wait(user, Door.PASSWORD)
     if not people.authenticate(parts().database, parts().directory, user, password):
         log.warning("a wrong password for %s from %s", _named(user), request.remote_addr)
         return False
+    if user != OWNER:
+        parts().licensing.check_open()
     parts().brake.succeeded(request.remote_addr or "", user)
     log.info("the password of %s was given from %s", _named(user), request.remote_addr)
     return True

@@ -59,7 +59,7 @@ class Download:
 
 def send(download: Download, kind: str) -> Response:
     """The file as an answer to the browser."""
-    make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (_csv, CSV_TYPE)
+    make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (lines, CSV_TYPE)
     response = streamed(make(download), content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{download.name}.{kind}"'
     return response
@@ -112,7 +112,8 @@ def _totals_row(download: Download) -> list[Any]:
     return [_("Total"), *cells[1:]]
 
 
-def _csv(download: Download) -> Iterator[str]:
+def lines(download: Download) -> Iterator[str]:
+    """The file as CSV."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerows((safe_text(name), safe_text(value)) for name, value in _about(download))

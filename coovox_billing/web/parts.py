@@ -13,6 +13,7 @@ from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.services import submissions
 from coovox_billing.services.accounts import Person
+from coovox_billing.services.licensing import Licensing
 from coovox_billing.store.database import Database
 from coovox_billing.web.brake import Brake
 from coovox_billing.web.words import gettext as _
@@ -38,6 +39,7 @@ class Parts:
     brake: Brake
     examinations: "Sequence[Examination]"
     read_devices: Callable[[], Sequence[Listing]]
+    licensing: Licensing
     ended_sessions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ENDED_SESSIONS))
 
     def place(self) -> None:

@@ -19,6 +19,7 @@ from coovox_billing.store.lists import people
 from coovox_billing.web.access import may
 from coovox_billing.web.parts import parts
 from coovox_billing.web.pieces import is_piece
+from coovox_billing.web.words import gettext as _
 
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
@@ -28,6 +29,9 @@ CLOCK_TOLERANCE_SECONDS = 60
 UNASKED = frozenset({"static", "health.show"})
 # What pages ask for by themselves: nobody need be there.
 BY_ITSELF = frozenset({"call_log.live"})
+
+# What the owner can still do once the trial is over.
+CHANGED_BY_OWNERS = frozenset({"billing_settings", "billing_manager", "account", "sign_in", "theme"})
 
 _WAITING = "waiting"
 
@@ -98,10 +102,18 @@ def guard() -> ResponseReturnValue | None:
     elif "id" in session:
         session.clear()
     if may(request.endpoint):
+        _check_trial()
         return None
     if g.signed_in:
         raise Forbidden
     return _to_sign_in()
+
+
+def _check_trial() -> None:
+    """Once the trial is over, the owner looks at the billing pages, and changes nothing there."""
+    is_change = g.signed_in and request.method == "POST" and request.blueprint not in CHANGED_BY_OWNERS
+    if is_change and parts().licensing.standing().is_barred:
+        raise Forbidden(_("The free trial is over. Upload a license in Billing, then this can be changed again."))
 
 
 def _to_sign_in() -> ResponseReturnValue:
@@ -124,12 +136,12 @@ def _who() -> User | None:
 
 
 def _find(name: str) -> User | None:
-    """The owner or a billing user, None for whoever is disabled or not there."""
+    """The owner or a billing user, None for whoever is disabled or not there, or cannot sign in after the trial."""
     secret = people.secret_in_use(name)
     if name == owner.OWNER:
         return User(name, Role.OWNER, passwords.generation(queries.site_value(owner.PASSWORD), secret))
     found = people.credentials(name)
-    if found is None or not found.user.enabled:
+    if found is None or not found.user.enabled or parts().licensing.standing().is_barred:
         return None
     return User(
         name,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from xml.sax.saxutils import escape, quoteattr
 
+from coovox_billing.web.sink import Sink
+
 ROWS_PER_SHEET = 500_000  # Excel takes 1,048,576, a plain ZIP archive 2 GB of them
 
 _CHUNK_BYTES = 64 * 1024
@@ -53,7 +55,7 @@ EMPTY_CELL = "<c/>"
 
 def write(name: str, rows: Iterable[Row], number_formats: Sequence[str]) -> Iterator[bytes]:
     """The bytes of a workbook, some at a time. `rows` are of cells, `number_formats` what cells name from 1 on."""
-    sink = _Sink()
+    sink = Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     sheets = 0
     source = iter(rows)
@@ -76,31 +78,6 @@ def write(name: str, rows: Iterable[Row], number_formats: Sequence[str]) -> Iter
         archive.writestr(path, _XML + make(names, number_formats))
     archive.close()
     yield sink.taken()
-
-
-class _Sink:
-    """What the archive was made of so far, until it is taken: it cannot be sought in, as no connection can."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self.size = 0
-
-    def write(self, data: bytes, /) -> int:
-        self._parts.append(bytes(data))
-        self.size += len(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """There is nothing behind it."""
-
-    def close(self) -> None:
-        """What was not taken yet stays."""
-
-    def taken(self) -> bytes:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self.size = 0
-        return data
 
 
 def _content_types(names: Sequence[str], _formats: Sequence[str]) -> str:

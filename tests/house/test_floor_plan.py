@@ -57,7 +57,10 @@ def test_it_keeps_the_arrows_between_layers() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("heavy", ["cryptography", "flask", "peewee", "pyotp", "segno", "serial", "tzlocal", "waitress"])
+HEAVY = ("cryptography", "flask", "peewee", "pyotp", "segno", "serial", "tzlocal", "waitress")
+
+
+@pytest.mark.parametrize("heavy", HEAVY)
 def test_it_keeps_the_call_plane_light(heavy: str) -> None:
     reached, waiting = set(), {PACKAGE / "call_plane.py"}
     while waiting:

@@ -57,10 +57,15 @@ def show() -> ResponseReturnValue:
 @needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
-    query = _query(Arguments(request.args))
+    return downloads.send(found(Arguments(request.args)), kind)
+
+
+def found(arguments: Arguments) -> Download:
+    """The search results."""
+    query = _query(arguments)
     columns = _columns()
     tally = _Tally(query, {columns[3].title: 0, columns[5].title: 0})
-    return downloads.send(Download("call-log", _about(query), columns, tally, tally.totals, query.zone), kind)
+    return Download("call-log", _about(query), columns, tally, tally.totals, query.zone)
 
 
 @page.get("/call-log/live")

@@ -49,10 +49,15 @@ def show() -> ResponseReturnValue:
 @needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
-    query = _query(Arguments(request.args))
+    return downloads.send(found(Arguments(request.args)), kind)
+
+
+def found(arguments: Arguments) -> Download:
+    """The search results."""
+    query = _query(arguments)
     told_of_search = formats.about_period(query.first_day, query.last_day, query.keywords)
     of_whom = (_("By"), query.actor)
-    return downloads.send(Download("audit-log", [*told_of_search, of_whom], _columns(), query, {}, query.zone), kind)
+    return Download("audit-log", [*told_of_search, of_whom], _columns(), query, {}, query.zone)
 
 
 def about(what: str) -> str:

@@ -39,12 +39,16 @@ def show() -> ResponseReturnValue:
 @needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
-    arguments = Arguments(request.args)
+    return downloads.send(found(Arguments(request.args)), kind)
+
+
+def found(arguments: Arguments) -> Download:
+    """The search results."""
     query = _query(arguments)
     columns = _columns()
     about = formats.about_period(query.first_day, query.last_day, query.keywords)
     totals = {columns[3].title: query.total_micros()}
-    return downloads.send(Download("recharge-history", about, columns, query, totals, query.zone), kind)
+    return Download("recharge-history", about, columns, query, totals, query.zone)
 
 
 @page.get(f"/recharge-history/<{WHOLE_ID}:entry_id>")

@@ -104,8 +104,15 @@ def _code_form(error: str) -> str:
 
 
 def _onward() -> ResponseReturnValue:
-    endpoint = _pages().get(_next_page(), LANDING)
+    endpoint = _pages().get(_next_page()) or _landing()
     return redirect(url_for(endpoint if may(endpoint) else LANDING), 303)
+
+
+def _landing() -> str:
+    """The owner of a new site is led through the first steps."""
+    standing = parts().licensing.standing()
+    is_new = g.role == Role.OWNER and standing.trial is None and not standing.is_active
+    return "first_steps.ask" if is_new else LANDING
 
 
 def _next_page() -> str:

@@ -61,12 +61,17 @@ def show() -> ResponseReturnValue:
 @needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
-    query = _query(Arguments(request.args))
+    return downloads.send(found(Arguments(request.args)), kind)
+
+
+def found(arguments: Arguments) -> Download:
+    """The search results."""
+    query = _query(arguments)
     columns = _columns()
     sums = query.totals
     values = (sums.calls, sums.talk_seconds, sums.average_seconds, sums.cost_micros)
     totals = {column.title: value for column, value in zip(columns[2:], values, strict=True)}
-    return downloads.send(Download("statistics", _about(query), columns, query, totals, queries.site().time_zone), kind)
+    return Download("statistics", _about(query), columns, query, totals, queries.site().time_zone)
 
 
 def _query(arguments: Arguments) -> StatisticsQuery:

@@ -6,8 +6,9 @@ from flask.typing import ResponseReturnValue
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import activation, licensing
 from coovox_billing.store import queries
-from coovox_billing.web import all_data, bodies, downloads, pieces
+from coovox_billing.web import bodies, downloads, pieces
 from coovox_billing.web.access import Role, needs
+from coovox_billing.web.pages.addons import all_data
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
@@ -17,14 +18,14 @@ page = Blueprint("billing_settings", __name__)
 SOURCE_FILE = "billing.ac"
 
 
-@page.get("/addons/billing/settings")
+@page.get("/addons/billing")
 @needs(Role.OWNER)
 def show() -> ResponseReturnValue:
     """How it stands with trial and license."""
     return _page({})
 
 
-@page.post("/addons/billing/settings")
+@page.post("/addons/billing")
 @needs(Role.OWNER)
 def switch() -> ResponseReturnValue:
     """Activate billing, or deactivate it: calls then pass unbilled."""

@@ -48,11 +48,16 @@ def show() -> ResponseReturnValue:
 @needs(*READERS)
 def download(kind: str) -> ResponseReturnValue:
     """The search results as a file."""
-    query = extension_search.read_query(Arguments(request.args))
+    return downloads.send(found(Arguments(request.args)), kind)
+
+
+def found(arguments: Arguments) -> Download:
+    """The search results."""
+    query = extension_search.read_query(arguments)
     columns = extension_search.columns()
     totals = extension_search.totals(columns, query.sums())
     about, zone = extension_search.about(query), queries.site().time_zone
-    return downloads.send(Download("extensions", about, columns, query, totals, zone), kind)
+    return Download("extensions", about, columns, query, totals, zone)
 
 
 def _kept() -> dict[str, str]:

@@ -23,13 +23,14 @@ _WIDTHS = {"remark": 28, "prefix": 12, "start_time": 11, "end_time": 11, "extens
 
 def send(query: RateQuery, kind: str) -> Response:
     """The rates of a query as an answer to the browser."""
-    make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (_csv, CSV_TYPE)
+    make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (lines, CSV_TYPE)
     response = streamed(make(query), content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="rates.{kind}"'
     return response
 
 
-def _csv(query: RateQuery) -> Iterator[str]:
+def lines(query: RateQuery) -> Iterator[str]:
+    """The rates of a query as CSV."""
     yield "\ufeff" + render_rates(())
     for ranked in query.stream():
         yield render_rates((ranked.rate,)).partition("\n")[2]
