@@ -45,12 +45,19 @@ def machine_of(context: Context) -> Machine:
     return Machine(root)
 
 
+def data_of(context: Context, machine: Machine) -> Path:
+    """The data directory: the one that was named, else that of the machine."""
+    data = context.config.data
+    return data if context.config.data_was_named else machine.path(str(data))
+
+
 def _show(context: Context) -> int:
     machine, file = machine_of(context), context.arguments.file
     found = find_board(machine) if file is None else FoundBoard(read_board(Path(file)), "", ())
     # A file that is tried is to be read now, and not what was kept of another.
     identity = known_identity(machine) if file is None else read_identity(found.board, machine)
-    store = store_of(found, machine, context.config.data)
+    data = data_of(context, machine)
+    store = store_of(found, machine, data)
     faults = [*found.faults, *store.faults()]
     try:
         identity.pairs()
@@ -66,7 +73,7 @@ def _show(context: Context) -> int:
         "store": str(store.directory),
         "store_holds": store.names(),
         "erased_by_hard_reset": found.board.store.is_erased_by_hard_reset,
-        "data": str(context.config.data),
+        "data": str(data),
         "kept": [record.name for record in RECORDS],
         "hooks": str(shipped("firmware_hooks")),
         "faults": faults,

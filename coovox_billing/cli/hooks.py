@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coovox_billing.cli.boards import add_sysroot, machine_of
+from coovox_billing.cli.boards import add_sysroot, data_of, machine_of
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.firmware.hooks import HOOKS, Step, failed, run_hook
 from coovox_billing.pbx.parts import DEFAULT_ETC
@@ -17,7 +17,7 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser("hook", help="what the firmware calls; it may be called at any time, and again")
     parser.add_argument("name", metavar="NAME", choices=tuple(HOOKS), help=", ".join(HOOKS))
     parser.add_argument("--strict", action="store_true", help="exit status 1 if something could not be done")
-    parser.add_argument("--etc", metavar="DIR", default=str(DEFAULT_ETC), help="Asterisk's configuration, for remove")
+    parser.add_argument("--etc", metavar="DIR", help="Asterisk's configuration, for remove")
     add_sysroot(parser)
     listable(parser)
     parser.set_defaults(run=_hook)
@@ -35,9 +35,10 @@ def _hook(context: Context) -> int:
 
 def _steps(context: Context) -> Iterator[Step]:
     try:
-        yield from run_hook(context.arguments.name, machine_of(context), context.config.data)
+        machine = machine_of(context)
+        yield from run_hook(context.arguments.name, machine, data_of(context, machine))
         if context.arguments.name == REMOVE:
-            yield from _leave_asterisk(Path(context.arguments.etc))
+            yield from _leave_asterisk(Path(context.arguments.etc or machine.path(str(DEFAULT_ETC))))
     except Exception as error:
         yield failed(error)
 

@@ -28,7 +28,7 @@ MARK_KEYS = (
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200)
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
-_KIND = re.compile(r"[a-z][a-z0-9-]{1,23}")
+_KIND = re.compile(r"[a-z][a-z0-9-]{1,19}")
 _FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_, -]{0,40}")
 
 

@@ -345,6 +345,15 @@ def test_remove_takes_billing_out_of_asterisk_and_keeps_the_data(firmware_of_u60
     assert (again.returncode, "nothing of billing was installed" in again.stdout) == (0, True)
 
 
+def test_with_another_root_nothing_of_this_machine_is_touched(firmware_of_u60: Firmware) -> None:
+    etc = firmware_of_u60.box.write("/etc/asterisk/extensions.conf", "[general]\n").parent
+    del firmware_of_u60._environment["COOVOX_DATA"]
+    said = firmware_of_u60.call("remove")
+    assert "billing.license: kept in the persistent store" in said.stdout
+    assert "nothing of billing was installed" in said.stdout
+    assert [path.name for path in etc.iterdir()] == ["extensions.conf"]
+
+
 def test_whatever_fails_in_a_hook_is_a_step(u60: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("nobody thought of this")

