@@ -702,11 +702,8 @@ def fitting_text(text: str) -> str:
             most=MAX_TEXT_CHARACTERS,
         )
     if unseen := _UNSEEN.search(text):
-        raise Unfit(
-            "%(text)s cannot be used: it holds %(character)s, which nobody sees",
-            text=ascii(text),
-            character=f"U+{ord(unseen[0]):04X}",
-        )
+        code = f"U+{ord(unseen[0]):04X}"
+        raise Unfit("%(text)s cannot be used: it holds %(code)s, which nobody sees", text=ascii(text), code=code)
     return text
 
 

@@ -12,7 +12,6 @@ from coovox_billing.core.license import (
     License,
     Source,
     check_device,
-    check_period,
     fitting_text,
     parse_license,
     parse_source,
@@ -59,7 +58,7 @@ class Outcome:
 
 
 class Issuer:
-    """A distributor who signs, with the register held open."""
+    """A distributor who may sign now, with the register held open."""
 
     def __init__(self, key: Ed25519PrivateKey, certificate: Certificate, journal: Journal) -> None:
         self._key = key
@@ -84,9 +83,8 @@ class Issuer:
 
         Raises:
             Refused: the device has a license, or parts of one that has, and nobody said what is meant.
-            LicenseError: the certificate does not allow it now, or the customer's name cannot be used.
+            LicenseError: the customer's name cannot be used.
         """
-        check_period(self._certificate, now_ms)
         verdict, earlier = _judge(self._register, source, wish)
         license = License(
             number=self._register.next_number(self._certificate.serial),

@@ -49,7 +49,6 @@ def make(folder: Path, role: str, owner: str, passphrase: str) -> PublicKey:
             f"the passphrase has {len(passphrase)} characters, {LEAST_PASSPHRASE_CHARACTERS} are the least: "
             "take some words that nobody else would put together"
         )
-    check_free(folder, role)
     private_path = folder / f"{role}.key"
     key = Ed25519PrivateKey.generate()
     public = PublicKey(role, owner, public_bytes(key))

@@ -278,6 +278,11 @@ def test_it_replaces_after_a_repair(run: Command, acme: Path, tmp_path: Path) ->
     assert (license.replaces, license.issued_to) == ("1-000001", "Hotel Sonne")
     listed = run("register", "list")[1].splitlines()
     assert [line.endswith("replaced by 1-000002") for line in listed] == [True, False]
+    run("issue", "repaired.ac", "--again")
+    assert [entry["replaces"] for entry in json.loads(run("register", "list", "--json")[1])] == [
+        None,
+        *["1-000001"] * 2,
+    ]
     shown = run("register", "show", "1-000002")[1]
     assert "network card burnt" in shown and "replaces 1-000001" in shown
 
@@ -290,6 +295,7 @@ def test_it_replaces_each_license_once(run: Command, acme: Path) -> None:
     run("issue", "repaired.ac", "--replaces", "1-000001", "--reason", "network card")
     complaint = run("issue", "again.ac", "--replaces", "1-000001", "--reason", "card")[2]
     assert "1-000001 was replaced by 1-000002 already: name that one" in complaint
+    assert "2 of the 3 identifiers of license 1-000002" in run("issue", "Hotel Sonne.ac", "--again")[2]
     assert run("issue", "again.ac", "--replaces", "1-000002", "--reason", "card")[0] == 0
     assert "was replaced" not in run("issue", "again.ac", "--again")[2]
 
@@ -479,6 +485,9 @@ def test_it_verifies_as_a_device_does(run: Command, acme: Path, root_pub: Path, 
     status, said, complaint = run(*arguments, "--source", "Hotel Mond.ac")
     assert (status, said, "0 of the 3" in complaint) == (1, "", True)
     assert "has revoked certificate 1" in run(*arguments, "--revoked", "1")[2]
+    vectors = Path(tool.__file__).parents[1] / "vectors"
+    late = run("verify", vectors / "issued-too-late.license", "--root", vectors / "root.pub")
+    assert (late[0], "issued on 2028-01-01" in late[2]) == (1, True)
     keys.make(tmp_path / "other", "root", "CooVox", PASSPHRASE)
     assert "no distributor that CooVox has certified" in run(*arguments[:3], tmp_path / "other/root.pub")[2]
 

@@ -54,11 +54,13 @@ def test_it_loses_no_entry_wherever_a_crash_cuts_the_last_one(path: Path) -> Non
         assert [entry["number"] for entry in entries_of(path)] == [*range(counted), 9]
 
 
-def test_it_drops_what_a_power_cut_left_as_zeros(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0" * 100)
+@pytest.mark.parametrize("size", [1, 100, 4096])
+def test_it_drops_what_a_power_cut_left_as_zeros(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes() + b"\0" * size)
     with held(path) as open_journal:
         open_journal.append({"number": 3})
     assert [entry["number"] for entry in entries_of(path)] == [0, 1, 2, 3]
+    assert path.read_bytes().endswith(b"}\n")
 
 
 def test_it_sees_every_change_and_every_line_taken_out(path: Path) -> None:
