@@ -2,8 +2,5 @@
 
 __version__ = "0.1.0"
 
-# When the product's first version was released, ms since 1970 in UTC: nothing was activated before.
-FIRST_RELEASED_MS = 1_795_219_200_000
-
 # When this version was released, ms since 1970 in UTC: a clock behind it is wrong (DESIGN §7).
 RELEASED_MS = 1_795_219_200_000

@@ -5,7 +5,7 @@ apart, so that `web.words.told` finds it in a catalog and puts them in there.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -25,6 +25,11 @@ class Sentence(str):
         sentence = super().__new__(cls, text % values if values else text)
         sentence.message, sentence.values = message, values
         return sentence
+
+
+def made_of(message: str, values: Mapping[str, object]) -> Sentence:
+    """The sentence of a room that does not know sentences, such as `core.license`."""
+    return Sentence(message, hint="", **values)
 
 
 def either(words: Iterable[str]) -> str:

@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
+from coovox_billing import RELEASED_MS, __version__
 from coovox_billing.core.trial import Identifier
 from coovox_billing.errors import BillingError, SetupError
 from coovox_billing.firmware.boards import find_board
 from coovox_billing.firmware.hooks import store_of
 from coovox_billing.firmware.identifiers import known_identity
 from coovox_billing.firmware.machine import Machine
-from coovox_billing.sentences import Sentence
-from coovox_billing.services.licensing import Device, Licensing
+from coovox_billing.sentences import made_of
+from coovox_billing.services.licensing import Build, Device, Licensing
 from coovox_billing.store.database import Database
 from coovox_billing.wall_clock import wall_clock_ms
 
@@ -22,7 +23,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def open_licensing(database: Database, data: Path) -> Licensing:
     """Trial and license of this site on this machine."""
-    return Licensing(database, data, this_device(data), vendor_key(), wall_clock_ms)
+    return Licensing(database, data, this_device(data), this_build(), wall_clock_ms)
 
 
 def this_device(data: Path, machine: Machine | None = None) -> Device:
@@ -44,6 +45,11 @@ def this_device(data: Path, machine: Machine | None = None) -> Device:
     identifiers = tuple(Identifier(one.kind, one.value) for one in identity.found)
     store = store_of(found, machine, data)
     return Device(found.board.name, identifiers, store if store.directory.is_dir() else None, trouble)
+
+
+def this_build() -> Build:
+    """What was put into this build of the product."""
+    return Build(__version__, RELEASED_MS, vendor_key())
 
 
 def vendor_key() -> bytes:
@@ -70,5 +76,5 @@ def _read_key(path: Path) -> bytes:
     except OSError as error:
         why: str = error.strerror or "it cannot be read"
     except licenses.LicenseError as error:
-        why = Sentence(error.message, hint="", **error.values)
+        why = made_of(error.message, error.values)
     raise SetupError("the vendor's key %(path)s: %(why)s", path=path, why=why)

@@ -23,6 +23,8 @@ from coovox_billing.opening import open_site
 from coovox_billing.pbx.devices import read_devices
 from coovox_billing.pbx.manager import manager_address, what_to_do
 from coovox_billing.services import owner
+from coovox_billing.this_device import open_licensing, this_device, vendor_key
+from coovox_billing.upkeep import TrialClock
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import create_app
 from coovox_billing.web.bodies import LARGEST_BYTES
@@ -33,6 +35,7 @@ SILENT_SECONDS = 30
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
+UPKEEP_SECONDS = 2.0
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -55,6 +58,8 @@ def run(config: Config) -> None:
             trusted_proxies=config.trusted_proxies,
             call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
             read_devices=lambda: _read_devices(config.ami),
+            device=this_device(config.data),
+            root_key=vendor_key(),
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}
@@ -83,8 +88,15 @@ def run(config: Config) -> None:
         signal.signal(signal.SIGTERM, _stop)
         pulse = Pulse(trigger.trigger(dispatchers), workers)
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
+        clock = TrialClock(open_licensing(database, config.data), wall_clock_ms)
+        upkeep = threading.Thread(target=clock.run, args=[_stopping], name="upkeep", daemon=True)
+        upkeep.start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
-        server.run()
+        try:
+            server.run()
+        finally:
+            _stopping.set()
+            upkeep.join(UPKEEP_SECONDS)
 
 
 def _read_devices(ami: str) -> Sequence[Listing]:

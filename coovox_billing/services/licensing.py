@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from coovox_billing import FIRST_RELEASED_MS, RELEASED_MS, __version__
 from coovox_billing.core import trial as trials
 from coovox_billing.core.trial import Identifier, Trial
 from coovox_billing.errors import BadInput, BillingError, Refused
-from coovox_billing.sentences import Sentence
+from coovox_billing.sentences import Sentence, made_of
 from coovox_billing.services import activation
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.private_files import write_private
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 LICENSE_FILE, TRIAL_FILE = "billing.license", "trial"
 MOST_LICENSE_BYTES = 16_384
+# When the product's first version was released, ms since 1970 in UTC: nothing was activated before.
+FIRST_RELEASED_MS = 1_795_219_200_000
 
 _TRIAL = "trial"  # the name of the record in the database
 
@@ -68,6 +69,18 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """What was put into this build: its version, when it was released (ms since 1970, UTC), the vendor's root key.
+
+    Without the key, 32 bytes, it can check no license.
+    """
+
+    version: str
+    released_ms: int
+    root_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How it stands with trial and license. Moments are ms since 1970, UTC; `faults` are sentences for the owner."""
 
@@ -87,18 +100,15 @@ UNKNOWN_DEVICE = Device("unknown", (), None, Sentence("this machine was not aske
 
 
 class Licensing:
-    """Of one site on one device. `root_key` is the vendor's, empty in a build without one.
-
-    `now_ms` is the wall clock, ms since 1970 in UTC.
-    """
+    """Of one site on one device. `now_ms` is the wall clock, ms since 1970 in UTC."""
 
     def __init__(
-        self, database: Database, directory: Path, device: Device, root_key: bytes, now_ms: Callable[[], int]
+        self, database: Database, directory: Path, device: Device, build: Build, now_ms: Callable[[], int]
     ) -> None:
         self.device = device
         self._database = database
         self._directory = directory
-        self._root_key = root_key
+        self._build = build
         self._now_ms = now_ms
         self._logged_ms: int | None = None
         self._verified: tuple[bytes, License | None, str] | None = None
@@ -108,7 +118,7 @@ class Licensing:
         trial, faults = self._known_trial(self._database.read(_stored_trial))
         found, refusal = self._found_license()
         now_ms = self._now_ms()
-        if trial is not None and trials.is_behind(trial, now_ms, RELEASED_MS):
+        if trial is not None and trials.is_behind(trial, now_ms, self._build.released_ms):
             faults.append(
                 Sentence("the clock of this device is wrong: it is behind what was recorded before; set date and time")
             )
@@ -116,7 +126,7 @@ class Licensing:
             faults.append(refusal)
         if self.device.trouble:
             faults.append(self.device.trouble)
-        is_over = trial is not None and trials.is_over(trial, now_ms, RELEASED_MS)
+        is_over = trial is not None and trials.is_over(trial, now_ms, self._build.released_ms)
         is_active = self._database.read(activation.is_active)
         return Standing(is_active, trial, found, is_over, tuple(faults))
 
@@ -130,10 +140,10 @@ class Licensing:
         def go_on(connection: sqlite3.Connection) -> str | None:
             trial, _faults = self._known_trial(_stored_trial(connection))
             if trial is None and activation.is_active(connection):
-                trial = trials.begin(now_ms, RELEASED_MS)
+                trial = trials.begin(now_ms, self._build.released_ms)
             if trial is None:
                 return None
-            trial = trials.go_on(trial, ran_ms, now_ms, steady_ms, RELEASED_MS)
+            trial = trials.go_on(trial, ran_ms, now_ms, steady_ms, self._build.released_ms)
             return self._store(connection, trial)
 
         record = self._database.write(go_on)
@@ -189,7 +199,7 @@ class Licensing:
         trial = self.standing().trial
         source = licenses.Source(
             board=licenses.fitting_text(self.device.board),
-            version=__version__,
+            version=self._build.version,
             made_at_ms=self._now_ms(),
             first_activation_ms=trial.first_ms if trial is not None and trial.is_dated else None,
             request=secrets.token_hex(16),
@@ -257,12 +267,12 @@ class Licensing:
     def _verify(self, data: bytes) -> "License":
         from coovox_billing.core import license as licenses
 
-        if not self._root_key:
+        if not self._build.root_key:
             raise BadInput("this build of the product carries no vendor key, so it can check no license")
         try:
-            return licenses.verify_license(licenses.text_of(data), self._root_key, self._hashed_identifiers())
+            return licenses.verify_license(licenses.text_of(data), self._build.root_key, self._hashed_identifiers())
         except licenses.LicenseError as error:
-            raise BadLicense(Sentence(error.message, hint="", **error.values)) from None
+            raise BadLicense(made_of(error.message, error.values)) from None
 
     def _hashed_identifiers(self) -> "tuple[licenses.Identifier, ...]":
         from coovox_billing.core import license as licenses

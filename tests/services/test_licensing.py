@@ -8,19 +8,28 @@ from typing import Any
 
 import pytest
 
-from coovox_billing import FIRST_RELEASED_MS, RELEASED_MS
+from coovox_billing import RELEASED_MS
 from coovox_billing.core import license as licenses
 from coovox_billing.core.trial import CONFIRMED_MS, TRIAL_MS
 from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services import activation, site
 from coovox_billing.services.accounts import Person
-from coovox_billing.services.licensing import LICENSE_FILE, TRIAL_FILE, Device, Licensing, Standing
+from coovox_billing.services.licensing import (
+    FIRST_RELEASED_MS,
+    LICENSE_FILE,
+    TRIAL_FILE,
+    Build,
+    Device,
+    Licensing,
+    Standing,
+)
 from coovox_billing.store.database import FILE_NAME, Database, open_database
 from tests.cast import look_up
 from tests.licenses import ROOT_KEY, YEAR_MS, Drawer, a_certificate, a_device, a_license
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 START_MS = RELEASED_MS + 40 * DAY_MS
+BUILD = Build("1.0", RELEASED_MS, ROOT_KEY)
 
 
 class Box:
@@ -44,7 +53,7 @@ class Box:
     @property
     def licensing(self) -> Licensing:
         """As a process that was started just now."""
-        return Licensing(self.database, self.folder, self.device, ROOT_KEY, lambda: self.now_ms)
+        return Licensing(self.database, self.folder, self.device, BUILD, lambda: self.now_ms)
 
     @property
     def owner(self) -> Person:
@@ -372,7 +381,7 @@ def test_a_device_that_cannot_be_told_from_others_gets_no_source(box: Box) -> No
 
 
 def test_a_build_without_the_vendor_s_key_says_so(box: Box) -> None:
-    keyless = Licensing(box.database, box.folder, box.device, b"", lambda: box.now_ms)
+    keyless = Licensing(box.database, box.folder, box.device, replace(BUILD, root_key=b""), lambda: box.now_ms)
     with pytest.raises(BadInput, match="carries no vendor key"):
         keyless.upload(a_license(box.licensing.source()), box.owner)
 

@@ -20,6 +20,7 @@ from coovox_billing.store.database import Database
 from coovox_billing.store.models import reading
 from coovox_billing.web import create_app
 from tests import cast
+from tests.licenses import ROOT_KEY, a_device
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "staple horse battery"
@@ -71,7 +72,7 @@ class Desk:
             call_plane_is_up=lambda: self.call_plane_is_up,
             now_ms=lambda: self.now_ms,
             monotonic=lambda: self.monotonic,
-            **options,
+            **{"device": a_device(), "root_key": ROOT_KEY} | options,
         )
         self.app.jinja_env.bytecode_cache = TEMPLATES
         self.app.test_client_class = ReadingClient

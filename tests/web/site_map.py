@@ -21,6 +21,7 @@ SAMPLES = {
     "number": "100",
     "rate_id": "1",
     "stay_id": "1",
+    "ticket": "stolen",
 }
 # What a page needs to be asked for.
 ARGUMENTS = {
@@ -31,7 +32,7 @@ ARGUMENTS = {
     "/statistics": "from=2026-03-01&to=2026-03-31",
 }
 # What says here that it cannot be: a file that is gone, an Asterisk that is not there. Their own tests open them.
-HALF_WAY = {"/extensions/sync", "/healthz", "/rate/import/gone"}
+HALF_WAY = {"/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
 # Parts of pages, which are no page by themselves.
 PIECES = {"/call-log/live"}
 EVIL = f"<img src=x onerror=alert(1)>\"'{'W' * 60}"

@@ -254,7 +254,7 @@ def targets(html: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("role", "items"),
     [
-        (Role.OWNER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog BillingManager"),
+        (Role.OWNER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager"),
         (Role.MANAGER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
         (Role.CASHIER, "Extensions RechargeHistory"),
         (Role.AUDITOR, "Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
