@@ -8,7 +8,7 @@ from coovox_billing.cli.context import Context, listable
 from coovox_billing.config import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE, FILE_SETTINGS
 from coovox_billing.core.site_settings import SITE_SETTINGS, site_setting
 from coovox_billing.errors import BadInput, NotFound
-from coovox_billing.services import owner, second_factor, site
+from coovox_billing.services import handover, owner, second_factor, site
 from coovox_billing.store import reads
 
 
@@ -32,6 +32,11 @@ def add_commands(commands: Any) -> None:
         "set-password", help="set the owner's password: asked for, or one line of standard input"
     )
     password.set_defaults(run=_set_password)
+    link = owner_verbs.add_parser(
+        "link", help="a link for the PBX's menu: it signs the owner in, once"
+    )
+    link.add_argument("--for", dest="address", default="", metavar="ADDRESS", help="of the browser that may use it")
+    link.set_defaults(run=_link)
     factor = owner_verbs.add_parser("reset-second-factor", help="let the owner sign in with the password alone")
     factor.set_defaults(run=_reset_second_factor)
 
@@ -81,6 +86,11 @@ def _set_password(context: Context) -> None:
     password, person = _ask_password(), context.person()
     owner.set_password(context.database, password, person)
     print("the owner's password is set")
+
+
+def _link(context: Context) -> None:
+    ticket = handover.make_ticket(context.database, context.arguments.address)
+    print(f"{context.config.web_prefix}/enter/{ticket}")
 
 
 def _reset_second_factor(context: Context) -> None:

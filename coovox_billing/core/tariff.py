@@ -101,7 +101,7 @@ def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> str 
         return Sentence("it does not apply to extension %(extension)s", extension=extension)
     if not is_open(rate, moment):
         day = _DAYS_OF_WEEK[moment.weekday()]
-        return Sentence("it is not open on %(day)s at %(time)s", day=day, time=f"{moment:%H:%M:%S}")
+        return Sentence("it is not open on %(day)s at %(time)s", day=day, time=format(moment, "%H:%M:%S"))
     return None
 
 

@@ -66,7 +66,7 @@ def test_a_hook_prints_its_steps_as_json(terminal: Terminal, u50: Box) -> None:
     steps = terminal.read("hook", "pre-upgrade", "--sysroot", str(u50.root))
     assert steps == [
         {"ok": True, "text": "billing.license: kept in the persistent store"},
-        {"ok": True, "text": "trial: there is none"},
+        {"ok": True, "text": "trial: kept in the persistent store"},
     ]
 
 

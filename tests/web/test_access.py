@@ -15,7 +15,7 @@ from tests.web.conftest import Desk
 from tests.web.forms import Form, forms
 from tests.web.site_map import paths
 
-OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme"}
+OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/enter/<ticket>", "/enter/stolen"}
 # Sent again, these do what they did: signing in and out, colors, what asks for the password, a switch.
 WITHOUT_SUBMISSION = re.compile(
     r"/sign-in(/code)?|/sign-out|/theme|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"

@@ -57,7 +57,7 @@ def source() -> ResponseReturnValue:
 
 @page.post("/addons/billing/license")
 @needs(Role.OWNER)
-@bodies.takes(licensing.MOST_LICENSE_BYTES + bodies.USUAL_BYTES)
+@bodies.takes(bodies.FILE_BYTES)
 def upload() -> ResponseReturnValue:
     """Take a license, or say why it is none."""
     author = person()

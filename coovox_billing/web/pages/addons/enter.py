@@ -21,6 +21,6 @@ def enter(ticket: str) -> ResponseReturnValue:
     try:
         handover.take_ticket(parts().database, ticket, request.remote_addr or "", parts().now_ms())
     except Refused as error:
-        return render_template("addons/enter.html", error=told(error)), 403
+        return render_template("addons/enter.html", error=told(error)), 422
     sessions.begin(OWNER)
     return render_template("addons/enter.html", error="")

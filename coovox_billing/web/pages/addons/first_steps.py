@@ -100,6 +100,7 @@ def _questions(values: Mapping[str, str], country: str, errors: Mapping[str, str
         country=country,
         errors=errors,
         words=setting_words.setting_name,
+        token=pieces.submission_token(),
         countries=countries(),
         currencies=[(code, setting_words.currency_name(code)) for code in formats.CURRENCY_SIGNS],
         zones=[(zone, zone) for zone in zones()],
