@@ -42,6 +42,8 @@ def create(screen: Screen) -> tuple[str, str]:
     screen.find("dialog[open] label[for=role-cashier]").click()
     screen.wait_for("dialog[open] #limit").send_keys("50")
     screen.find("dialog[open] #remark").send_keys("Ann, front desk")
+    assert not screen.scrolls_sideways()
+    screen.picture(f"people-add-{screen.chrome.execute_script('return window.innerWidth')}")
     return_to = screen.find("html")
     screen.find("dialog[open] .primary").click()
     screen.wait_for("#password")
@@ -81,12 +83,13 @@ def test_it_takes_a_cashier_through_the_first_day(screen: Screen, database: Data
     screen.click("Sign in")
     assert screen.find("h1").text == "Extensions"
     shows_account(screen, shows)
-    assert screen.complaints() == [], screen.complaints()
+    assert [said for said in screen.complaints() if "422" not in said] == []
 
 
 def recharges(screen: Screen, shows: Callable[[str], None]) -> None:
     """More than the limit, then the limit."""
-    screen.find("a[title='Recharge 103']").click()
+    screen.open("/extensions?keywords=103")
+    screen.chrome.execute_script("arguments[0].click()", screen.find("a[title='Recharge 103']"))
     screen.wait_for("dialog[open] #amount").send_keys("50.01")
     screen.find("dialog[open] .primary").click()
     assert "may recharge at once" in screen.wait_for("dialog[open] .errors").text

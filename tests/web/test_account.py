@@ -25,7 +25,7 @@ EVERYBODY = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
 
 def secret(html: str) -> str:
     """The key that a page shows to be typed."""
-    found = re.search(r'<dd class="figures key">([A-Z2-7 ]+)</dd>', html)
+    found = re.search(r'<dd class="figures key" id="key">([A-Z2-7 ]+)</dd>', html)
     assert found, html
     return found[1].replace(" ", "")
 
