@@ -1,29 +1,20 @@
-"""A vendor, a distributor and devices of tests. Their keys are made for the run: nobody can use them elsewhere."""
+"""Devices of tests, and the licenses that a distributor of tests makes for them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from coovox_billing.core import license as licenses
 from coovox_billing.core.license import Certificate, License, Source
 from coovox_billing.core.trial import Identifier
 from coovox_billing.services.licensing import Device
 from tests.cast import NOW_MS
+from tests.license.cast import ACME_KEY as DISTRIBUTOR
+from tests.license.cast import ROOT, public
 
 YEAR_MS = 365 * 86_400_000
-
-
-def public_bytes(key: Ed25519PrivateKey) -> bytes:
-    """The 32 bytes of a key's public half."""
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-ROOT, DISTRIBUTOR = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-ROOT_KEY = public_bytes(ROOT)
+ROOT_KEY = public(ROOT)
 
 
 class Drawer:
@@ -59,7 +50,7 @@ def a_device(number: int = 1, keep: Drawer | None = None) -> Device:
 
 def a_certificate(**changes: Any) -> Certificate:
     """The vendor's word for the distributor."""
-    certificate = Certificate("Ann Distribution", 7, public_bytes(DISTRIBUTOR), NOW_MS - YEAR_MS, NOW_MS + YEAR_MS)
+    certificate = Certificate("Ann Distribution", 7, public(DISTRIBUTOR), NOW_MS - YEAR_MS, NOW_MS + YEAR_MS)
     certificate = replace(certificate, **changes)
     return licenses.parse_certificate(licenses.render_certificate(certificate, ROOT.sign))
 

@@ -32,9 +32,7 @@ def add_commands(commands: Any) -> None:
         "set-password", help="set the owner's password: asked for, or one line of standard input"
     )
     password.set_defaults(run=_set_password)
-    link = owner_verbs.add_parser(
-        "link", help="a link for the PBX's menu: it signs the owner in, once"
-    )
+    link = owner_verbs.add_parser("link", help="a link for the PBX's menu: it signs the owner in, once")
     link.add_argument("--for", dest="address", default="", metavar="ADDRESS", help="of the browser that may use it")
     link.set_defaults(run=_link)
     factor = owner_verbs.add_parser("reset-second-factor", help="let the owner sign in with the password alone")

@@ -36,7 +36,7 @@ ITEMS = (
     Item("statistics.show", later("Statistics"), "chart"),
     Item("settings.show", later("Settings"), "gear"),
     Item("changes.show", later("Audit Log"), "log"),
-    Item("billing_settings.show", later("Billing"), "lock"),
+    Item("billing_settings.show", later("Billing"), "power"),
     Item("billing_manager.show", later("Billing Manager"), "people"),
 )
 
