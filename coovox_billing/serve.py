@@ -61,6 +61,8 @@ class Plane:
         try:
             if os.read(self.pipe, 4096):
                 self.heard = now
+                if not self.has_beaten:
+                    log.info("the %s plane is up", self.name)
                 self.has_beaten = True
         except BlockingIOError:
             return

@@ -16,7 +16,7 @@ import pytest
 
 from coovox_billing import heartbeat
 from coovox_billing.config import Address
-from coovox_billing.serve import START_SECONDS, Plane
+from coovox_billing.serve import PLANES, START_SECONDS, Plane
 from coovox_billing.web_plane import is_listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +72,9 @@ class Served:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def is_up(self) -> bool:
-        """Whether both planes answer."""
-        return self.answers(self.agi) and self.answers(self.web)
+        """Whether both planes answer, and their parent has heard so: one that never beat has longer."""
+        said = self.log.read_text()
+        return self.answers(self.agi) and self.answers(self.web) and all(f"the {n} plane is up" in said for n in PLANES)
 
 
 @pytest.fixture
