@@ -27,9 +27,11 @@ CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers)
 ASTERISK_soak := tests/asterisk/test_soak.py
 ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_soak))
-BROWSER_PARTS := everywhere pages
+BROWSER_PARTS := everywhere people calls pages
 BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
-BROWSER_pages := tests/browser $(addprefix --ignore=,$(BROWSER_everywhere))
+BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people)
+BROWSER_calls := $(patsubst %,tests/browser/test_%.py,addons call_log demo)
+BROWSER_pages := tests/browser $(addprefix --ignore=,$(BROWSER_everywhere) $(BROWSER_people) $(BROWSER_calls))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
@@ -89,9 +91,9 @@ test-asterisk:
 test-asterisk-%: deps $(VENV)/test.stamp
 	ASTERISK_VERSIONS=$(firstword $(subst -, ,$*)) $(PYTEST) $(ASTERISK_$(lastword $(subst -, ,$*))) --durations=8
 
-## test-browser: the pages in a real Chromium, two side by side
+## test-browser: the pages in a real Chromium, in parts side by side, for they mostly wait
 test-browser:
-	$(SIDE_BY_SIDE) $(BROWSER_PARTS:%=test-browser-%)
+	$(SIDE_BY_SIDE) -j4 $(BROWSER_PARTS:%=test-browser-%)
 
 test-browser-%: deps $(VENV)/test.stamp
 	$(PYTEST) $(BROWSER_$*) --durations=8

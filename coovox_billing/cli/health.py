@@ -15,6 +15,7 @@ from coovox_billing.services import activation, condition, trunks
 from coovox_billing.services.condition import Condition
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
 from coovox_billing.store.audit import audit
+from coovox_billing.this_device import open_licensing
 from coovox_billing.wall_clock import wall_clock_ms
 
 Check = Callable[[Context], list[Condition]]
@@ -111,6 +112,17 @@ def _check_billing(context: Context) -> list[Condition]:
     return [Condition("billing", "not active, calls pass unbilled", "Run: coovox-billing activation on")]
 
 
+def _check_license(context: Context) -> list[Condition]:
+    """The trial and the license, and what the owner was told of them on the page."""
+    standing = open_licensing(context.database, context.config.data).standing()
+    advice = "Send what `license source FILE` writes to your distributor; then run: coovox-billing license upload FILE"
+    if standing.is_barred:
+        return [Condition("license", "the trial is over, billing users cannot sign in", advice)]
+    if standing.license is not None:
+        return [Condition("license", f"{standing.license.number}, for good")]
+    return [Condition("license", "; ".join(["none, the trial is not over", *standing.faults]))]
+
+
 def _check_first_password(context: Context) -> list[Condition]:
     path = context.config.data / FIRST_PASSWORD_FILE
     if path.exists() and path.stat().st_mode & 0o077:
@@ -168,4 +180,10 @@ CHECKS: tuple[Check, ...] = (
     _check_manager,
     _check_pbx,
 )
-CHECKS_OF_THE_DATABASE: tuple[Check, ...] = (_check_books, _check_billing, _check_calls, _check_trunks)
+CHECKS_OF_THE_DATABASE: tuple[Check, ...] = (
+    _check_books,
+    _check_billing,
+    _check_license,
+    _check_calls,
+    _check_trunks,
+)

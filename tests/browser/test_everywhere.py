@@ -12,7 +12,7 @@ from tests.web import site_map
 
 TABLET = 820
 WIDTHS = (WIDE, TABLET, PHONE)
-NO_PAGE = (".csv", ".xlsx", "/healthz")
+NO_PAGE = (".ac", ".zip", ".csv", ".xlsx", "/healthz")
 # What stands outside of its sheet, or the page outside of its window.
 OUTSIDE = """
 const said = [];
