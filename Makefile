@@ -123,7 +123,7 @@ soak-fake: deps $(VENV)/test.stamp
 
 ## demo: the product with extensions, rates and calls arriving, in the browser
 demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (make deps)
-	PYTHONPATH=. $(BIN)/python tests/demo/demo.py
+	PYTHONPATH=.:license $(BIN)/python tests/demo/demo.py
 
 ## screenshot: make the README's pictures anew
 screenshot: deps $(VENV)/test.stamp

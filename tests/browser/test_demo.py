@@ -27,7 +27,7 @@ STATUS = 6
 def address(request: pytest.FixtureRequest) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "tests/demo/demo.py", "--web-port", str(port), *request.param]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'license'}"}
     demo = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
     assert any("Ctrl-C" in line for line in demo.stdout)

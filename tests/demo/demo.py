@@ -8,6 +8,7 @@ Everything is made anew in `run/demo` and thrown away at the next start.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import random
 import shutil
@@ -17,8 +18,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
+
+from coovox_license.main import main as issue_licenses
 
 from coovox_billing.config import Address
 from coovox_billing.core.leg import Leg
@@ -37,6 +40,7 @@ from tests.pbx.fake_asterisk import FakeAsterisk, stamp
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "run/demo"
+KEYS = ROOT / "run/demo-keys"
 PASSWORD = "demo-password"
 SHIPPED = "extensions_coovox_billing.conf"
 
@@ -84,12 +88,29 @@ def furnish() -> None:
         owner.set_password(database, PASSWORD, person)
 
 
+def make_keys() -> None:
+    """Throw-away keys of a vendor and a distributor, so that the demo's license can be issued and uploaded."""
+    shutil.rmtree(KEYS, ignore_errors=True)
+    KEYS.mkdir(parents=True)
+    secret = KEYS / "passphrase"
+    secret.write_text("throw away after the demo\n")
+    distributor = KEYS / "distributor"
+    for arguments in (
+        ["keygen", "--root", "--keys", KEYS / "root"],
+        ["keygen", "--name", "Demo distributor", "--keys", distributor],
+        ["certify", distributor / "distributor.pub", "--until", "2099-12-31", "--keys", KEYS / "root"],
+    ):
+        with redirect_stdout(io.StringIO()):
+            assert issue_licenses([*map(str, arguments), "--passphrase-file", str(secret)]) == 0
+
+
 def serve(web_port: int, agi_port: int, ami: str) -> subprocess.Popen[bytes]:
     """The product, as `make run` starts it."""
     environment = os.environ | {
         "COOVOX_WEB_LISTEN": f"127.0.0.1:{web_port}",
         "COOVOX_AGI_LISTEN": f"127.0.0.1:{agi_port}",
         "COOVOX_AMI": ami,
+        "COOVOX_VENDOR_KEY": str(KEYS / "root/root.pub"),
     }
     command = [sys.executable, "-m", "coovox_billing", "--data", str(DATA), "serve"]
     log = (ROOT / "run/demo.log").open("wb")
@@ -154,6 +175,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     furnish()
+    make_keys()
     agi_port = free_port()
     with ExitStack() as until:
         real = None if options.fake else real_exchange(agi_port, until)
@@ -163,6 +185,9 @@ def main() -> None:
             wait_until(lambda: is_listening(Address("127.0.0.1", options.web_port)), 30, "the pages")
             print(f"Calls go through {'a real Asterisk 22' if real else 'a fake Asterisk'}. Look at")
             print(f"  http://127.0.0.1:{options.web_port}/extensions?refresh=3    (owner, {PASSWORD})")
+            print("A license for it, from the file that the page Billing lets download:")
+            print("  PYTHONPATH=.:license .venv/bin/python -m coovox_license issue billing.ac --to Demo \\")
+            print("    --keys run/demo-keys/distributor --passphrase-file run/demo-keys/passphrase")
             print("Ctrl-C ends it.", flush=True)
             for extension, *_ in OFFICE:
                 threading.Thread(target=keep_calling, args=(extension, dial, over), daemon=True).start()
