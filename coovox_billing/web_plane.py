@@ -23,7 +23,7 @@ from coovox_billing.opening import open_site
 from coovox_billing.pbx.devices import read_devices
 from coovox_billing.pbx.manager import manager_address, what_to_do
 from coovox_billing.services import owner
-from coovox_billing.this_device import open_licensing, this_device, vendor_key
+from coovox_billing.this_device import open_licensing
 from coovox_billing.upkeep import TrialClock
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import create_app
@@ -51,6 +51,7 @@ def run(config: Config) -> None:
     """
     with open_site(config.data) as database:
         owner.ensure_first_password(database, config.data, wall_clock_ms())
+        licensing = open_licensing(database, config.data)
         app = create_app(
             config.data,
             database,
@@ -58,8 +59,7 @@ def run(config: Config) -> None:
             trusted_proxies=config.trusted_proxies,
             call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
             read_devices=lambda: _read_devices(config.ami),
-            device=this_device(config.data),
-            root_key=vendor_key(),
+            licensing=licensing,
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}
@@ -88,7 +88,7 @@ def run(config: Config) -> None:
         signal.signal(signal.SIGTERM, _stop)
         pulse = Pulse(trigger.trigger(dispatchers), workers)
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
-        clock = TrialClock(open_licensing(database, config.data), wall_clock_ms)
+        clock = TrialClock(licensing, wall_clock_ms)
         upkeep = threading.Thread(target=clock.run, args=[_stopping], name="upkeep", daemon=True)
         upkeep.start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)

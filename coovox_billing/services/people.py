@@ -136,7 +136,7 @@ def authenticate(database: Database, directory: Path, name: str, password: str) 
     """Whether this is the password of the owner or of a billing user. An unknown name takes as long as a known one.
 
     Raises:
-        Refused: it is, and still nobody signs in with it (`check_may_sign_in`); or the owner never had a password.
+        Refused: it is, and still nobody signs in with it, for the user is disabled; or the owner never had a password.
     """
     if name == owner.OWNER:
         return owner.verify(database, directory, password)
@@ -144,17 +144,8 @@ def authenticate(database: Database, directory: Path, name: str, password: str) 
     is_right = passwords.matches(password, user["password"] if user else passwords.nobodys())
     if user is None or not is_right:
         return False
-    check_may_sign_in(user)
-    return True
-
-
-def check_may_sign_in(user: sqlite3.Row) -> None:
-    """Whether a billing user who gave the right password may sign in now.
-
-    Raises:
-        Refused: no; why, and what to do.
-    """
     _check_enabled(user)
+    return True
 
 
 def note_sign_in(connection: sqlite3.Connection, name: str, now_ms: int) -> None:

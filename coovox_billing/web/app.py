@@ -16,7 +16,7 @@ from coovox_billing.core.devices import Listing
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.services import condition
 from coovox_billing.services.condition import Room, room_of
-from coovox_billing.services.licensing import UNKNOWN_DEVICE, Build, Device, Licensing
+from coovox_billing.services.licensing import UNKNOWN_DEVICE, Build, Licensing
 from coovox_billing.shipped import shipped
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import open_reading
@@ -102,15 +102,12 @@ def create_app(
     monotonic: Callable[[], float] = time.monotonic,
     disk_room: Callable[[Path], Room] = room_of,
     read_devices: Callable[[], Sequence[Listing]] = no_manager,
-    device: Device = UNKNOWN_DEVICE,
-    root_key: bytes = b"",
-    released_ms: int = RELEASED_MS,
+    licensing: Licensing | None = None,
 ) -> Flask:
     """The pages of a data directory.
 
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
-    `read_devices` asks Asterisk for its devices. `device` is what a license is for, `root_key` the vendor's,
-    `released_ms` when this version was released.
+    `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -127,7 +124,8 @@ def create_app(
         app.register_blueprint(blueprint)
     with app.app_context():
         examinations = _examinations(directory, call_plane_is_up, now_ms, monotonic, disk_room)
-        licensing = Licensing(database, directory, device, Build(__version__, released_ms, root_key), now_ms)
+        build = Build(__version__, RELEASED_MS, b"")
+        licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
         Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices, licensing).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app

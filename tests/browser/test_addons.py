@@ -15,6 +15,7 @@ from waitress.server import create_server
 from coovox_billing.core import license as licenses
 from coovox_billing.core.trial import TRIAL_MS
 from coovox_billing.services import owner, site
+from coovox_billing.services.licensing import Build, Licensing
 from coovox_billing.store.database import Database, open_database
 from coovox_billing.web import create_app
 from tests.browser.conftest import PASSWORD, PHONE, WIDE, Screen
@@ -77,15 +78,9 @@ def keys(tmp_path: Path) -> Path:
 def address(database: Database, clock: Clock, keys: Path) -> Iterator[str]:
     """Where the pages of a build with that vendor's key are served."""
     root = licenses.parse_public_key((keys / "root/root.pub").read_text(), "root")
-    app = create_app(
-        database.path.parent,
-        database,
-        call_plane_is_up=lambda: True,
-        now_ms=clock,
-        device=a_device(),
-        root_key=root.key,
-        released_ms=NOW_MS - YEAR_MS,
-    )
+    data = database.path.parent
+    licensing = Licensing(database, data, a_device(), Build("1.0", NOW_MS - YEAR_MS, root.key), clock)
+    app = create_app(data, database, call_plane_is_up=lambda: True, now_ms=clock, licensing=licensing)
     server = create_server(app, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -12,9 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 
+from coovox_billing import RELEASED_MS
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.roles import Role
 from coovox_billing.services import owner, passwords, people, second_factor
+from coovox_billing.services.licensing import Build, Licensing
 from coovox_billing.services.people import Duty
 from coovox_billing.store.database import Database
 from coovox_billing.store.models import reading
@@ -66,13 +68,17 @@ class Desk:
     def open(self, **options: Any) -> None:
         """Make the application, with a fresh browser before it."""
         self.prefix = options.get("web_prefix", "")
+        build = Build("1.0", options.pop("released_ms", RELEASED_MS), ROOT_KEY)
+        device = options.pop("device", a_device())
+        licensing = Licensing(self.database, self.directory, device, build, lambda: self.now_ms)
         self.app = create_app(
             self.directory,
             self.database,
             call_plane_is_up=lambda: self.call_plane_is_up,
             now_ms=lambda: self.now_ms,
             monotonic=lambda: self.monotonic,
-            **{"device": a_device(), "root_key": ROOT_KEY} | options,
+            licensing=licensing,
+            **options,
         )
         self.app.jinja_env.bytecode_cache = TEMPLATES
         self.app.test_client_class = ReadingClient
