@@ -205,7 +205,7 @@ class _Table:
                 raise BadInput(
                     "the board file %(file)s: %(key)s is no key here: known are %(known)s",
                     file=self._file,
-                    key=f"{self._name}.{key[:40]}" if self._name else key[:40],
+                    key=".".join(filter(None, (self._name, key[:40]))),
                     known=", ".join(known),
                 )
 
