@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coovox_billing.core.trial import stricter
 from coovox_billing.errors import BillingError
 from coovox_billing.firmware.boards import FoundBoard, find_board
 from coovox_billing.firmware.identifiers import keep_identity, read_identity
@@ -36,11 +37,6 @@ def keep_datas(in_data: bytes, in_store: bytes) -> bytes:
     return in_data
 
 
-def keep_stores(in_data: bytes, in_store: bytes) -> bytes:
-    """What came through an upgrade counts, not what was begun after it."""
-    return in_store
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """A file of the data directory that the store has too, and what counts where the two differ."""
@@ -49,7 +45,7 @@ class Record:
     merge: Merge
 
 
-RECORDS: tuple[Record, ...] = (Record(LICENSE_FILE, keep_datas), Record(TRIAL_FILE, keep_stores))
+RECORDS: tuple[Record, ...] = (Record(LICENSE_FILE, keep_datas), Record(TRIAL_FILE, stricter))
 
 
 @dataclass(frozen=True, slots=True)

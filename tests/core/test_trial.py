@@ -220,3 +220,21 @@ def test_a_record_that_was_edited_is_told(change: dict[str, int]) -> None:
 def test_it_refuses_what_is_no_record(text: str) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         trials.open_record(text, DEVICE)
+
+
+def _kept(first_ms: int, least_ms: int, *, is_dated: bool = True) -> bytes:
+    return trials.seal(Trial(first_ms, least_ms, is_dated), DEVICE).encode()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_kept(FIRST_MS, FIRST_MS), _kept(FIRST_MS + 1, FIRST_MS + 9)),
+        (_kept(FIRST_MS, FIRST_MS + 9), _kept(FIRST_MS, FIRST_MS + 1)),
+        (_kept(FIRST_MS, FIRST_MS), _kept(5, 9_000_000, is_dated=False)),
+        (_kept(7, 9, is_dated=False), _kept(5, 6, is_dated=False)),
+        (_kept(FIRST_MS, FIRST_MS), b"garbage"),
+    ],
+)
+def test_of_two_records_the_stricter_is_kept(one: bytes, other: bytes) -> None:
+    assert trials.stricter(one, other) == trials.stricter(other, one) == one

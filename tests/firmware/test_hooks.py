@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from coovox_billing.core.trial import begin, seal
 from coovox_billing.errors import Refused
 from coovox_billing.firmware import hooks
 from coovox_billing.firmware.boards import find_board
@@ -217,8 +218,11 @@ def test_a_newer_license_in_the_data_directory_goes_into_the_store(u60: Box) -> 
     assert (store(u60).read(LICENSE_FILE), kept(u60.data)[LICENSE_FILE]) == (LICENSE, LICENSE)
 
 
-def test_the_trial_of_the_store_counts(u60: Box) -> None:
-    store(u60).write(TRIAL_FILE, b"begun in May")
+MAY, JUNE = (seal(begin(first_ms, 0), ()).encode() for first_ms in (1_777_600_000_000, 1_780_300_000_000))
+
+
+def test_the_earlier_trial_counts(u60: Box) -> None:
+    store(u60).write(TRIAL_FILE, MAY)
     put(u60.data, TRIAL_FILE, b"begun again in June")
     run_hook("post-upgrade", u60.machine, u60.data)
     assert (store(u60).read(TRIAL_FILE), kept(u60.data)[TRIAL_FILE]) == (b"begun in May", b"begun in May")
