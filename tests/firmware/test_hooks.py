@@ -223,7 +223,7 @@ MAY, JUNE = (seal(begin(first_ms, 0), ()).encode() for first_ms in (1_777_600_00
 
 def test_the_earlier_trial_counts(u60: Box) -> None:
     store(u60).write(TRIAL_FILE, MAY)
-    put(u60.data, TRIAL_FILE, b"begun again in June")
+    put(u60.data, TRIAL_FILE, JUNE)
     run_hook("post-upgrade", u60.machine, u60.data)
     assert (store(u60).read(TRIAL_FILE), kept(u60.data)[TRIAL_FILE]) == (b"begun in May", b"begun in May")
 
