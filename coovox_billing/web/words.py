@@ -13,7 +13,7 @@ _ENGLISH = NullTranslations()
 def install(app: Flask) -> None:
     """Let templates say `_('…')`, `{% trans %}`, and `told(…)` of what was said in the rooms below."""
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.globals["told"] = told
+    app.jinja_env.globals["told"] = app.jinja_env.filters["told"] = told
     app.jinja_env.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
 
 
