@@ -8,7 +8,10 @@ import asyncio
 import gc
 import logging
 import signal
+import sqlite3
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from coovox_billing import heartbeat
@@ -20,10 +23,13 @@ from coovox_billing.pbx.astdb_keeper import AstDbKeeper
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.manager import manager_address
 from coovox_billing.pbx.reconciler import Reconciler
+from coovox_billing.services import running
 from coovox_billing.store.loop_database import LoopDatabase
+from coovox_billing.store.write_group import TooLate
 from coovox_billing.wall_clock import wall_clock_ms
 
 GARBAGE_THRESHOLD = 5_000
+COUNT_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +59,7 @@ async def _answer(config: Config, path: Path) -> None:
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
     handlers = AgiHandlers(database, wall_clock_ms, live_calls)
     reconciler = Reconciler(database, handlers, handlers.collector, config.asterisk_log, wall_clock_ms)
-    runs = [reconciler.run()]
+    runs = [reconciler.run(), _count_running(database)]
     if live_calls:
         live_calls.compare = reconciler.compare
         runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.collector).run()]
@@ -65,6 +71,27 @@ async def _answer(config: Config, path: Path) -> None:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         await database.close()
+
+
+async def _count_running(database: LoopDatabase) -> None:
+    """How long billing runs is the trial's clock. What a pulled plug takes of it is counted for nobody."""
+    since = time.monotonic()
+    await _try(database.submit(lambda connection: running.begin(connection, wall_clock_ms())))
+    while True:
+        await asyncio.sleep(COUNT_SECONDS)
+        ran_ms, now_ms = round((time.monotonic() - since) * 1000), wall_clock_ms()
+        if await _try(database.submit(partial(running.count, ran_ms=ran_ms, now_ms=now_ms))):
+            since += ran_ms / 1000
+
+
+async def _try(done: "asyncio.Future[None]") -> bool:
+    """Whether it was stored; what a full disk does not take now is counted with the next."""
+    try:
+        await done
+    except (sqlite3.Error, TooLate) as error:
+        log.warning("how long billing runs could not be counted: %s", error)
+        return False
+    return True
 
 
 async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.Task[None]]") -> None:

@@ -1,6 +1,7 @@
 """The machine that this is, as trial and license know it: firmware's answers, and the vendor's key of this build."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from coovox_billing import RELEASED_MS, __version__
@@ -10,6 +11,7 @@ from coovox_billing.firmware.boards import find_board
 from coovox_billing.firmware.hooks import store_of
 from coovox_billing.firmware.identifiers import known_identity
 from coovox_billing.firmware.machine import Machine
+from coovox_billing.firmware.persistent_store import PersistentStore
 from coovox_billing.sentences import made_of
 from coovox_billing.services.licensing import Build, Device, Licensing
 from coovox_billing.store.database import Database
@@ -29,7 +31,7 @@ def open_licensing(database: Database, data: Path) -> Licensing:
 def this_device(data: Path, machine: Machine | None = None) -> Device:
     """What tells this machine from others, and where its firmware keeps small records.
 
-    The store is made by the firmware's hooks: a machine on which none ever ran, such as a developer's, has none.
+    What a reset or somebody at a keyboard can change identifies nothing: else one license could be bent to fit two.
     """
     machine = machine or Machine()
     try:
@@ -42,9 +44,28 @@ def this_device(data: Path, machine: Machine | None = None) -> Device:
         trouble: str = ""
     except BillingError as error:
         trouble = error.sentence
-    identifiers = tuple(Identifier(one.kind, one.value) for one in identity.found)
-    store = store_of(found, machine, data)
-    return Device(found.board.name, identifiers, store if store.directory.is_dir() else None, trouble)
+    identifiers = tuple(Identifier(one.kind, one.value) for one in identity.found if not one.is_weak)
+    return Device(found.board.name, identifiers, HooksStore(store_of(found, machine, data)), trouble)
+
+
+@dataclass(frozen=True, slots=True)
+class HooksStore:
+    """The persistent store, once the firmware's hooks have made it: a machine on which none ran, has none."""
+
+    store: PersistentStore
+
+    def read(self, name: str) -> bytes | None:
+        """A record, None where there is none."""
+        return self.store.read(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep a record.
+
+        Raises:
+            BillingError: it cannot be written.
+        """
+        if self.store.directory.is_dir():
+            self.store.write(name, data)
 
 
 def this_build() -> Build:

@@ -24,7 +24,7 @@ from coovox_billing.pbx.devices import read_devices
 from coovox_billing.pbx.manager import manager_address, what_to_do
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
-from coovox_billing.upkeep import TrialClock
+from coovox_billing.upkeep import note_running
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import create_app
 from coovox_billing.web.bodies import LARGEST_BYTES
@@ -35,7 +35,6 @@ SILENT_SECONDS = 30
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
-UPKEEP_SECONDS = 2.0
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -88,15 +87,9 @@ def run(config: Config) -> None:
         signal.signal(signal.SIGTERM, _stop)
         pulse = Pulse(trigger.trigger(dispatchers), workers)
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
-        clock = TrialClock(licensing, wall_clock_ms)
-        upkeep = threading.Thread(target=clock.run, args=[_stopping], name="upkeep", daemon=True)
-        upkeep.start()
+        threading.Thread(target=note_running, args=[licensing, _stopping], name="upkeep", daemon=True).start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
-        try:
-            server.run()
-        finally:
-            _stopping.set()
-            upkeep.join(UPKEEP_SECONDS)
+        server.run()
 
 
 def _read_devices(ami: str) -> Sequence[Listing]:

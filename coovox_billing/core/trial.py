@@ -1,10 +1,11 @@
 """The 30 days of trial: which moment counts, whatever clocks and copies of its record say (DESIGN §7).
 
 A wall clock may be wrong, set back or forward, and a box may boot in 1970. What
-cannot be wrong is how long billing ran: `least_ms`, the earliest that it can be
-now, goes on with every second of that, and follows the wall clock once that was
-believed for a week of running. So a clock that is set back wins nothing, and one
-that was ahead for some days takes nothing.
+cannot be wrong is how long billing ran (`Running`): `least_ms`, the earliest that
+it can be now, goes on with every second of that, and follows the wall clock once
+that was steady for a week of running. So a clock that is set back wins nothing,
+and one that was ahead for some days takes nothing. Where the clock is seen to be
+set within the first day, what the trial began with was wrong, and it is dated anew.
 """
 
 import hashlib
@@ -18,6 +19,12 @@ from coovox_billing.errors import BadInput
 
 TRIAL_MS = 30 * 86_400_000
 CONFIRMED_MS = 7 * 86_400_000
+# So long a clock has to be steady until it dates a trial that began with a wrong one, and so long it may be corrected.
+DATED_MS = 3_600_000
+FIRST_DAY_MS = 86_400_000
+# A clock that moves by more against the time that passed was set; while billing was off, days may have passed.
+STEP_MS = 60_000
+LONGEST_OFF_MS = 3 * 86_400_000
 # An honest clock is corrected by so much, and no more.
 TOLERANCE_MS = 3_600_000
 MOST_BYTES = 16_384
@@ -61,14 +68,52 @@ def is_behind(trial: Trial, now_ms: int, released_ms: int) -> bool:
     return now_ms < released_ms or (trial.is_dated and now_ms < trial.least_ms - TOLERANCE_MS)
 
 
-def go_on(trial: Trial, ran_ms: int, now_ms: int, steady_ms: int, released_ms: int) -> Trial:
-    """The trial after billing ran for another `ran_ms`; the wall clock has made no step for `steady_ms` of running."""
-    trial = replace(trial, least_ms=trial.least_ms + max(0, ran_ms))
-    if is_behind(trial, now_ms, released_ms):
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How long billing ran, in ms, since the trial last took note of it, and what was seen of the wall clock meanwhile.
+
+    It was steady for `steady_ms` of running, and last read `wall_ms`; `was_set`: it was seen to step.
+    """
+
+    ran_ms: int = 0
+    steady_ms: int = 0
+    was_set: bool = False
+    wall_ms: int = 0
+
+    def on(self, ran_ms: int, now_ms: int) -> "Running":
+        """After another `ran_ms`, by our own clock, of running."""
+        was_set = abs(now_ms - self.wall_ms - ran_ms) > STEP_MS
+        steady_ms = 0 if was_set else self.steady_ms + ran_ms
+        return Running(self.ran_ms + max(0, ran_ms), steady_ms, self.was_set or was_set, now_ms)
+
+    def begun(self, now_ms: int) -> "Running":
+        """After billing was off for a while."""
+        return replace(self, steady_ms=self.steady_ms if self.fits(now_ms) else 0, wall_ms=now_ms)
+
+    def fits(self, now_ms: int) -> bool:
+        """Whether the wall clock may read that by itself."""
+        return -STEP_MS <= now_ms - self.wall_ms <= LONGEST_OFF_MS
+
+    def noted(self) -> "Running":
+        """Once the trial has taken note of it."""
+        return replace(self, ran_ms=0, was_set=False)
+
+
+def go_on(trial: Trial, running: Running, now_ms: int, released_ms: int) -> Trial:
+    """The trial after billing ran."""
+    trial = replace(trial, least_ms=trial.least_ms + running.ran_ms)
+    if now_ms < released_ms:
         return trial
+    steady_ms = running.steady_ms if running.fits(now_ms) else 0
+    lasted_ms = trial.least_ms - trial.first_ms
+    anew = Trial(now_ms - lasted_ms, now_ms, is_dated=True)
     if not trial.is_dated:
-        return Trial(now_ms - (trial.least_ms - trial.first_ms), now_ms, is_dated=True)
-    return replace(trial, least_ms=max(trial.least_ms, now_ms)) if steady_ms >= CONFIRMED_MS else trial
+        return anew if steady_ms >= DATED_MS else trial
+    if running.was_set and lasted_ms < FIRST_DAY_MS:
+        return anew
+    if steady_ms < CONFIRMED_MS:
+        return trial
+    return anew if is_behind(trial, now_ms, released_ms) else replace(trial, least_ms=max(trial.least_ms, now_ms))
 
 
 def is_over(trial: Trial, now_ms: int, released_ms: int) -> bool:
@@ -155,7 +200,7 @@ def open_record(text: str, identifiers: Sequence[Identifier]) -> Record:
         raise BadInput("the trial's record cannot be read")
     macs = {_name(identifier): _mac(trial, identifier) for identifier in identifiers}
     known = [name for name in macs if name in seals]
-    unbroken = [name for name in known if hmac.compare_digest(macs[name].encode(), str(seals[name]).encode())]
+    unbroken = [name for name in known if hmac.compare_digest(macs[name], _ascii(seals[name]))]
     return Record(trial, len(seals), len(known), len(unbroken))
 
 
@@ -174,6 +219,11 @@ def _mac(trial: Trial, identifier: Identifier) -> str:
     key = hashlib.sha256(b"\0".join((b"CooVox Billing trial key 1", *_parts(identifier)))).digest()
     said = f"{trial.first_ms} {trial.least_ms} {trial.is_dated}"
     return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+
+
+def _ascii(value: object) -> str:
+    """What `compare_digest` takes, whatever somebody wrote into a record."""
+    return ascii(value).strip("'")
 
 
 def _parts(identifier: Identifier) -> tuple[bytes, bytes]:

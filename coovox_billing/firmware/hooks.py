@@ -32,9 +32,19 @@ SERVICE_USER = "coovox-billing"
 Merge = Callable[[bytes, bytes], bytes]
 
 
-def keep_datas(in_data: bytes, in_store: bytes) -> bytes:
-    """The owner uploads into the data directory, so what is there is newer."""
-    return in_data
+def better_license(in_data: bytes, in_store: bytes) -> bytes:
+    """The owner uploads into the data directory, so what is there is newer; but a damaged one replaces no whole one."""
+    return in_data if _is_whole(in_data) or not _is_whole(in_store) else in_store
+
+
+def _is_whole(data: bytes) -> bool:
+    from coovox_billing.core import license as licenses
+
+    try:
+        licenses.parse_license(licenses.text_of(data))
+    except licenses.LicenseError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Record:
     merge: Merge
 
 
-RECORDS: tuple[Record, ...] = (Record(LICENSE_FILE, keep_datas), Record(TRIAL_FILE, stricter))
+RECORDS: tuple[Record, ...] = (Record(LICENSE_FILE, better_license), Record(TRIAL_FILE, stricter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,7 @@ def store_of(found: FoundBoard, machine: Machine, data: Path) -> PersistentStore
 
 def _align(occasion: Occasion) -> Iterator[Step]:
     """Make the data directory and the store alike, record by record."""
+    occasion.store.make()
     for record in occasion.records:
         try:
             yield _align_record(occasion, record)

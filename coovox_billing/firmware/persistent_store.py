@@ -83,6 +83,15 @@ class PersistentStore:
                 self._remove_waiting()
                 self._write(name, content)
 
+    def make(self) -> None:
+        """Make its directory, in which whoever runs billing may write from then on.
+
+        Raises:
+            StoreFault: it cannot be made.
+        """
+        with self._writing():
+            make_directory(self.directory, self._owner, self._group)
+
     def erase(self) -> None:
         """Remove all records, and what a pulled plug left of one.
 

@@ -5,6 +5,7 @@ import sqlite3
 
 from coovox_billing.errors import Refused
 from coovox_billing.services import submissions
+from coovox_billing.services.owner import OWNER
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
@@ -39,7 +40,12 @@ def take_ticket(database: Database, ticket: str, address: str, now_ms: int) -> N
         raise Refused("this link is not from this PBX's menu: click it there") from None
     if wanted_address not in ("", address):
         raise Refused("this link was made for another computer: click it in the PBX's menu here")
-    _told, is_new = database.write(lambda c: submissions.once(c, f"handover-{name}", now_ms, lambda _: "taken"))
+
+    def enter(connection: sqlite3.Connection) -> str:
+        writes.record_change(connection, now_ms, OWNER, address, "sign-in", "", "from the PBX's menu")
+        return "taken"
+
+    _told, is_new = database.write(lambda connection: submissions.once(connection, f"handover-{name}", now_ms, enter))
     if not is_new:
         raise Refused("this link was used already: go back to the PBX's menu and click it again")
 

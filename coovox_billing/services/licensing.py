@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from coovox_billing.core import trial as trials
-from coovox_billing.core.trial import Identifier, Trial
+from coovox_billing.core.trial import Identifier, Record, Trial
 from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.sentences import Sentence, made_of
-from coovox_billing.services import activation
+from coovox_billing.services import activation, running
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.private_files import write_private
 from coovox_billing.store import reads, writes
@@ -115,9 +115,11 @@ class Licensing:
 
     def standing(self) -> Standing:
         """How it stands now."""
-        trial, faults = self._known_trial(self._database.read(_stored_trial))
-        found, refusal = self._found_license()
         now_ms = self._now_ms()
+        trial, faults = self._known_trial(self._database.read(_stored_trial))
+        if trial is not None:
+            trial = trials.go_on(trial, self._database.read(running.counted), now_ms, self._build.released_ms)
+        found, refusal = self._found_license()
         if trial is not None and trials.is_behind(trial, now_ms, self._build.released_ms):
             faults.append(
                 Sentence("the clock of this device is wrong: it is behind what was recorded before; set date and time")
@@ -130,21 +132,18 @@ class Licensing:
         is_active = self._database.read(activation.is_active)
         return Standing(is_active, trial, found, is_over, tuple(faults))
 
-    def keep_up(self, ran_ms: int = 0, steady_ms: int = 0) -> None:
-        """Let the trial go on by what billing ran, and bring every copy of the records up to date.
-
-        `steady_ms` is for how long of running the wall clock has made no step.
-        """
+    def keep_up(self) -> None:
+        """Let the trial go on by what billing ran, and bring every copy of the records up to date."""
         now_ms = self._now_ms()
 
         def go_on(connection: sqlite3.Connection) -> str | None:
+            ran = running.take(connection)
             trial, _faults = self._known_trial(_stored_trial(connection))
-            if trial is None and activation.is_active(connection):
+            if trial is not None:
+                trial = trials.go_on(trial, ran, now_ms, self._build.released_ms)
+            elif activation.is_active(connection):
                 trial = trials.begin(now_ms, self._build.released_ms)
-            if trial is None:
-                return None
-            trial = trials.go_on(trial, ran_ms, now_ms, steady_ms, self._build.released_ms)
-            return self._store(connection, trial)
+            return None if trial is None else self._store(connection, trial)
 
         record = self._database.write(go_on)
         if record is not None:
@@ -180,9 +179,12 @@ class Licensing:
 
         Raises:
             BadInput: it is none, or not for this device; the one that was there stays.
+        Refused: it could be stored nowhere.
         """
         found = self._verify(data)
         self._copy_out(LICENSE_FILE, data)
+        if data not in self._copies(LICENSE_FILE):
+            raise Refused("the license is valid, but could not be stored: the disk is full or read-only; then repeat")
         self._database.write(lambda connection: _record_upload(connection, found, person))
         return found
 
@@ -210,33 +212,39 @@ class Licensing:
     def _known_trial(self, stored: str | None) -> tuple[Trial | None, list[str]]:
         """What all records say together, and what is wrong with them.
 
-        A record that was changed by hand counts for nothing while there is another; where it is the only one, the
-        trial is over.
+        A record of another device counts where this one has none. One that was changed by hand counts for nothing
+        while anything else tells when the trial began; where nothing does, it is over.
         """
-        known: list[Trial] = []
-        faults: list[str] = []
-        broken = False
+        records, faults = self._records(stored)
+        is_broken = any(record.is_broken for record in records)
+        known = [record.trial for record in records if record.is_ours and not record.is_broken]
+        if not known:
+            foreign = [record.trial for record in records if not record.is_ours]
+            if foreign and self.device.identifiers:
+                faults.append(Sentence("the trial's record is of another device"))
+            known = foreign
+        evidence_ms = self._first_activation_ms()
+        if evidence_ms is not None and evidence_ms >= FIRST_RELEASED_MS and not any(one.is_dated for one in known):
+            known.append(Trial(evidence_ms, evidence_ms, is_dated=True))
+        if is_broken:
+            faults.append(Sentence("the trial's record was changed by hand"))
+            if not known:
+                now_ms = self._now_ms()
+                known.append(Trial(now_ms - trials.TRIAL_MS, now_ms, is_dated=True))
+        return trials.earliest(known), faults
+
+    def _records(self, stored: str | None) -> tuple[list[Record], list[str]]:
+        """Each that can be read, and what is wrong with the others."""
         texts = [] if stored is None else [stored]
         texts += [data.decode("utf-8", "replace") for data in self._copies(TRIAL_FILE)]
+        records: list[Record] = []
+        faults: list[str] = []
         for text in texts:
             try:
-                record = trials.open_record(text, self.device.identifiers)
+                records.append(trials.open_record(text, self.device.identifiers))
             except BadInput as error:
                 faults.append(error.sentence)
-                continue
-            if record.is_broken:
-                broken = True
-            else:
-                known.append(record.trial)
-        evidence_ms = self._first_activation_ms()
-        if evidence_ms is not None and evidence_ms >= FIRST_RELEASED_MS:
-            known.append(Trial(evidence_ms, evidence_ms, is_dated=True))
-        if broken:
-            faults.append(Sentence("the trial's record was changed by hand"))
-        if broken and not known:
-            now_ms = self._now_ms()
-            known.append(Trial(now_ms - trials.TRIAL_MS, now_ms, is_dated=True))
-        return trials.earliest(known), faults
+        return records, faults
 
     def _first_activation_ms(self) -> int | None:
         """What the log of changes knows, which is asked until it knows something."""
@@ -302,9 +310,12 @@ class Licensing:
             return None
 
     def _copy_out(self, name: str, data: bytes) -> None:
-        """A store that cannot be written costs its copy, not the others."""
-        if self._read_data_file(name) != data:
-            write_private(self._directory / name, data)
+        """A place that cannot be written costs its copy, not the others."""
+        try:
+            if self._read_data_file(name) != data:
+                write_private(self._directory / name, data)
+        except OSError as error:
+            log.error("%s could not be written: %s", self._directory / name, error)
         if self.device.keep is None or self._read_keep(name) == data:
             return
         try:

@@ -9,11 +9,15 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read; a plug pulled meanwhile leaves the old or the new one."""
     waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    waiting.replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        waiting.replace(path)
+    except BaseException:
+        waiting.unlink(missing_ok=True)
+        raise
     _sync_directory(path.parent)
 
 

@@ -111,9 +111,14 @@ def guard() -> ResponseReturnValue | None:
 
 def _check_trial() -> None:
     """Once the trial is over, the owner looks at the billing pages, and changes nothing there."""
-    is_change = g.signed_in and request.method == "POST" and request.blueprint not in CHANGED_BY_OWNERS
+    is_change = g.signed_in and request.method == "POST" and _page() not in CHANGED_BY_OWNERS
     if is_change and parts().licensing.standing().is_barred:
         raise Forbidden(_("The free trial is over. Upload a license in Billing, then this can be changed again."))
+
+
+def _page() -> str:
+    """The blueprint of the request, or the one in which it is nested."""
+    return (request.blueprint or "").partition(".")[0]
 
 
 def _to_sign_in() -> ResponseReturnValue:

@@ -14,7 +14,6 @@ from coovox_billing.errors import SetupError
 from coovox_billing.firmware.machine import Machine
 from coovox_billing.opening import open_site
 from coovox_billing.services.licensing import Device
-from coovox_billing.upkeep import TrialClock
 from coovox_billing.web import create_app
 from tests.cli.conftest import Terminal
 from tests.license import cast
@@ -29,6 +28,8 @@ def box(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     device = a_device()
     monkeypatch.setattr(this_device, "this_device", lambda data: device)
     monkeypatch.setattr(this_device, "vendor_key", lambda: ROOT_KEY)
+    terminal.do("activation", "off")
+    terminal.do("activation", "on")
     return terminal
 
 
@@ -91,7 +92,9 @@ def test_the_menu_of_a_firmware_leads_to_pages_that_are_there(box: Terminal) -> 
 def test_a_machine_that_tells_nothing_is_said_so(tmp_path: Path) -> None:
     device = this_device.this_device(tmp_path, Machine(tmp_path))
     assert "tells too little of itself" in device.trouble
-    assert device.keep is None, "no hook of a firmware ever made a store"
+    assert device.keep is not None
+    device.keep.write("trial", b"kept")
+    assert device.keep.read("trial") is None, "no hook of a firmware ever made a store"
 
 
 def test_a_machine_is_known_by_what_its_board_file_names(tmp_path: Path) -> None:
@@ -126,22 +129,6 @@ def test_a_build_knows_its_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def _public_key(key: cast.Ed25519PrivateKey) -> str:
     return licenses.render_public_key(licenses.PublicKey("root", "CooVox", cast.public(key)), key.sign)
-
-
-def test_it_remembers_what_it_ran_and_for_how_long_the_clock_was_steady() -> None:
-    told: list[tuple[int, int]] = []
-
-    class Listener:
-        def keep_up(self, ran_ms: int, steady_ms: int) -> None:
-            told.append((ran_ms, steady_ms))
-
-    times = {"wall": 1_000_000, "own": 5_000}
-    clock = TrialClock(Listener(), lambda: times["wall"], lambda: times["own"])  # type: ignore[arg-type]
-    for wall_ms, own_ms in ((3_600_000, 3_600_000), (3_600_100, 3_600_000), (90_000_000, 3_600_000), (60_000, 60_000)):
-        times["wall"] += wall_ms
-        times["own"] += own_ms
-        clock.remember()
-    assert told == [(3_600_000, 3_600_000), (3_600_000, 7_200_000), (3_600_000, 0), (60_000, 60_000)]
 
 
 def test_a_device_without_a_store_keeps_its_records_beside_the_database(

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.core import trial as trials
-from coovox_billing.core.trial import CONFIRMED_MS, TRIAL_MS, Identifier, Trial, begin, earliest, go_on, is_over
+from coovox_billing.core.trial import (
+    CONFIRMED_MS,
+    TRIAL_MS,
+    Identifier,
+    Running,
+    Trial,
+    begin,
+    earliest,
+    go_on,
+    is_over,
+)
 from coovox_billing.errors import BadInput
 
 RELEASED_MS = 1_795_219_200_000
@@ -21,8 +31,8 @@ class Box:
     """A box whose billing runs and stops, and whose wall clock people set. It remembers as the product does."""
 
     def __init__(self, now_ms: int = FIRST_MS) -> None:
-        self.true_ms, self.wrong_ms, self.steady_ms = now_ms, 0, 0
-        self.trial = begin(now_ms, RELEASED_MS)
+        self.true_ms, self.wrong_ms = now_ms, 0
+        self.trial, self.running = begin(now_ms, RELEASED_MS), Running(wall_ms=now_ms)
 
     @property
     def wall_ms(self) -> int:
@@ -32,17 +42,19 @@ class Box:
         """Billing runs, and remembers each hour."""
         for _ in range(ms // HOUR_MS):
             self.true_ms += HOUR_MS
-            self.steady_ms += HOUR_MS
-            self.trial = go_on(self.trial, HOUR_MS, self.wall_ms, self.steady_ms, RELEASED_MS)
-        self.true_ms += ms % HOUR_MS
+            self.running = self.running.on(HOUR_MS, self.wall_ms)
+            self.trial = go_on(self.trial, self.running, self.wall_ms, RELEASED_MS)
+            self.running = self.running.noted()
         return self
 
-    def is_off(self, ms: int) -> "Box":
-        self.true_ms, self.steady_ms = self.true_ms + ms, 0
+    def is_off(self, ms: int, set_by_ms: int = 0) -> "Box":
+        """Nobody sees the clock that is set meanwhile."""
+        self.true_ms, self.wrong_ms = self.true_ms + ms, self.wrong_ms + set_by_ms
+        self.running = self.running.begun(self.wall_ms)
         return self
 
     def sets_the_clock(self, by_ms: int) -> "Box":
-        self.wrong_ms, self.steady_ms = self.wrong_ms + by_ms, 0
+        self.wrong_ms += by_ms
         return self
 
     @property
@@ -101,9 +113,49 @@ def test_a_week_of_running_confirms_a_clock() -> None:
 def test_a_box_that_boots_in_1970_has_its_thirty_days() -> None:
     box = Box(DAY_MS).runs(3 * DAY_MS)
     assert (box.trial.is_dated, box.is_over) == (False, False)
-    box.sets_the_clock(FIRST_MS).runs(HOUR_MS)
-    assert box.trial == Trial(box.wall_ms - 3 * DAY_MS - HOUR_MS, box.wall_ms, is_dated=True)
-    assert not box.runs(27 * DAY_MS - 2 * HOUR_MS).is_over
+    assert not box.sets_the_clock(FIRST_MS).runs(HOUR_MS).trial.is_dated, "it may be set once more"
+    box.runs(HOUR_MS)
+    assert box.trial == Trial(box.wall_ms - 3 * DAY_MS - 2 * HOUR_MS, box.wall_ms, is_dated=True)
+    assert not box.runs(27 * DAY_MS - 3 * HOUR_MS).is_over
+    assert box.runs(HOUR_MS).is_over
+
+
+@pytest.mark.parametrize("wrong_days", [-60, -5, 5, 23_000])
+def test_a_clock_that_is_set_right_within_a_day_dates_the_trial_anew(wrong_days: int) -> None:
+    """As of a box that boots with the time of its last shutdown, or with a flat battery's, until NTP answers."""
+    box = Box(FIRST_MS + 90 * DAY_MS)
+    box.sets_the_clock(wrong_days * DAY_MS)
+    box.trial, box.running = begin(box.wall_ms, RELEASED_MS), Running(wall_ms=box.wall_ms)
+    box.runs(3 * HOUR_MS).sets_the_clock(-wrong_days * DAY_MS).runs(HOUR_MS)
+    assert box.trial == Trial(box.true_ms - 4 * HOUR_MS, box.true_ms, is_dated=True)
+    assert not box.runs(30 * DAY_MS - 5 * HOUR_MS).is_over
+    assert box.runs(HOUR_MS).is_over
+
+
+def test_setting_the_clock_again_and_again_on_the_first_day_wins_nothing() -> None:
+    box = Box()
+    for hour in range(23):
+        box.sets_the_clock((-1) ** hour * 20 * DAY_MS).runs(HOUR_MS)
+    box.sets_the_clock(-20 * DAY_MS)
+    assert box.runs(30 * DAY_MS - 23 * HOUR_MS).is_over
+
+
+@pytest.mark.parametrize("hours", [1, 9, 23])
+def test_a_box_of_office_hours_whose_clock_is_set_back_at_night_wins_no_month(hours: int) -> None:
+    box = Box()
+    for _ in range(60):
+        box.runs(hours * HOUR_MS).is_off((24 - hours) * HOUR_MS)
+        if box.wall_ms - FIRST_MS > 29 * DAY_MS:
+            box.is_off(0, set_by_ms=box.trial.least_ms - box.wall_ms)
+    assert box.is_over or box.trial.least_ms - FIRST_MS >= 60 * hours * HOUR_MS
+    if hours > 8:
+        assert box.is_over
+
+
+def test_a_week_of_a_clock_that_is_behind_ends_its_fault_and_gives_nothing() -> None:
+    box = Box().runs(10 * DAY_MS).sets_the_clock(-5 * DAY_MS).runs(8 * DAY_MS)
+    assert not trials.is_behind(box.trial, box.wall_ms, RELEASED_MS)
+    assert not box.runs(12 * DAY_MS - HOUR_MS).is_over
     assert box.runs(HOUR_MS).is_over
 
 

@@ -1,5 +1,7 @@
 """The way in from the PBX's own menu, whose link hands over a signed-in owner."""
 
+import logging
+
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -13,14 +15,19 @@ from coovox_billing.web.words import told
 
 page = Blueprint("enter", __name__)
 
+log = logging.getLogger(__name__)
+
 
 @page.get("/enter/<ticket>")
 @needs(Role.ANYBODY)
 def enter(ticket: str) -> ResponseReturnValue:
     """Sign the owner in. The page leads on by itself: a redirect out of another site's page would carry no cookie."""
+    if request.method == "HEAD":  # who only looks uses nothing up
+        return ""
     try:
         handover.take_ticket(parts().database, ticket, request.remote_addr or "", parts().now_ms())
     except Refused as error:
         return render_template("addons/enter.html", error=told(error)), 422
+    log.info("the owner came from the PBX's menu, from %s", request.remote_addr)
     sessions.begin(OWNER)
     return render_template("addons/enter.html", error="")

@@ -78,7 +78,9 @@ def _wrong(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _store(given: Mapping[str, str], *, is_activated: bool) -> dict[str, str]:
-    author = person()
+    author, licensing = person(), parts().licensing
+    if is_activated and licensing.standing().is_barred:
+        return {"": _("The trial is over: upload a license first, or leave Activate Billing off.")}
 
     def change(connection: sqlite3.Connection) -> None:
         for name, text in given.items():
@@ -87,7 +89,7 @@ def _store(given: Mapping[str, str], *, is_activated: bool) -> dict[str, str]:
     try:
         once(change, _("The settings are stored."))
         if is_activated:
-            parts().licensing.activate(author)
+            licensing.activate(author)
     except BillingError as error:
         return {"": told(error)}
     return {}
