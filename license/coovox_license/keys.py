@@ -78,7 +78,7 @@ def load(path: Path, passphrase: str) -> Ed25519PrivateKey:
     except TypeError:
         raise Refused(f"{shown(path)} is not encrypted: a key that anybody can read is not used") from None
     except ValueError:
-        raise Refused(f"{shown(path)} cannot be opened: the passphrase is another, or it is no key") from None
+        raise Refused(f"{shown(path)} cannot be opened: the passphrase is wrong, or it is no key") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise Refused(f"{shown(path)} is a key of another kind: make one with keygen")
     return key

@@ -19,6 +19,7 @@ from coovox_billing.firmware.hooks import HOOKS, LICENSE_FILE, RECORDS, TRIAL_FI
 from coovox_billing.firmware.identifiers import KEPT, known_identity
 from coovox_billing.firmware.persistent_store import COPIES, PersistentStore
 from tests.firmware.cast import LOSE_LICENSE, Box
+from tests.license.cast import license_text
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "firmware_hooks"
@@ -216,6 +217,19 @@ def test_a_newer_license_in_the_data_directory_goes_into_the_store(u60: Box) -> 
     put(u60.data, LICENSE_FILE, LICENSE)
     run_hook("post-boot", u60.machine, u60.data)
     assert (store(u60).read(LICENSE_FILE), kept(u60.data)[LICENSE_FILE]) == (LICENSE, LICENSE)
+
+
+def test_a_damaged_license_replaces_no_whole_one(u60: Box) -> None:
+    whole = license_text().encode()
+    store(u60).write(LICENSE_FILE, whole)
+    put(u60.data, LICENSE_FILE, whole[:-20])
+    run_hook("post-boot", u60.machine, u60.data)
+    assert (store(u60).read(LICENSE_FILE), kept(u60.data)[LICENSE_FILE]) == (whole, whole)
+
+
+def test_it_makes_the_store_before_there_is_anything_to_keep(u60: Box) -> None:
+    run_hook("post-boot", u60.machine, u60.data)
+    assert store(u60).directory.is_dir()
 
 
 MAY, JUNE = (seal(begin(first_ms, 0), ()).encode() for first_ms in (1_777_600_000_000, 1_780_300_000_000))

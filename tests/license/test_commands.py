@@ -167,7 +167,7 @@ def test_it_certifies_no_root_key_and_nothing_damaged(run: Command, made: Path, 
         ),
         (
             private(Ed25519PrivateKey.generate(), "another passphrase"),
-            "the passphrase is another",
+            "the passphrase is wrong",
         ),
         (
             private(X25519PrivateKey.generate(), PASSPHRASE),

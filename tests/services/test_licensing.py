@@ -1,5 +1,6 @@
 """Trial and license: what people try with clocks, copies and files, and what an honest owner keeps."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -278,6 +279,51 @@ def test_it_writes_nothing_where_nothing_changed(box: Box) -> None:
     before = (box.folder / TRIAL_FILE).stat().st_mtime_ns
     box.licensing.keep_up()
     assert (box.folder / TRIAL_FILE).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("seals", ["{}", '{"x": "\\ud800"}', '{"x": 7}', '{"x": null}'])
+def test_a_record_without_its_seals_makes_nobody_younger(box: Box, seals: str) -> None:
+    """Whatever somebody writes there, the pages go on; the log of changes and the whole copies count."""
+    box.activate()
+    text = (box.folder / TRIAL_FILE).read_text().partition('"seals"')[0].replace(str(START_MS), str(START_MS + DAY_MS))
+    for _read, write in _places(box)[:2]:
+        write(f'{text}"seals": {seals}}}')
+    trial = box.standing.trial
+    assert trial is not None
+    assert trial.first_ms == START_MS
+
+
+def test_a_seal_that_is_no_seal_is_a_broken_one(box: Box) -> None:
+    text = (box.activate().folder / TRIAL_FILE).read_text()
+    fields = json.loads(text)
+    fields["seals"] = dict.fromkeys(fields["seals"], "�")
+    (box.folder / TRIAL_FILE).write_text(json.dumps(fields))
+    assert box.faults == "the trial's record was changed by hand"
+
+
+def test_what_billing_ran_is_counted_by_who_answers_calls(box: Box) -> None:
+    """Stopped pages stop no trial, and neither does a plug that is pulled every hour."""
+    box.activate()
+    for _ in range(30 * 24):
+        box.database.write(lambda connection: running.begin(connection, box.now_ms))
+        box.database.write(lambda connection: running.count(connection, HOUR_MS, box.now_ms))
+    assert box.standing.is_barred
+
+
+def test_a_full_disk_costs_a_copy_and_is_told_where_nothing_is_stored(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("coovox_billing.services.licensing.write_private", full)
+    data = a_license(box.activate().licensing.source())
+    box.upload(data)
+    assert box.standing.license is not None
+    box.drawer.records.clear()
+    box.drawer.is_broken = True
+    with pytest.raises(Refused, match="could not be stored"):
+        box.upload(data)
 
 
 # the license

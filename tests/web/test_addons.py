@@ -5,6 +5,7 @@ import io
 import re
 import time
 import zipfile
+from html import unescape
 from typing import Any
 
 import pytest
@@ -107,6 +108,8 @@ def test_the_owner_reads_on_after_the_trial_and_changes_nothing(owner_desk: Desk
     refused = owner_desk.post("/extensions/recharge", {"extension": "100", "amount": "5", "submission": "x"})
     assert (refused.status_code, "The free trial is over" in refused.text) == (403, True)
     assert look_up(owner_desk.database.path, "SELECT * FROM ledger") == before
+    second_factor = owner_desk.post("/account/second-factor", {"current": "wrong", "submission": "x"}, "/account")
+    assert second_factor.status_code != 403, "one's own account is no billing page"
     assert switch(owner_desk, "off").status_code == 303
     again = switch(owner_desk, "on")
     assert (again.status_code, "upload a license, then activate billing" in again.text) == (422, True)
@@ -165,7 +168,8 @@ def test_all_data_holds_every_list_as_its_page_does(owner_desk: Desk) -> None:
     packed = zipfile.ZipFile(io.BytesIO(owner_desk.browser.get("/addons/billing/all-data.zip").data))
     assert packed.testzip() is None
     assert sorted(packed.namelist()) == [
-        "audit-log.csv", "call-log.csv", "extensions.csv", "rates.csv", "recharge-history.csv", "statistics.csv",
+        "audit-log.csv", "billing-users.csv", "call-log.csv", "closed-extensions.csv", "extensions.csv", "rates.csv",
+        "recharge-history.csv", "settings.csv", "statistics.csv", "trunks.csv",
     ]  # fmt: skip
     for name, path in (("extensions", "/extensions.csv"), ("audit-log", "/audit-log.csv")):
         assert packed.read(f"{name}.csv") == owner_desk.browser.get(path).data
@@ -190,6 +194,8 @@ def test_the_owner_of_a_new_site_is_led_through_first_steps(desk: Desk) -> None:
     shown = desk.post("/addons/billing/first-steps", ANSWERS, "/addons/billing/first-steps")
     assert (shown.status_code, {"110", "0112", "9112"} <= set(shown.text.split())) == (200, True), shown.text
     assert look_up(desk.database.path, "SELECT value FROM settings WHERE name = 'currency'") == [], "not stored yet"
+    back = unescape(re.findall(r'href="(/addons/billing/first-steps[^"]*)"', shown.text)[-1])
+    assert all(f'value="{value}" selected' in desk.page(back) for value in ("DE", "EUR", "Europe/Berlin"))
     confirmed = ANSWERS | {"emergency_numbers": "112 9112", "active": "on", "submission": "1"}
     done = desk.post("/addons/billing/first-steps", confirmed, "/addons/billing/first-steps")
     assert (done.status_code, done.location) == (303, "/addons/billing/summary")
@@ -218,6 +224,16 @@ def test_first_steps_say_what_is_wrong_and_store_nothing(owner_desk: Desk, wrong
     assert look_up(owner_desk.database.path, "SELECT * FROM settings") == before
 
 
+def test_first_steps_store_nothing_where_activation_is_refused(owner_desk: Desk) -> None:
+    switch(owner_desk, "on")
+    owner_desk.now_ms += TRIAL_MS
+    owner_desk.sign_in()
+    given = ANSWERS | {"emergency_numbers": "112", "active": "on", "submission": "1"}
+    refused = owner_desk.post("/addons/billing/first-steps", given, "/addons/billing")
+    assert refused.status_code in (403, 422)
+    assert look_up(owner_desk.database.path, "SELECT value FROM settings WHERE name = 'currency'") == []
+
+
 # the way in from the PBX's menu
 
 
@@ -240,6 +256,16 @@ def test_a_link_is_good_for_a_minute_and_for_one_address(desk: Desk, monkeypatch
     monkeypatch.setattr(time, "time", lambda: later)
     assert "too old" in desk.browser.get(f"/enter/{ticket}").text
     assert desk.browser.get(PAGE).status_code == 303
+
+
+def test_who_only_looks_at_a_link_uses_nothing_up(desk: Desk) -> None:
+    ticket = handover.make_ticket(desk.database)
+    assert desk.browser.head(f"/enter/{ticket}").status_code == 200
+    assert desk.browser.get(PAGE).status_code == 303
+    assert desk.browser.get(f"/enter/{ticket}").status_code == 200
+    assert look_up(desk.database.path, "SELECT actor, origin, what FROM changes WHERE what = 'sign-in'") == [
+        ("owner", "127.0.0.1", "sign-in")
+    ]
 
 
 @pytest.mark.parametrize("ticket", ["x", "W10.aaa.bbb", "..", "é", "W10.aW5.Zm9v" * 40])

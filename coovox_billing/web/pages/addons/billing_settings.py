@@ -36,7 +36,10 @@ def switch() -> ResponseReturnValue:
             licensing_of_site.activate(author)
             flash(_("Billing is active."))
         else:
-            once(lambda connection: activation.switch(connection, False, author), _("Billing is not active."))
+            once(
+                lambda connection: activation.switch(connection, False, author),
+                _("Billing is off: all calls pass unbilled."),
+            )
     except BillingError as error:
         return _page({"active": told(error)}), 422
     return redirect(url_for("billing_settings.show"), 303)

@@ -28,8 +28,9 @@ ASKED = ("currency", "time_zone", "when_no_rate", "when_billing_is_down")
 @page.get("/addons/billing/first-steps")
 @needs(Role.OWNER)
 def ask() -> ResponseReturnValue:
-    """The questions, with what is set now."""
-    return _questions(queries.settings(), "", {})
+    """The questions, with what is set now, or was answered already."""
+    answered = {name: request.args[name] for name in ASKED if name in request.args}
+    return _questions(queries.settings() | answered, request.args.get("country", ""), {})
 
 
 @page.post("/addons/billing/first-steps")
