@@ -18,7 +18,7 @@ from coovox_billing.store.database import Database
 from coovox_billing.wall_clock import wall_clock_ms
 
 KEY_VARIABLE = "COOVOX_VENDOR_KEY"
-KEY_FILE = Path("vendor", "root.pub")
+KEY_FILE, REVOKED_FILE = "root.pub", "revoked"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -70,7 +70,7 @@ class HooksStore:
 
 def this_build() -> Build:
     """What was put into this build of the product."""
-    return Build(__version__, RELEASED_MS, vendor_key())
+    return Build(__version__, RELEASED_MS, vendor_key(), revoked_certificates())
 
 
 def vendor_key() -> bytes:
@@ -82,11 +82,32 @@ def vendor_key() -> bytes:
     Raises:
         BillingError: the file holds no such key.
     """
-    for folder in (_PACKAGE / "shared", _PACKAGE.parent / "license"):
+    for folder in _vendor_folders():
         if (folder / KEY_FILE).is_file():
             return _read_key(folder / KEY_FILE)
     named = os.environ.get(KEY_VARIABLE, "")
     return _read_key(Path(named)) if named else b""
+
+
+def revoked_certificates() -> frozenset[int]:
+    """The serial numbers in `revoked` beside the vendor's key: one a line, `#` before a remark.
+
+    Raises:
+        SetupError: a line holds something else.
+    """
+    for folder in _vendor_folders():
+        if (folder / REVOKED_FILE).is_file():
+            lines = (folder / REVOKED_FILE).read_text(encoding="utf-8").splitlines()
+            words = [line.partition("#")[0].strip() for line in lines]
+            if not all(word.isdecimal() for word in words if word):
+                raise SetupError("%(file)s must hold serial numbers alone", file=folder / REVOKED_FILE)
+            return frozenset(int(word) for word in words if word)
+    return frozenset()
+
+
+def _vendor_folders() -> tuple[Path, ...]:
+    """Where a build has what the vendor gave it: within the wheel, or in the checkout."""
+    return _PACKAGE / "shared/vendor", _PACKAGE.parent / "license/vendor"
 
 
 def _read_key(path: Path) -> bytes:

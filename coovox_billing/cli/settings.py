@@ -87,7 +87,7 @@ def _set_password(context: Context) -> None:
 
 
 def _link(context: Context) -> None:
-    ticket = handover.make_ticket(context.database, context.arguments.address)
+    ticket = handover.make_ticket(context.database.path.parent, context.arguments.address)
     print(f"{context.config.web_prefix}/enter/{ticket}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coovox_billing.errors import BadInput, BillingError, SetupError
-from coovox_billing.firmware.small_files import read_small
+from coovox_billing.small_files import read_small
 
 MOST_FILE_BYTES = 64 * 1024
 CONTROLLER_FIELD = "serial"

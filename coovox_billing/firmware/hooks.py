@@ -18,8 +18,8 @@ from coovox_billing.firmware.boards import FoundBoard, find_board
 from coovox_billing.firmware.identifiers import keep_identity, read_identity
 from coovox_billing.firmware.machine import Machine
 from coovox_billing.firmware.persistent_store import MOST_RECORD_BYTES, PersistentStore
-from coovox_billing.firmware.small_files import make_directory, read_small, replace_small
 from coovox_billing.sentences import Sentence
+from coovox_billing.small_files import make_directory, read_small, replace_small
 
 _log = logging.getLogger(__name__)
 

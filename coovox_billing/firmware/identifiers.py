@@ -18,7 +18,7 @@ from coovox_billing.firmware.board_file import Board, Controller, Source
 from coovox_billing.firmware.boards import find_board
 from coovox_billing.firmware.machine import Machine, text_of
 from coovox_billing.firmware.plain_values import PLAIN, plain_text
-from coovox_billing.firmware.small_files import read_small, replace_small
+from coovox_billing.small_files import read_small, replace_small
 
 # With fewer a changed network card would kill the license (the two-thirds rule), or a copied one pass.
 LEAST_STRONG = 2

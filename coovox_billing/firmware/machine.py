@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from coovox_billing.firmware.small_files import read_small
+from coovox_billing.small_files import read_small
 
 _DEVICE_TREES = ("/sys/firmware/devicetree/base", "/proc/device-tree")
 _DMI = "/sys/class/dmi/id"

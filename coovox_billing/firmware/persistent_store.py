@@ -16,8 +16,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from coovox_billing.errors import BadInput, BillingError
-from coovox_billing.firmware.small_files import make_directory, read_small, replace_small, sync_directory
 from coovox_billing.sentences import Sentence
+from coovox_billing.small_files import make_directory, read_small, replace_small, sync_directory
 
 MOST_RECORD_BYTES = 16 * 1024
 COPIES = (".1", ".2")

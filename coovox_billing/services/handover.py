@@ -2,28 +2,35 @@
 
 import secrets
 import sqlite3
+from pathlib import Path
 
 from coovox_billing.errors import Refused
 from coovox_billing.services import submissions
 from coovox_billing.services.owner import OWNER
-from coovox_billing.store import reads, writes
+from coovox_billing.small_files import read_small, replace_small
+from coovox_billing.store import writes
 from coovox_billing.store.database import Database
 
 LIFE_SECONDS = 60
 
-_KEY = "handover_key"
+KEY_FILE = "handover-key"
+_MOST_KEY_BYTES = 100
 _PURPOSE = "owner from the PBX's menu"
 
 
-def make_ticket(database: Database, address: str = "") -> str:
-    """What the link carries; whoever shows it within a minute is the owner, from `address` alone where one is given."""
+def make_ticket(directory: Path, address: str = "") -> str:
+    """What the link carries; whoever shows it within a minute is the owner, from `address` alone where one is given.
+
+    The key is a file of the data directory: it is in no copy of the database.
+    """
     from itsdangerous import URLSafeTimedSerializer
 
-    key = database.write(_key)
-    return str(URLSafeTimedSerializer(key, _PURPOSE).dumps([secrets.token_hex(16), address]))
+    if not _key(directory):
+        replace_small(directory / KEY_FILE, secrets.token_hex(32).encode())
+    return str(URLSafeTimedSerializer(_key(directory), _PURPOSE).dumps([secrets.token_hex(16), address]))
 
 
-def take_ticket(database: Database, ticket: str, address: str, now_ms: int) -> None:
+def take_ticket(database: Database, directory: Path, ticket: str, address: str, now_ms: int) -> None:
     """Accept a ticket, once.
 
     Raises:
@@ -31,9 +38,10 @@ def take_ticket(database: Database, ticket: str, address: str, now_ms: int) -> N
     """
     from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 
-    key = database.read(lambda connection: reads.site_value(connection, _KEY)) or secrets.token_hex(32)
     try:
-        name, wanted_address = URLSafeTimedSerializer(key, _PURPOSE).loads(ticket, max_age=LIFE_SECONDS)
+        name, wanted_address = URLSafeTimedSerializer(_key(directory) or secrets.token_bytes(32), _PURPOSE).loads(
+            ticket, max_age=LIFE_SECONDS
+        )
     except SignatureExpired:
         raise Refused("this link is too old: go back to the PBX's menu and click it again") from None
     except (BadData, ValueError, TypeError):
@@ -50,9 +58,8 @@ def take_ticket(database: Database, ticket: str, address: str, now_ms: int) -> N
         raise Refused("this link was used already: go back to the PBX's menu and click it again")
 
 
-def _key(connection: sqlite3.Connection) -> str:
-    key = reads.site_value(connection, _KEY)
-    if key is None:
-        key = secrets.token_hex(32)
-        writes.set_site_value(connection, _KEY, key)
-    return key
+def _key(directory: Path) -> bytes:
+    try:
+        return read_small(directory / KEY_FILE, _MOST_KEY_BYTES) or b""
+    except OSError:
+        return b""

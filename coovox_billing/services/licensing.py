@@ -20,7 +20,7 @@ from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.sentences import Sentence, made_of
 from coovox_billing.services import activation, running
 from coovox_billing.services.accounts import Person
-from coovox_billing.services.private_files import write_private
+from coovox_billing.small_files import read_small, replace_small
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
@@ -72,12 +72,13 @@ class Device:
 class Build:
     """What was put into this build: its version, when it was released (ms since 1970, UTC), the vendor's root key.
 
-    Without the key, 32 bytes, it can check no license.
+    Without the key, 32 bytes, it can check no license. `revoked` are serial numbers of distributors' certificates.
     """
 
     version: str
     released_ms: int
     root_key: bytes
+    revoked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +136,7 @@ class Licensing:
     def keep_up(self) -> None:
         """Let the trial go on by what billing ran, and bring every copy of the records up to date."""
         now_ms = self._now_ms()
-
-        def go_on(connection: sqlite3.Connection) -> str | None:
-            ran = running.take(connection)
-            trial, _faults = self._known_trial(_stored_trial(connection))
-            if trial is not None:
-                trial = trials.go_on(trial, ran, now_ms, self._build.released_ms)
-            elif activation.is_active(connection):
-                trial = trials.begin(now_ms, self._build.released_ms)
-            return None if trial is None else self._store(connection, trial)
-
-        record = self._database.write(go_on)
+        record = self._database.write(lambda connection: self._go_on(connection, now_ms))
         if record is not None:
             self._copy_out(TRIAL_FILE, record.encode())
         if self._found_license()[0] is not None and self._verified is not None:
@@ -171,8 +162,15 @@ class Licensing:
         """
         if self.standing().is_barred:
             raise Refused("the trial is over: upload a license, then activate billing")
-        self._database.write(lambda connection: activation.switch(connection, True, person))
-        self.keep_up()
+        now_ms = self._now_ms()
+
+        def begin(connection: sqlite3.Connection) -> str | None:
+            activation.switch(connection, True, person)
+            return self._go_on(connection, now_ms)
+
+        record = self._database.write(begin)
+        if record is not None:
+            self._copy_out(TRIAL_FILE, record.encode())
 
     def upload(self, data: bytes, person: Person) -> "License":
         """Keep a license, once it was found to be for this device.
@@ -181,11 +179,11 @@ class Licensing:
             BadInput: it is none, or not for this device; the one that was there stays.
         Refused: it could be stored nowhere.
         """
-        found = self._verify(data)
+        found, before = self._verify(data), self._found_license()[0]
         self._copy_out(LICENSE_FILE, data)
         if data not in self._copies(LICENSE_FILE):
             raise Refused("the license is valid, but could not be stored: the disk is full or read-only; then repeat")
-        self._database.write(lambda connection: _record_upload(connection, found, person))
+        self._database.write(lambda connection: _record_upload(connection, before, found, person))
         return found
 
     def source(self) -> str:
@@ -207,7 +205,20 @@ class Licensing:
             request=secrets.token_hex(16),
             identifiers=self._hashed_identifiers(),
         )
-        return licenses.render_source(source)
+        try:
+            return licenses.render_source(source)
+        except licenses.LicenseError as error:
+            raise BadLicense(made_of(error.message, error.values)) from None
+
+    def _go_on(self, connection: sqlite3.Connection, now_ms: int) -> str | None:
+        """Store the trial as it is now; its record, None where billing was never active."""
+        ran = running.take(connection)
+        trial, _faults = self._known_trial(_stored_trial(connection))
+        if trial is not None:
+            trial = trials.go_on(trial, ran, now_ms, self._build.released_ms)
+        elif activation.is_active(connection):
+            trial = trials.begin(now_ms, self._build.released_ms)
+        return None if trial is None else self._store(connection, trial)
 
     def _known_trial(self, stored: str | None) -> tuple[Trial | None, list[str]]:
         """What all records say together, and what is wrong with them.
@@ -278,7 +289,9 @@ class Licensing:
         if not self._build.root_key:
             raise BadInput("this build of the product carries no vendor key, so it can check no license")
         try:
-            return licenses.verify_license(licenses.text_of(data), self._build.root_key, self._hashed_identifiers())
+            return licenses.verify_license(
+                licenses.text_of(data), self._build.root_key, self._hashed_identifiers(), self._build.revoked
+            )
         except licenses.LicenseError as error:
             raise BadLicense(made_of(error.message, error.values)) from None
 
@@ -298,8 +311,7 @@ class Licensing:
 
     def _read_data_file(self, name: str) -> bytes | None:
         try:
-            with (self._directory / name).open("rb") as file:
-                return file.read(MOST_LICENSE_BYTES + 1)
+            return read_small(self._directory / name, MOST_LICENSE_BYTES)
         except OSError:
             return None
 
@@ -313,7 +325,7 @@ class Licensing:
         """A place that cannot be written costs its copy, not the others."""
         try:
             if self._read_data_file(name) != data:
-                write_private(self._directory / name, data)
+                replace_small(self._directory / name, data)
         except OSError as error:
             log.error("%s could not be written: %s", self._directory / name, error)
         if self.device.keep is None or self._read_keep(name) == data:
@@ -328,5 +340,6 @@ def _stored_trial(connection: sqlite3.Connection) -> str | None:
     return reads.site_value(connection, _TRIAL)
 
 
-def _record_upload(connection: sqlite3.Connection, found: "License", person: Person) -> None:
-    writes.record_change(connection, person.now_ms, person.name, person.origin, "license", "", found.number)
+def _record_upload(connection: sqlite3.Connection, before: "License | None", found: "License", person: Person) -> None:
+    replaced = before.number if before is not None else ""
+    writes.record_change(connection, person.now_ms, person.name, person.origin, "license", replaced, found.number)

@@ -1,13 +1,12 @@
 """The owner's way in: the password, and the first one of a new database."""
 
-import os
-import secrets
 import sqlite3
 from pathlib import Path
 
 from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services import passwords
 from coovox_billing.services.accounts import Person
+from coovox_billing.small_files import replace_small
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
@@ -46,7 +45,7 @@ def ensure_first_password(database: Database, directory: Path, now_ms: int) -> s
     def claim(connection: sqlite3.Connection) -> bool:
         if reads.site_value(connection, PASSWORD) is not None:
             return False
-        _write_private(directory / FIRST_PASSWORD_FILE, f"{password}\n".encode())
+        replace_small(directory / FIRST_PASSWORD_FILE, f"{password}\n".encode())
         _store(connection, hashed, person)
         return True
 
@@ -80,23 +79,3 @@ def _store(connection: sqlite3.Connection, hashed: str, person: Person) -> None:
 
 def _stored(database: Database) -> str | None:
     return database.read(lambda connection: reads.site_value(connection, PASSWORD))
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; a plug pulled meanwhile leaves the old or the new one."""
-    waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    waiting.replace(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

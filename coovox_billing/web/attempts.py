@@ -27,9 +27,9 @@ def try_password(user: str, password: str) -> bool:
     if not people.authenticate(parts().database, parts().directory, user, password):
         log.warning("a wrong password for %s from %s", _named(user), request.remote_addr)
         return False
+    parts().brake.succeeded(request.remote_addr or "", user)
     if user != OWNER:
         parts().licensing.check_open()
-    parts().brake.succeeded(request.remote_addr or "", user)
     log.info("the password of %s was given from %s", _named(user), request.remote_addr)
     return True
 

@@ -37,8 +37,8 @@ class Front:
     def _believe(self, environ: Environ) -> None:
         forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         client = next((address for address in reversed(forwarded) if not self._is_trusted(address)), "")
-        if _parsed(client) is not None:
-            environ["REMOTE_ADDR"] = client
+        if (address := _parsed(client)) is not None:
+            environ["REMOTE_ADDR"] = str(address)
         scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
         if scheme in ("http", "https"):
             environ["wsgi.url_scheme"] = scheme

@@ -316,7 +316,7 @@ def test_a_full_disk_costs_a_copy_and_is_told_where_nothing_is_stored(
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("coovox_billing.services.licensing.write_private", full)
+    monkeypatch.setattr("coovox_billing.services.licensing.replace_small", full)
     data = a_license(box.activate().licensing.source())
     box.upload(data)
     assert box.standing.license is not None

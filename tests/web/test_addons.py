@@ -238,7 +238,7 @@ def test_first_steps_store_nothing_where_activation_is_refused(owner_desk: Desk)
 
 
 def test_a_link_signs_the_owner_in_once(desk: Desk) -> None:
-    ticket = handover.make_ticket(desk.database, "127.0.0.1")
+    ticket = handover.make_ticket(desk.directory, "127.0.0.1")
     came_in = desk.browser.get(f"/enter/{ticket}")
     assert (came_in.status_code, 'url=/addons/billing"' in came_in.text) == (200, True)
     assert desk.browser.get(PAGE).status_code == 200
@@ -249,9 +249,9 @@ def test_a_link_signs_the_owner_in_once(desk: Desk) -> None:
 
 
 def test_a_link_is_good_for_a_minute_and_for_one_address(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = handover.make_ticket(desk.database, "192.0.2.7")
+    elsewhere = handover.make_ticket(desk.directory, "192.0.2.7")
     assert "for another computer" in desk.browser.get(f"/enter/{elsewhere}").text
-    ticket = handover.make_ticket(desk.database)
+    ticket = handover.make_ticket(desk.directory)
     later = time.time() + handover.LIFE_SECONDS + 2
     monkeypatch.setattr(time, "time", lambda: later)
     assert "too old" in desk.browser.get(f"/enter/{ticket}").text
@@ -259,7 +259,7 @@ def test_a_link_is_good_for_a_minute_and_for_one_address(desk: Desk, monkeypatch
 
 
 def test_who_only_looks_at_a_link_uses_nothing_up(desk: Desk) -> None:
-    ticket = handover.make_ticket(desk.database)
+    ticket = handover.make_ticket(desk.directory)
     assert desk.browser.head(f"/enter/{ticket}").status_code == 200
     assert desk.browser.get(PAGE).status_code == 303
     assert desk.browser.get(f"/enter/{ticket}").status_code == 200
@@ -273,5 +273,5 @@ def test_a_link_of_nobody_s_is_refused(desk: Desk, ticket: str) -> None:
     for _ in range(2):
         refused = desk.browser.get(f"/enter/{ticket}")
         assert (refused.status_code, "not from this PBX" in refused.text) == (422, True)
-        handover.make_ticket(desk.database)
+        handover.make_ticket(desk.directory)
     assert desk.browser.get(PAGE).status_code == 303

@@ -25,7 +25,7 @@ def enter(ticket: str) -> ResponseReturnValue:
     if request.method == "HEAD":  # who only looks uses nothing up
         return ""
     try:
-        handover.take_ticket(parts().database, ticket, request.remote_addr or "", parts().now_ms())
+        handover.take_ticket(parts().database, parts().directory, ticket, request.remote_addr or "", parts().now_ms())
     except Refused as error:
         return render_template("addons/enter.html", error=told(error)), 422
     log.info("the owner came from the PBX's menu, from %s", request.remote_addr)
