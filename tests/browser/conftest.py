@@ -3,10 +3,12 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -120,16 +122,22 @@ def database(tmp_path: Path) -> Iterator[Database]:
         yield moved_in
 
 
-@pytest.fixture
-def address(database: Database) -> Iterator[str]:
-    """Where the pages are served, on a free port."""
-    app = create_app(database.path.parent, database, call_plane_is_up=lambda: True)
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """Where the pages of an application are, for a while."""
     server = create_server(app, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
     server.close()
     thread.join(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def address(database: Database) -> Iterator[str]:
+    """Where the pages are served, on a free port."""
+    with served(create_app(database.path.parent, database, call_plane_is_up=lambda: True)) as at:
+        yield at
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from coovox_license.main import main
 from selenium.webdriver.common.by import By
-from waitress.server import create_server
 
 from coovox_billing.core import license as licenses
 from coovox_billing.core.trial import TRIAL_MS
@@ -18,11 +16,10 @@ from coovox_billing.services import owner, site
 from coovox_billing.services.licensing import Build, Licensing
 from coovox_billing.store.database import Database, open_database
 from coovox_billing.web import create_app
-from tests.browser.conftest import PASSWORD, PHONE, WIDE, Screen
+from tests.browser.conftest import PASSWORD, PHONE, WIDE, Screen, served
 from tests.cast import MANAGER, NOW_MS, TIME_ZONE
 from tests.licenses import a_device
 
-PATIENCE_SECONDS = 15
 YEAR_MS = 365 * 86_400_000
 
 
@@ -80,13 +77,8 @@ def address(database: Database, clock: Clock, keys: Path) -> Iterator[str]:
     root = licenses.parse_public_key((keys / "root/root.pub").read_text(), "root")
     data = database.path.parent
     licensing = Licensing(database, data, a_device(), Build("1.0", NOW_MS - YEAR_MS, root.key), clock)
-    app = create_app(data, database, call_plane_is_up=lambda: True, now_ms=clock, licensing=licensing)
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    thread.join(PATIENCE_SECONDS)
+    with served(create_app(data, database, call_plane_is_up=lambda: True, now_ms=clock, licensing=licensing)) as at:
+        yield at
 
 
 def sign_out(screen: Screen) -> None:
