@@ -65,7 +65,9 @@ def source(desk: Desk) -> str:
 
 def test_it_tells_the_three_lines_of_the_guide(owner_desk: Desk) -> None:
     assert facts(owner_desk)["License Uploaded"] == "No"
+    assert "all calls pass unbilled" in owner_desk.page("/extensions"), "told to who looks after them too"
     assert switch(owner_desk, "on").status_code == 303
+    assert "all calls pass unbilled" not in owner_desk.page("/extensions")
     assert facts(owner_desk) | {} == {
         "Time of first activation": "2026-03-02 10:00:00",
         "Time of expiration": "2026-04-01 11:00:00",

@@ -111,7 +111,7 @@ def test_it_takes_a_payment_back_once(owner_desk: Desk) -> None:
         assert undo(owner_desk, entry).status_code == 303
     rows = cells(owner_desk.page("/recharge-history"))
     assert [row[3] for row in rows[:2]] == ["-5.0000", "5.0000"]
-    assert (rows[0][5], rows[0][6], len(rows)) == ("Taken back", "wrong extension", 4)
+    assert (rows[0][5:8], len(rows)) == (["Taken back", "owner", "wrong extension"], 4)
     assert "undone already" in undo(owner_desk, entry, token="two").text
     assert cast.audited(owner_desk.database.path) == []
 

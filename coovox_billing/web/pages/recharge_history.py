@@ -97,7 +97,7 @@ def _columns() -> list[Column[Payment]]:
         Column(_("Recharge Amount(%(sign)s)", sign=sign), lambda payment: payment.amount_micros, Kind.AMOUNT),
         Column(_("Post-balance(%(sign)s)", sign=sign), lambda payment: payment.after_micros, Kind.AMOUNT),
         Column(_("What"), formats.payment_kind),
-        Column(_("By"), lambda payment: payment.actor, shown=False),
+        Column(_("By"), lambda payment: payment.actor),
         Column(_("Reason"), lambda payment: payment.reason),
     ]
 

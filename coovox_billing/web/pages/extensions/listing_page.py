@@ -41,6 +41,7 @@ def show() -> ResponseReturnValue:
         kept=_kept(),
         recreated=extensions.recreated(),
         errors=arguments.errors,
+        is_active=queries.site().is_active,
     )
 
 
