@@ -16,6 +16,7 @@ class Item:
     endpoint: str
     name: str
     icon: str
+    more: tuple[str, ...] = ()  # blueprints of further pages that belong to it
 
     @property
     def words(self) -> str:
@@ -25,7 +26,7 @@ class Item:
     @property
     def is_current(self) -> bool:
         """Whether the page is open, or another one of its blueprint, or of one nested in that."""
-        return (request.blueprint or "").partition(".")[0] == self.endpoint.partition(".")[0]
+        return (request.blueprint or "").partition(".")[0] in (self.endpoint.partition(".")[0], *self.more)
 
 
 ITEMS = (
@@ -36,7 +37,7 @@ ITEMS = (
     Item("statistics.show", later("Statistics"), "chart"),
     Item("settings.show", later("Settings"), "gear"),
     Item("changes.show", later("Audit Log"), "log"),
-    Item("billing_settings.show", later("Billing"), "power"),
+    Item("billing_settings.show", later("Billing"), "power", ("first_steps",)),
     Item("billing_manager.show", later("Billing Manager"), "people"),
 )
 

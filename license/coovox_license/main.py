@@ -160,7 +160,10 @@ def _issue(given: argparse.Namespace) -> int:
     if len(files) > 1 and (given.replaces or given.new_device):
         given.wrong("--replaces and --new-device are said of one source file")
     wish = Wish(given.to, given.again, given.replaces, given.new_device, given.reason.strip(), given.output)
-    certificate = parse_certificate(read_text(given.certificate or given.keys / CERTIFICATE))
+    file = given.certificate or given.keys / CERTIFICATE
+    if not file.exists():
+        raise Refused(f"there is no {shown(file)}: the vendor makes it (`certify`) and sends it back; put it there")
+    certificate = parse_certificate(read_text(file))
     key = keys.load(given.keys / "distributor.key", keys.ask_passphrase(given.passphrase_file, os.environ, twice=False))
     if keys.public_bytes(key) != certificate.key:
         raise Refused("the certificate is for another key than distributor.key: take the one that CooVox sent for it")
@@ -220,10 +223,13 @@ def _add_register(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(given: argparse.Namespace) -> int:
-    entries = entries_of(given.register or given.keys / REGISTER)
+    file = given.register or given.keys / REGISTER
+    entries = entries_of(file)
     if given.json:
         print(json.dumps(entries))
         return DONE
+    if not file.exists():
+        print(f"nothing was issued yet: there is no {shown(file)} (`--keys` names the folder)")
     register = Register(entries)
     for issued in register.licenses:
         newer = register.replaced_by(issued.number)

@@ -55,6 +55,8 @@ def described(text: str) -> Iterator[str]:
     for about in (_source_in, _license_in, _certificate_in, _key_in):
         with suppress(WrongFile):
             return about(text)
+    if "PRIVATE KEY" in text:
+        raise WrongFile("it is a private key: keep it, and send it to nobody")
     raise WrongFile("it is no file of CooVox Billing")
 
 

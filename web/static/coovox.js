@@ -24,6 +24,14 @@
 
   showTheme(themeOfCookie());
 
+  /* Where no zone was chosen yet, the browser's is proposed: [data-own-zone] is a select of zones. */
+
+  document.addEventListener('DOMContentLoaded', function () {
+    const zones = document.querySelector('[data-own-zone]');
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (zones && zones.value === 'UTC' && Array.from(zones.options).some(option => option.value === own)) zones.value = own;
+  });
+
   /* Dialogs: [data-dialog="#id"] opens one that is on the page; what htmx puts into a dialog opens it. */
 
   function open(dialog) {

@@ -118,6 +118,7 @@ def _name(name: str) -> str:
     return {
         "active": _("Activate"),
         "balance_micros": _("Balance"),
+        "billing_unit": _("Billing Unit(s)"),
         "billing": _("Enable Billing"),
         "checked_in": _("Checked in"),
         "closed": _("Closed"),
@@ -129,8 +130,10 @@ def _name(name: str) -> str:
         "end_time": _("End Time"),
         "extensions": _("Extensions"),
         "free_seconds": _("Free for the first (s)"),
+        "initial_cost": _("Initial Cost"),
         "initial_cost_micros": _("Initial Cost"),
         "initial_seconds": _("Initial Time(s)"),
+        "initial_time": _("Initial Time(s)"),
         "name": _("Username"),
         "number_length": _("Number Length"),
         "password": _("Password"),
@@ -153,8 +156,8 @@ def _name(name: str) -> str:
 
 
 def _value(name: str, value: object) -> str:
-    if isinstance(value, bool) or (name in _SWITCHES and value in (0, 1)):
-        return _("Yes") if value else _("No")
+    if isinstance(value, bool) or (name in _SWITCHES and value in (0, 1, "0", "1")):
+        return _("Yes") if int(value) else _("No")
     if value is None or value in ("", []):
         return _NOTHING
     if name.endswith("_micros") and isinstance(value, int):

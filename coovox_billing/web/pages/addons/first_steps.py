@@ -120,6 +120,7 @@ def _numbers(given: Mapping[str, str], country: str, numbers: str, errors: Mappi
         given={name: given[name] for name in ASKED} | {"country": country},
         country=dict(countries())[country],
         numbers=numbers,
+        trouble=parts().licensing.device.trouble,
         errors=errors,
         token=request.form.get("submission") or pieces.submission_token(),
     )
