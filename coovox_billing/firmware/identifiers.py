@@ -8,7 +8,7 @@ what they read for this boot in /run, and everybody else takes it from there. Al
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from coovox_billing.firmware.board_file import Board, Controller, Source
 from coovox_billing.firmware.boards import find_board
 from coovox_billing.firmware.machine import Machine, text_of
 from coovox_billing.firmware.plain_values import PLAIN, plain_text
+from coovox_billing.sentences import Sentence
 from coovox_billing.small_files import read_small, replace_small
 
 # With fewer a changed network card would kill the license (the two-thirds rule), or a copied one pass.
@@ -105,13 +106,12 @@ def read_identity(board: Board, machine: Machine) -> Identity:
     found: dict[str, Identifier] = {}
     missing = []
     for source in board.sources:
-        values = [
-            plain for raw in _READERS[source.place](machine, source, controller) if (plain := _plain(source, raw))
-        ]
+        raws = [raw for raw in _READERS[source.place](machine, source, controller) if raw]
+        values = [plain for raw in raws if (plain := _plain(source, raw))]
         for value in values:
             found.setdefault(value, Identifier(source.kind, value, source.is_weak))
         if not values:
-            missing.append(_in_vain(source, controller))
+            missing.append(_in_vain(source, controller, raws))
     return Identity(board.id, tuple(found.values())[:MOST_IDENTIFIERS], tuple(missing))
 
 
@@ -183,8 +183,11 @@ class _Controller:
             return {}
 
 
-def _in_vain(source: Source, controller: _Controller) -> str:
+def _in_vain(source: Source, controller: _Controller, refused: Sequence[str]) -> str:
     reason = controller.fault if source.place == "controller" else ""
+    if refused:
+        named = ", ".join(raw[:40] for raw in refused[:3])
+        reason = Sentence("%(values)s does not count, for others have it too or it was made up", values=named)
     where = " ".join((source.place, *source.detail))
     return f"{source.kind} ({where}{': ' if reason else ''}{reason})"
 
