@@ -177,7 +177,7 @@ class Licensing:
 
         Raises:
             BadInput: it is none, or not for this device; the one that was there stays.
-        Refused: it could be stored nowhere.
+            Refused: it could be stored nowhere.
         """
         found, before = self._verify(data), self._found_license()[0]
         self._copy_out(LICENSE_FILE, data)
@@ -191,21 +191,22 @@ class Licensing:
 
         Raises:
             Refused: this device cannot be told from others.
+            BadInput: what it tells of itself cannot stand in the file.
         """
         from coovox_billing.core import license as licenses
 
         if self.device.trouble:
             raise Refused("%(trouble)s", trouble=self.device.trouble)
         trial = self.standing().trial
-        source = licenses.Source(
-            board=licenses.fitting_text(self.device.board),
-            version=self._build.version,
-            made_at_ms=self._now_ms(),
-            first_activation_ms=trial.first_ms if trial is not None and trial.is_dated else None,
-            request=secrets.token_hex(16),
-            identifiers=self._hashed_identifiers(),
-        )
         try:
+            source = licenses.Source(
+                board=licenses.fitting_text(self.device.board),
+                version=self._build.version,
+                made_at_ms=self._now_ms(),
+                first_activation_ms=trial.first_ms if trial is not None and trial.is_dated else None,
+                request=secrets.token_hex(16),
+                identifiers=self._hashed_identifiers(),
+            )
             return licenses.render_source(source)
         except licenses.LicenseError as error:
             raise BadLicense(made_of(error.message, error.values)) from None

@@ -428,6 +428,12 @@ def test_a_device_that_cannot_be_told_from_others_gets_no_source(box: Box) -> No
         box.licensing.source()
 
 
+def test_a_board_whose_name_cannot_stand_in_the_file_is_told(box: Box) -> None:
+    box.device = replace(box.device, board="Board\x00 7")
+    with pytest.raises(BadInput, match="cannot"):
+        box.licensing.source()
+
+
 def test_a_build_without_the_vendor_s_key_says_so(box: Box) -> None:
     keyless = Licensing(box.database, box.folder, box.device, replace(BUILD, root_key=b""), lambda: box.now_ms)
     with pytest.raises(BadInput, match="carries no vendor key"):
