@@ -17,6 +17,8 @@ from functools import reduce
 
 from coovox_billing.errors import BadInput
 
+# Under these names the trial's record and the license are kept, in the data directory and in the persistent store.
+TRIAL_FILE, LICENSE_FILE = "trial", "billing.license"
 TRIAL_MS = 30 * 86_400_000
 CONFIRMED_MS = 7 * 86_400_000
 # So long a clock has to be steady until it dates a trial that began with a wrong one, and so long it may be corrected.

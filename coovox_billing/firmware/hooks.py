@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coovox_billing.core.trial import stricter
+from coovox_billing.core.trial import LICENSE_FILE, TRIAL_FILE, stricter
 from coovox_billing.errors import BillingError
 from coovox_billing.firmware.boards import FoundBoard, find_board
 from coovox_billing.firmware.identifiers import keep_identity, read_identity
@@ -23,8 +23,6 @@ from coovox_billing.small_files import make_directory, read_small, replace_small
 
 _log = logging.getLogger(__name__)
 
-LICENSE_FILE = "billing.license"
-TRIAL_FILE = "trial"
 SERVICE_USER = "coovox-billing"
 
 # Of what is in the data directory and what is in the store, where both have something and they differ: what is to

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from coovox_billing.core import trial as trials
-from coovox_billing.core.trial import Identifier, Record, Trial
+from coovox_billing.core.trial import LICENSE_FILE, TRIAL_FILE, Identifier, Record, Trial
 from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.sentences import Sentence, made_of
 from coovox_billing.services import activation, running
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from coovox_billing.core import license as licenses
     from coovox_billing.core.license import License
 
-LICENSE_FILE, TRIAL_FILE = "billing.license", "trial"
 MOST_LICENSE_BYTES = 16_384
 # When the product's first version was released, ms since 1970 in UTC: nothing was activated before.
 FIRST_RELEASED_MS = 1_795_219_200_000
@@ -135,10 +134,7 @@ class Licensing:
 
     def keep_up(self) -> None:
         """Let the trial go on by what billing ran, and bring every copy of the records up to date."""
-        now_ms = self._now_ms()
-        record = self._database.write(lambda connection: self._go_on(connection, now_ms))
-        if record is not None:
-            self._copy_out(TRIAL_FILE, record.encode())
+        self._note_trial(lambda connection: None)
         if self._found_license()[0] is not None and self._verified is not None:
             self._copy_out(LICENSE_FILE, self._verified[0])
 
@@ -162,15 +158,7 @@ class Licensing:
         """
         if self.standing().is_barred:
             raise Refused("the trial is over: upload a license, then activate billing")
-        now_ms = self._now_ms()
-
-        def begin(connection: sqlite3.Connection) -> str | None:
-            activation.switch(connection, True, person)
-            return self._go_on(connection, now_ms)
-
-        record = self._database.write(begin)
-        if record is not None:
-            self._copy_out(TRIAL_FILE, record.encode())
+        self._note_trial(lambda connection: activation.switch(connection, True, person))
 
     def upload(self, data: bytes, person: Person) -> "License":
         """Keep a license, once it was found to be for this device.
@@ -210,6 +198,18 @@ class Licensing:
             return licenses.render_source(source)
         except licenses.LicenseError as error:
             raise BadLicense(made_of(error.message, error.values)) from None
+
+    def _note_trial(self, first: Callable[[sqlite3.Connection], None]) -> None:
+        """Do a job and let the trial go on, both or neither; then bring its copies up to date."""
+        now_ms = self._now_ms()
+
+        def go_on(connection: sqlite3.Connection) -> str | None:
+            first(connection)
+            return self._go_on(connection, now_ms)
+
+        record = self._database.write(go_on)
+        if record is not None:
+            self._copy_out(TRIAL_FILE, record.encode())
 
     def _go_on(self, connection: sqlite3.Connection, now_ms: int) -> str | None:
         """Store the trial as it is now; its record, None where billing was never active."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from coovox_billing.core.trial import begin, seal
+from coovox_billing.core.trial import LICENSE_FILE, TRIAL_FILE, begin, seal
 from coovox_billing.errors import Refused
 from coovox_billing.firmware import hooks
 from coovox_billing.firmware.boards import find_board
-from coovox_billing.firmware.hooks import HOOKS, LICENSE_FILE, RECORDS, TRIAL_FILE, Record, run_hook, store_of
+from coovox_billing.firmware.hooks import HOOKS, RECORDS, Record, run_hook, store_of
 from coovox_billing.firmware.identifiers import KEPT, known_identity
 from coovox_billing.firmware.persistent_store import COPIES, PersistentStore
 from tests.firmware.cast import LOSE_LICENSE, Box

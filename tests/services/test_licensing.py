@@ -11,14 +11,12 @@ import pytest
 
 from coovox_billing import RELEASED_MS
 from coovox_billing.core import license as licenses
-from coovox_billing.core.trial import CONFIRMED_MS, TRIAL_MS
+from coovox_billing.core.trial import CONFIRMED_MS, LICENSE_FILE, TRIAL_FILE, TRIAL_MS
 from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services import activation, running, site
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.licensing import (
     FIRST_RELEASED_MS,
-    LICENSE_FILE,
-    TRIAL_FILE,
     Build,
     Device,
     Licensing,
