@@ -8,7 +8,8 @@ from pathlib import Path
 from string import Template
 
 FIXTURES = Path(__file__).parent / "fixtures/freepbx"
-NOTE = "U(sub-send-obroute-email^${DIAL_NUMBER}^${MACRO_EXTEN}^${DIAL_TRUNK}^${NOW}^${CALLERID(name)}^${CALLERID(number)},^)"
+_FACTS = "${DIAL_NUMBER}^${MACRO_EXTEN}^${DIAL_TRUNK}^${NOW}^${CALLERID(name)}^${CALLERID(number)},^"
+NOTE = f"U(sub-send-obroute-email^{_FACTS})"
 HEADERS = "b(func-apply-sipheaders^s^1,(${DIAL_TRUNK}))"
 _CALL = re.compile(r"@call\(([\w-]+),?((?:[^()]|\$\{[^}]*\})*)\)")
 
