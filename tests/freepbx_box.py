@@ -66,7 +66,10 @@ def dialplan(box: Box) -> dict[str, str]:
             else "PJSIP/${OUTNUM}@${CUT(OUT_${DIAL_TRUNK},/,2)}${OUT_${DIAL_TRUNK}_SUFFIX:1}"
         ),
     }
-    values["subroutines"] = _filled("subroutines.conf", {}) if box.has_notes else ""
+    values |= _at_the_answer(box)
+    values["subroutines"] = (
+        _filled("subroutines.conf", {"has_macros": str(int(box.has_macros))}) if box.has_notes else ""
+    )
     return {
         "extensions.conf": box.called(_filled("extensions.conf", values)),
         "extensions_additional.conf": box.called(_filled("extensions_additional.conf", values)),
@@ -84,6 +87,18 @@ def manager_and_cel(box: Box, port: int) -> dict[str, str]:
         files |= {"cel.conf": CEL, "cel_general_additional.conf": "enable=yes\nevents=all\n"}
         return files | {"cel_general_custom.conf": "", "cel_custom_post.conf": ""}
     return files | {"cel.conf": "[general]\nenable=no\n"}
+
+
+def _at_the_answer(box: Box) -> dict[str, str]:
+    """What is done when a trunk answers: up to 16 by the Dial option M, since 17 by what U calls."""
+    if box.has_macros:
+        music, confirm = "DIAL_TRUNK_OPTIONS=M(setmusic^${MOHCLASS})${DIAL_TRUNK_OPTIONS}", "M(confirm)"
+    else:
+        music, confirm = "DIAL_TRUNK_MOH=${MOHCLASS}", "U(macro-confirm)"
+    return {
+        "music": f'ExecIf($["${{MOHCLASS}}" != "" & "${{FORCE_CONFIRM}}" = ""]?Set({music}))',
+        "confirm": f'ExecIf($["${{FORCE_CONFIRM}}" != ""]?Set(DIAL_TRUNK_OPTIONS=${{DIAL_TRUNK_OPTIONS}}{confirm}))',
+    }
 
 
 def _filled(name: str, values: dict[str, str]) -> str:

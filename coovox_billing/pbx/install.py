@@ -132,7 +132,7 @@ def _shipped_changes(etc: Path, part: Part, texts: _Texts) -> list[_Change]:
 
 
 def _freepbx_changes(etc: Path, texts: _Texts) -> list[_Change]:
-    """What a product that generates its dialplan needs; with an administrator's hook that calls billing, none of ours."""
+    """What a product that generates its dialplan needs; with an own hook that calls billing, none of ours."""
     if product_of(etc) is None:
         return []
     own, changes = own_hook(read_config(etc, DIALPLAN.host)), _shipped_changes(etc, FREEPBX, texts)
