@@ -33,11 +33,14 @@ VERSIONS = [int(version) for version in os.environ.get("ASTERISK_VERSIONS", "16 
 CASES = [(version, name) for version in VERSIONS for name in BOXES[version]]
 # What does not differ between the boxes of one Asterisk is tried on one of them.
 ONCE = pytest.mark.parametrize("box", [(v, next(iter(BOXES[v]))) for v in VERSIONS], ids=str, indirect=True)
-MODULES = {16: ("app_macro", "chan_sip", "chan_iax2", "res_clioriginate"), 22: ("chan_iax2", "res_clioriginate")}
+AS_MACRO_AND_AS_GOSUB = pytest.mark.parametrize("box", [c for c in CASES if c[1] != "Issabel"], ids=str, indirect=True)
+MORE = ("chan_iax2", "res_clioriginate", "app_queue")
+MODULES = {16: ("app_macro", "chan_sip", *MORE), 22: MORE}
 HOT_DESK, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX = "100", "200", "103", "104", "120", "121"
 PEOPLE = (SALES, LOBBY, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX)
 MORE_RATES = "".join(f"1,route {digit},{digit}5,0,0,0,0.01,1,,,,all\n" for digit in "765432")
 OUTSIDE = "0790000000"
+TELLS_WHO_IS_CALLED = "send_pai = yes\ntrust_id_outbound = yes\n"
 HANGS_UP_MS = 1_400
 OWN_HOOK = """
 [macro-dialout-trunk-predial-hook]
@@ -45,6 +48,16 @@ exten => s,1,Set(OUTNUM=00${OUTNUM})
  same => n,Gosub(coovox-billing-hook,s,1)
  same => n,GotoIf($["${COOVOX_GO}" = "1"]?macro-dialout-trunk,coovox-billing-trunk,1)
  same => n,Set(DB(own/lost)=yes)
+"""
+
+QUEUE = "[general]\n[601]\nstrategy = ringall\nmember => Local/95552410@from-internal/n\n"
+# Names of channels that no test has: who sent these calls on was at an analog port, and behind an ISDN line.
+LINES = """
+[from-internal-custom]
+exten => _*1X.,1,Set(BLINDTRANSFER=DAHDI/1-1)
+ same => n,Goto(from-internal,${EXTEN:2},1)
+exten => _*2X.,1,Set(BLINDTRANSFER=DAHDI/i1/0791234567-3)
+ same => n,Goto(from-internal,${EXTEN:2},1)
 """
 
 # Who dials what, all at once. The far end does what the last two digits say.
@@ -64,6 +77,10 @@ DIALED = {
     "forwarded from outside": ("trunk", FORWARDING_OUTSIDERS),
     "group": (SALES, "600"),
     "group from outside": ("trunk", "600"),
+    "queue": (SALES, "601"),
+    "queue from outside": ("trunk", "601"),
+    "analog port": (SALES, "*195553610"),
+    "behind ISDN": (SALES, "*295553710"),
     "music": (SALES, "45552510"),
     "not accepted": (SALES, "35552605"),
     "comma": (SALES, "911,PJSIP/5550077%40trunk"),
@@ -136,6 +153,7 @@ def _people(billing: Billing, folder: Path) -> None:
         billing.do("extension", "set", extension, "--billing", "on")
         if extension != LOBBY:
             billing.do("recharge", extension, "10")
+    billing.do("extension", "set", OLD_SIP, "--devices", f"SIP/{OLD_SIP} DAHDI/1 DAHDI/i1")
     billing.do("trunk", "add", "PJSIP/trunk")
 
 
@@ -145,10 +163,14 @@ def _install(version: int, box: Box, billing: Billing, folder: Path) -> FreePbx:
     files["globals_custom.conf"] = f"COOVOX_AGI=agi://127.0.0.1:{billing.agi_port}\n"
     files["modules.conf"] = _modules(version)
     files["iax.conf"] = _iax()
+    files["queues.conf"] = QUEUE
+    files["extensions_custom.conf"] += LINES
     for name, text in files.items():
         (folder / name).write_text(text)
     pbx = Pbx(version, files["extensions.conf"], {name: folder / name for name in files})
     etc = pbx.folder / "etc"
+    endpoints = (etc / "pjsip.conf").read_text()
+    (etc / "pjsip.conf").write_text(endpoints.replace("timers = no\n", f"timers = no\n{TELLS_WHO_IS_CALLED}", 1))
     (etc / "sip.conf").write_text(_sip(sip_port, pbx))
     for name, text in freepbx_box.manager_and_cel(box, pbx.ami_port).items():
         (etc / name).write_text(text)
@@ -234,6 +256,13 @@ def test_it_leaves_their_headers_and_their_hangup_in_place(box: FreePbx) -> None
         assert own["trunk"] == "1"
 
 
+def test_it_shows_the_number_that_was_dialed(box: FreePbx) -> None:
+    (answer,) = [m for m in box.results["plain"].messages if m.status == 200 and m.method == "INVITE"]
+    assert "<sip:95551110@" in answer.header("P-Asserted-Identity")
+    records = (box.pbx.folder / "log/cdr-custom/all.csv").read_text().splitlines()
+    assert len([record for record in records if ",95551110," in record]) == 1
+
+
 @pytest.mark.parametrize(("number", "status"), [("95551204", "CONGESTION-34"), ("85551401", "BUSY-17")])
 def test_it_makes_one_bill_of_a_call_that_two_trunks_were_asked_for(box: FreePbx, number: str, status: str) -> None:
     legs = box.legs(number[1:])
@@ -282,15 +311,33 @@ def test_it_bills_who_is_logged_in_to_the_telephone(box: FreePbx) -> None:
     assert_billed(box.row("95552010"), LOGGED_IN, "PJSIP/trunk", box.legs("5552010")["trunk"][0])
 
 
+@ONCE
+def test_it_bills_who_is_logged_in_for_whom_it_transfers(box: FreePbx) -> None:
+    phone(box.pbx, "95553410", HOT_DESK, 200, refer_to="95553504", refer_after_ms=500).wait()
+    wait_until(lambda: any(leg.answered for leg in box.legs("5553504")["trunk2"]), 5, "the second trunk answers")
+    time.sleep(1.2)
+    box.pbx.cli("channel request hangup all")
+    assert_billed(closed(box, "95553410"), LOGGED_IN, "PJSIP/trunk", box.legs("5553410")["trunk"][0])
+    assert_billed(closed(box, "95553504"), LOGGED_IN, "PJSIP/trunk2", box.legs("5553504")["trunk2"][0])
+
+
 @pytest.mark.parametrize(("number", "payer"), [("95552110", FORWARDING), ("95552210", FORWARDING_OUTSIDERS)])
 def test_it_bills_who_forwards(box: FreePbx, number: str, payer: str) -> None:
     assert_billed(box.row(number), payer, "PJSIP/trunk", box.legs(number[1:])["trunk"][0])
 
 
-def test_it_bills_a_groups_mobile_to_the_house_that_called_it_and_never_to_a_caller_from_outside(box: FreePbx) -> None:
-    inside, outside = box.row("95552310", SALES), box.row("95552310", "")
+@pytest.mark.parametrize("member", ["95552310", "95552410"], ids=["ring group", "queue"])
+def test_it_bills_a_member_outside_to_who_called_in_the_house_and_never_to_who_called_in(
+    box: FreePbx, member: str
+) -> None:
+    inside, outside = box.row(member, SALES), box.row(member, "")
     assert (inside["state"], inside["trunk"]) == ("settled", "PJSIP/trunk")
     assert (outside["reason"], outside["cost"]) == ("no-payer", "0.0000")
+
+
+@pytest.mark.parametrize("number", ["95553610", "95553710"], ids=["analog port", "ISDN"])
+def test_it_knows_whose_the_lines_of_dahdi_are(box: FreePbx, number: str) -> None:
+    assert_billed(box.row(number), OLD_SIP, "PJSIP/trunk", box.legs(number[1:])["trunk"][0])
 
 
 def test_it_does_what_they_do_at_the_answer(box: FreePbx) -> None:
@@ -357,6 +404,7 @@ def test_it_goes_on_where_they_would_while_billing_hangs(box: FreePbx) -> None:
         assert steps(row["cost"]) == 100 * row["talk_seconds"] > 0
 
 
+@AS_MACRO_AND_AS_GOSUB
 def test_it_is_called_at_the_end_of_an_administrators_own_hook(box: FreePbx) -> None:
     etc = box.pbx.folder / "etc"
     custom = etc / "extensions_custom.conf"

@@ -1,4 +1,4 @@
-"""On FreePBX and Issabel it writes only to what these leave to their users, and finds what escapes the pre-dial hook."""
+"""On FreePBX and Issabel it writes only to what is left to their users, and finds what escapes the pre-dial hook."""
 
 from __future__ import annotations
 
