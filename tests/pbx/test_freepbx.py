@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coovox_billing.cli.main import main
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx.check import check
 from coovox_billing.pbx.freepbx import product_of
@@ -17,6 +18,7 @@ from tests import freepbx_box
 from tests.freepbx_box import FREEPBX_16, FREEPBX_17, ISSABEL, Box
 from tests.pbx.test_install import answering, bad, contents, logs_of
 
+DOCUMENTATION = (Path(__file__).parents[2] / "docs/freepbx.md").read_text()
 EVERY_BOX = pytest.mark.parametrize(
     "box", [FREEPBX_16, FREEPBX_17, ISSABEL], ids=["FreePBX 16", "FreePBX 17", "Issabel"]
 )
@@ -26,6 +28,10 @@ CUSTOM = "; This file is yours.\n"
 OWN_LINES = "".join(f"#include {name}.conf ; CooVox Billing\n" for name in OURS)
 CALLS_BILLING = """ same => n,Gosub(coovox-billing-hook,s,1)
  same => n,GotoIf($["${COOVOX_GO}" = "1"]?macro-dialout-trunk,coovox-billing-trunk,1)
+"""
+NEWER_DIAL = """[trunk-dial-with-exten]
+exten => _.,1,Dial(${OUT_${DIAL_TRUNK}}/${OUTNUM},9,${DIAL_TRUNK_OPTIONS}D(1)b(func-apply-sipheaders^s^1))
+[macro-dialout-trunk]
 """
 OWN_HOOK = "[macro-dialout-trunk-predial-hook]\nexten => s,1,Set(OUTNUM=${FILTER(0-9,${OUTNUM})})\n"
 
@@ -136,7 +142,19 @@ def test_it_takes_out_the_lines_of_an_installation_from_before_the_product_came(
     assert host.read_text() == text
 
 
+def test_it_prints_what_the_documentation_shows(etc: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--data", str(tmp_path / "data"), "pbx", "install", "--etc", str(etc)]) == 0
+    said = capsys.readouterr().out.replace(str(etc), "/etc/asterisk")
+    shown = [line.strip() for line in DOCUMENTATION.splitlines() if line.strip().startswith("ok  ")]
+    assert len(shown) == 2
+    assert all(line in said for line in shown)
+
+
 # An administrator's own hook.
+
+
+def test_it_is_documented_what_belongs_into_an_own_hook() -> None:
+    assert all(f"    {line.strip()}" in DOCUMENTATION for line in CALLS_BILLING.splitlines())
 
 
 @pytest.mark.parametrize("end", [" same => n,MacroExit()\n", " same => n,Return()\n", ""])
@@ -216,11 +234,12 @@ def test_it_finds_a_hook_that_the_running_asterisk_has_not_read(etc: Path) -> No
     [
         ("Gosub(macro-dialout-trunk-predial-hook,s,1())", "NoOp()", "does not call its pre-dial hook"),
         ("include => macro-dialout-trunk-custom\n", "", "does not include macro-dialout-trunk-custom"),
+        ("exten => s-BUSY,1,", f"{NEWER_DIAL}exten => s-BUSY,1,", "adds D(1) to a trunk's Dial"),
         ("b(func-apply", "m(jazz)b(func-apply", "adds m(jazz) to a trunk's Dial, which billing leaves out"),
         ("macro-dialout-trunk,s,1(3,", "macro-dialout-enum,s,1(3,", "dials by ENUM, which is not billed"),
         ("TRUNK_OPTIONS = T\n", "TRUNK_OPTIONS = TA(beep)\n", "the Dial option A escapes billing"),
     ],
-    ids=["no hook", "no custom context", "other options", "enum", "general options"],
+    ids=["no hook", "no custom context", "a newer Dial", "other options", "enum", "general options"],
 )
 def test_it_finds_what_of_the_product_billing_is_not_in(etc: Path, old: str, new: str, message: str) -> None:
     install(etc)
