@@ -67,8 +67,8 @@ FILE_SETTINGS = (
         "log_level",
         "COOVOX_LOG_LEVEL",
         "calls",
-        "What is logged: `quiet` faults alone, `calls` also what becomes of each call, `detail` also what Asterisk is told "
-        "of it.",
+        "What is logged: `quiet` faults alone, `calls` also what becomes of each call, `detail` also what Asterisk is "
+        "told of it.",
     ),
     FileSetting(
         "metrics_listen",

@@ -24,7 +24,7 @@ from coovox_billing.store.probe import Trial, Trouble
 FULL_BYTES = 1_000_000
 LOW_BYTES = 50_000_000
 GLANCE_WAIT_MS = 400
-THOROUGH_WAIT_MS = 10_000
+THOROUGH_WAIT_MS = 2_000
 SLOW_LOCK_SECONDS = 1.0
 SLOW_WRITE_SECONDS = 0.5
 CLOCK_TOLERANCE_MS = 60_000
@@ -64,16 +64,20 @@ _CALL_PLANE = "The call plane does not answer, so no call is billed: start billi
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One thing that was examined; `what_to_do` is empty where all is well."""
+    """One thing that was examined; `what_to_do` is empty where all is well.
+
+    `is_note`: no fault, for it may be meant so, but a person should know it.
+    """
 
     name: str
     finding: str
     what_to_do: str = ""
+    is_note: bool = False
 
     @property
     def is_good(self) -> bool:
-        """Whether there is nothing to do about it."""
-        return not self.what_to_do
+        """Whether nothing has to be done about it."""
+        return self.is_note or not self.what_to_do
 
 
 @dataclass(frozen=True, slots=True)
