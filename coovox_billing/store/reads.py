@@ -213,6 +213,15 @@ def talking_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     return connection.execute("SELECT * FROM calls WHERE state = 'talking'").fetchall()
 
 
+def newest_answer_ms(connection: sqlite3.Connection) -> int:
+    """When the newest of the last hundred calls was answered that billing itself saw; 0 where none was."""
+    return int(
+        connection.execute(
+            "SELECT coalesce(max(answered_at_ms), 0) FROM (SELECT answered_at_ms FROM calls ORDER BY id DESC LIMIT 100)"
+        ).fetchone()[0]
+    )
+
+
 def has_any_open_call(connection: sqlite3.Connection) -> bool:
     """Whether any call is in progress."""
     return connection.execute("SELECT 1 FROM calls WHERE state IN ('held', 'talking') LIMIT 1").fetchone() is not None
