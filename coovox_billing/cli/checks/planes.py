@@ -16,6 +16,7 @@ from coovox_billing.store import probe, reads
 from coovox_billing.store.database import FILE_NAME
 
 UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
+RUNNING_SYSTEMD = Path("/run/systemd/system")
 WANTED = Path("/etc/systemd/system/multi-user.target.wants")
 UNITS = ("coovox-billing-calls.service", "coovox-billing-web.service")
 SERVER_NAME = "CooVox Billing"
@@ -132,26 +133,29 @@ def check_users(look: Look) -> list[Condition]:
     return found
 
 
-class _Process:
+class Process:
+    """One that has the database open: whose it is, and the plane it is by its last word."""
+
+    user: int
+
     def __init__(self, pid: int) -> None:
         folder = Path(f"/proc/{pid}")
         self.pid = pid
+        self.plane = (folder / "cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode("utf-8", "replace")
         self.user = folder.stat().st_uid
-        words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        self.plane = words[-1].decode("utf-8", "replace")
 
 
-def _planes(data: Path) -> Iterator[_Process]:
+def _planes(data: Path) -> Iterator[Process]:
     for pid in probe.users_of(data / FILE_NAME):
         try:
-            yield _Process(pid)
+            yield Process(pid)
         except OSError:
             continue
 
 
 def check_units(look: Look) -> list[Condition]:
     """Whether systemd starts billing again after a boot, where it is installed as units."""
-    if not Path("/run/systemd/system").is_dir():
+    if not RUNNING_SYSTEMD.is_dir():
         return []
     installed = [unit for unit in UNITS if any((folder / unit).exists() for folder in UNIT_FOLDERS)]
     asleep = [unit for unit in installed if not os.path.lexists(WANTED / unit)]
