@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coovox_billing import __version__, heartbeat
 from coovox_billing.config import Config
@@ -32,6 +33,9 @@ from coovox_billing.wall_clock import wall_clock_ms
 
 GARBAGE_THRESHOLD = 5_000
 COUNT_SECONDS = 300.0
+
+if TYPE_CHECKING:
+    from coovox_billing.pbx.metrics_server import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +70,29 @@ async def _answer(config: Config, path: Path, database_id: str) -> None:
         live_calls.compare = reconciler.compare
         runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.collector).run()]
     watchers = [asyncio.create_task(run) for run in runs]
+    metrics = await _tell_metrics(config, path, handlers, live_calls)
     try:
         identify = agi_identity.handler(__version__, database_id)
         server = AgiServer({**handlers.by_path(), agi_identity.PATH: identify}, config.agi_allow)
         await _serve(server, config, watchers)
     finally:
+        if metrics:
+            metrics.stop()
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         await database.close()
+
+
+async def _tell_metrics(
+    config: Config, path: Path, handlers: AgiHandlers, live_calls: LiveCalls | None
+) -> "MetricsServer | None":
+    """Where the settings say so; who has no monitor pays nothing for it."""
+    if config.metrics_listen is None:
+        return None
+    from coovox_billing.call_plane_metrics import begin
+
+    return await begin(config.metrics_listen, config.metrics_allow, path, handlers, live_calls)
 
 
 async def _count_running(database: LoopDatabase) -> None:

@@ -53,13 +53,19 @@ class _Decided:
     mirror: str
 
 
+def _untold(seconds: float) -> None:
+    """Nobody counts."""
+
+
 class AgiHandlers:
     """The handlers of one call plane. `now_ms` is the wall clock, ms since 1970 in UTC.
 
     Without `live_calls`, or while they have no connection, a call is promised all that its money affords at once.
+    `timed` is told how many seconds each question took that was answered.
     """
 
     def __init__(self, database: LoopDatabase, now_ms: Callable[[], int], live_calls: LiveCalls | None = None) -> None:
+        self.timed: Callable[[float], None] = _untold
         self._database = database
         self._now_ms = now_ms
         self._live_calls = live_calls
@@ -88,6 +94,7 @@ class AgiHandlers:
             raise
         if decided is None:
             return
+        self.timed(time.monotonic() - session.opened)
         if arguments["mirror"] != decided.mirror:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if self._wants_to_look(arguments) and not decided.answer.passes:

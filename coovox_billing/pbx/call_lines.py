@@ -29,6 +29,11 @@ TOLD_BY: dict[str, str] = {
 log = logging.getLogger(__name__)
 
 
+# Who counts what the log tells, whether or not it is logged.
+Listener = Callable[[CallFacts | None, CallFacts], None]
+listeners: list[Listener] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Noted(Generic[T]):
     """What a job returned, and how the call stood before and after it."""
@@ -39,10 +44,10 @@ class Noted(Generic[T]):
 
 
 def noting(call_id: str, job: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], Noted[T]]:
-    """The job, with a look at the call before and after; without one where nothing of it would be logged."""
+    """The job, with a look at the call before and after; without one where nobody wants to know."""
 
     def noted(connection: sqlite3.Connection) -> Noted[T]:
-        if not log.isEnabledFor(logging.INFO):
+        if not listeners and not log.isEnabledFor(logging.INFO):
             return Noted(job(connection), None, None)
         before = reads.call_facts(connection, call_id)
         result = job(connection)
@@ -56,6 +61,8 @@ def tell(call_id: str, noted: Noted[T], note: str = "") -> None:
     before, after = noted.before, noted.after
     if after is None or before == after:
         return
+    for listener in listeners:
+        listener(before, after)
     was = None if before is None else before.state
     if after.state in (State.HELD, State.REFUSED) and was not in (State.HELD, State.TALKING):
         _say(call_id, f"{_asked(after)}{note}", alike=_same_try("asked", after))

@@ -213,6 +213,17 @@ def talking_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     return connection.execute("SELECT * FROM calls WHERE state = 'talking'").fetchall()
 
 
+def open_calls_by_state(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many calls are held, and how many talk."""
+    query = "SELECT state, count(*) FROM calls WHERE state IN ('held', 'talking') GROUP BY state"
+    return dict(connection.execute(query).fetchall())
+
+
+def held_micros(connection: sqlite3.Connection) -> int:
+    """All money that calls hold."""
+    return int(connection.execute("SELECT coalesce(sum(held_micros), 0) FROM accounts").fetchone()[0])
+
+
 def newest_answer_ms(connection: sqlite3.Connection) -> int:
     """When the newest of the last hundred calls was answered that billing itself saw; 0 where none was."""
     return int(
