@@ -176,7 +176,7 @@ def check_packages(look: Look) -> list[Condition]:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         finding = f"Python does not find {', '.join(missing)}"
-        return [Condition("packages", finding, "Install the package coovox-billing again, with what it depends on.")]
+        return [Condition("packages", finding, "Install the package again, with what it depends on.")]
     return []
 
 
