@@ -107,6 +107,17 @@ def users_of(path: Path) -> list[int]:
     return []
 
 
+def faults_of_pages(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with the file's pages, in its own words; empty where all is well."""
+    try:
+        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    except sqlite3.DatabaseError as error:
+        if trouble_of(error) is not Trouble.DAMAGED:
+            raise
+        return [str(error)]
+    return [] if found == ["ok"] else found
+
+
 def lost_calls_since(connection: sqlite3.Connection, since_ms: int) -> int:
     """How many calls asked for since an instant were closed by rule, because nobody knew how they ended."""
     return _count(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from coovox_billing.cli.checks import machine
+from coovox_billing.cli.checks.asterisk import PROMPTS
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx import console
 from coovox_billing.pbx.console import reload
@@ -151,6 +152,10 @@ def forget_an_extension(box: Box) -> None:
     box.pbx.cli("module reload res_pjsip.so")
 
 
+def misspell_a_trunk(box: Box) -> None:
+    box.change("extensions.conf", "PJSIP/${EXTEN:1}@trunk,60", "PJSIP/${EXTEN:1}@trunc,60")
+
+
 def stop_asterisk(box: Box) -> None:
     box.pbx.stop()
 
@@ -167,6 +172,7 @@ STORIES: list[tuple[Callable[[Box], None], str, str, str]] = [
     (deafen_the_user, "pbx: AMI user loaded", "may not user (read)", "pbx install --reload"),
     (mistake_the_secret, "manager", "refuses coovox-billing: Authentication failed", "manager.conf or the setting ami"),
     (unload_cel, "pbx: module cel_custom", "has not loaded cel_custom", "module load cel_custom.so"),
+    (misspell_a_trunk, "trunk PJSIP/trunc", "which Asterisk does not know", "Correct its name in that route"),
     (forget_an_extension, "devices", "177 (PJSIP/177)", "extension sync --dry-run"),
 ]
 
@@ -187,6 +193,10 @@ def test_it_has_nothing_to_say_of_a_healthy_box_and_finds_each_fault(
         box = Box(pbx, billing, monkeypatch)
         monkeypatch.setattr(console, "find_asterisk_cli", lambda _: box.ask)
         box.install()
+        sounds = pbx.folder / "share/sounds/en"
+        sounds.mkdir(parents=True, exist_ok=True)
+        for name in PROMPTS:
+            (sounds / f"{name}.gsm").touch()
         billing.start()
         billing.do("extension", "sync")
         billing.do("extension", "set", "108", "--billing", "on")

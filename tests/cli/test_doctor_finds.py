@@ -200,7 +200,21 @@ def change_a_balance(site: Site) -> None:
     site.sql("UPDATE accounts SET balance_micros = balance_micros + 100")
 
 
+def spoil_a_page(site: Site) -> None:
+    """One that nobody reads to price a call or to prove the books."""
+    with closing(sqlite3.connect(site.data / FILE_NAME)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'changes'").fetchone()
+    with (site.data / FILE_NAME).open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\x00" * 4096)
+
+
 # Asterisk
+
+
+def name_no_sounds(site: Site) -> None:
+    site.etc.mkdir()
+    (site.etc / "asterisk.conf").write_text(f"[directories]\nastdatadir => {site.terminal.folder}\n")
 
 
 def name_no_manager(site: Site) -> None:
@@ -252,6 +266,8 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (site.check_trunks, dial_a_telephone_as_trunk, "FAULT", "the telephone of extension 100", "trunk remove PJSIP/100"),
     (site.check_extensions, list_anothers_telephone, "note", "extension 101's own telephone", "set 100 --devices"),
     (site.check_books, change_a_balance, "FAULT", "", "Restore a backup"),
+    (site.check_integrity, spoil_a_page, "FAULT", "the file is damaged", "restore a backup"),
+    (asterisk.check_prompts, name_no_sounds, "note", "three tones instead of words", "asterisk-core-sounds-en"),
     (asterisk.check_manager, name_no_manager, "FAULT", "no warning and no grace", "pbx install"),
     (asterisk.check_manager, name_a_dead_manager, "FAULT", "nothing answers at", "Start Asterisk"),
     (asterisk.check_cel, stop_the_cel_file, "FAULT", "has not grown", "module reload cel"),
@@ -291,7 +307,7 @@ def test_each_check_has_its_misconfiguration() -> None:
 
 @pytest.mark.parametrize(
     "check",
-    [*health.CHECKS, *health.CHECKS_OF_THE_DATABASE, asterisk.check_mirror, asterisk.check_cel],
+    [*health.CHECKS, *health.CHECKS_OF_THE_DATABASE, asterisk.check_mirror, asterisk.check_prompts, asterisk.check_cel],
     ids=lambda check: check.__name__,
 )
 def test_it_finds_nothing_on_a_healthy_site(box: Site, check: look.Check) -> None:
@@ -299,6 +315,15 @@ def test_it_finds_nothing_on_a_healthy_site(box: Site, check: look.Check) -> Non
 
 
 # What answers
+
+
+def test_it_hears_a_prompt_of_the_sites_own(box: Site) -> None:
+    name_no_sounds(box)
+    folder = box.terminal.folder / "sounds/en/custom"
+    folder.mkdir(parents=True)
+    assert [one.is_note for one in box.look(asterisk.check_prompts)] == [True]
+    (folder / "coovox-billing-warning.wav").touch()
+    assert [one.what_to_do for one in box.look(asterisk.check_prompts)] == [""]
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress
 from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE, ROTATED_FILE
 from coovox_billing.pbx.check import Known, check
 from coovox_billing.pbx.devices import list_devices
+from coovox_billing.pbx.dialplan_check import billed_routes, read_config
 from coovox_billing.pbx.manager import OFF, manager_address, signed_in, what_to_do
-from coovox_billing.pbx.parts import DEFAULT_ETC, WITHOUT_AMI, WITHOUT_CEL
+from coovox_billing.pbx.parts import DEFAULT_ETC, DIALPLAN, WITHOUT_AMI, WITHOUT_CEL, directory_setting
 from coovox_billing.services import devices
 from coovox_billing.services.condition import Condition
 from coovox_billing.store import reads
@@ -36,6 +37,7 @@ ACTIONS = (
 )
 MOST_NAMED = 10
 LATE_CEL_MS = 120_000
+OWN_PROMPT, PROMPTS = "custom/coovox-billing-warning", ("vm-youhave", "queue-seconds", "queue-minutes")
 _VALUE = re.compile(r"^Value: (.*)$", re.MULTILINE)
 
 
@@ -56,7 +58,7 @@ def check_manager(look: Look) -> list[Condition]:
         return [Condition("manager", finding, "Look at Asterisk's log, and restart it.")]
     except (AmiError, AmiGone) as error:
         return [Condition("manager", f"Asterisk's manager at {address}: {error}", "Look at Asterisk's log.")]
-    return [_rights(address, commands), *_device_conditions(look, listings)]
+    return [_rights(address, commands), *_device_conditions(look, listings), *_unknown_trunks(look, listings)]
 
 
 def _why_no_manager(look: Look) -> str:
@@ -93,6 +95,24 @@ def _device_conditions(look: Look, listings: list[Listing]) -> list[Condition]:
     except Refused:
         return []
     return _strangers(plan) or [Condition("devices", "each belongs to an extension or is a trunk")]
+
+
+def _unknown_trunks(look: Look, listings: list[Listing]) -> list[Condition]:
+    """PJSIP trunks that routes dial and Asterisk has not; of other technologies a host's address would do as well."""
+    pjsip = next((one for one in listings if one.technology == "PJSIP" and one.is_loaded and not one.trouble), None)
+    if pjsip is None or not look.etc.is_dir():
+        return []
+    known = {found.device.lower() for found in pjsip.found}
+    return [
+        Condition(
+            f"trunk {device}",
+            f"{route.line.where} dials {device}, which Asterisk does not know: every call over it fails",
+            "Correct its name in that route, or make the endpoint in pjsip.conf.",
+        )
+        for route in billed_routes(read_config(look.etc, DIALPLAN.host))
+        for device in route.devices
+        if device.startswith("PJSIP/") and device.lower() not in known
+    ]
 
 
 def _strangers(plan: Plan) -> list[Condition]:
@@ -148,6 +168,22 @@ def check_mirror(look: Look) -> list[Condition]:
     return [note("astdb", finding, advice)]
 
 
+def check_prompts(look: Look) -> list[Condition]:
+    """What says how long the money lasts: the site's own prompt, or Asterisk's sounds."""
+    data = look.etc.is_dir() and directory_setting(look.etc, "astdatadir")
+    if not data:
+        return []
+    own = any((data / "sounds").glob(f"**/{OWN_PROMPT}.*"))
+    missing = [name for name in PROMPTS if not any((data / "sounds").glob(f"*/{name}.*"))]
+    if own or not missing:
+        return [Condition("prompts", "the warning that the money is nearly out is spoken")]
+    finding = f"no {' and no '.join(missing)} below {data / 'sounds'}: the warning is three tones instead of words"
+    advice = (
+        "Install Asterisk's core sounds (Debian: asterisk-core-sounds-en), or a prompt of your own: asterisk/README.md"
+    )
+    return [note("prompts", finding, advice)]
+
+
 def check_cel(look: Look) -> list[Condition]:
     """Whether the CEL file grows with the calls."""
     directory = look.config.asterisk_log / CEL_DIRECTORY
@@ -171,4 +207,4 @@ def _written_ms(path: Path) -> int:
         return 0
 
 
-OUTSIDE_CHECKS: tuple[Check, ...] = (check_manager, check_pbx, check_mirror, check_cel)
+OUTSIDE_CHECKS: tuple[Check, ...] = (check_manager, check_pbx, check_mirror, check_prompts, check_cel)

@@ -11,7 +11,7 @@ from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
 from coovox_billing.services import activation, condition, rate_reach, trunks
 from coovox_billing.services.condition import DAY_MS, Condition
-from coovox_billing.store import reads
+from coovox_billing.store import probe, reads
 from coovox_billing.store.audit import audit
 from coovox_billing.this_device import open_licensing
 
@@ -26,13 +26,29 @@ SEND_FOR_LICENSE = (
 )
 
 
-def check_books(look: Look) -> list[Condition]:
-    """What `audit` proves, as far as it comes in time."""
+def check_integrity(look: Look) -> list[Condition]:
+    """The pages of the file, as far as they are read in time."""
+    faults = _read_in_time(look, probe.faults_of_pages)
+    if faults is None:
+        return [Condition("database pages", "so many that they were not read to the end here")]
+    finding = f"the file is damaged: {'; '.join(faults)}"
+    return [Condition("database pages", finding, condition.ADVICE[probe.Trouble.DAMAGED])] if faults else []
+
+
+def _read_in_time(look: Look, job: Callable[[sqlite3.Connection], T]) -> T | None:
+    """What a job that reads has found, None where it takes too long."""
     try:
-        findings = look.context.database.read(_within(PATIENCE_SECONDS, audit))
+        return look.context.database.read(_within(PATIENCE_SECONDS / 2, job))
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
+        return None
+
+
+def check_books(look: Look) -> list[Condition]:
+    """What `audit` proves, as far as it comes in time."""
+    findings = _read_in_time(look, audit)
+    if findings is None:
         return [Condition("books", "so many that they were not examined to the end here: run `coovox-billing audit`")]
     if findings:
         advice = "Restore a backup, or ask for help with this line."
@@ -188,6 +204,7 @@ def _some(words: Iterable[str]) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_integrity,
     check_books,
     check_billing,
     check_license,
