@@ -142,7 +142,7 @@ def trunk_routes(dialplan: Config) -> list[BilledRoute]:
     for line in dialplan.lines:
         name, _, value = (part.strip(" \t>") for part in line.text.partition("="))
         if line.section == "globals" and _OUT.fullmatch(name):
-            routes.append(BilledRoute(line, _devices(value, variables.get(f"{name}_SUFFIX", "")), "", options))
+            routes.append(BilledRoute(line, _devices(value, variables.get(f"{name}_SUFFIX", "")), "", options, ""))
     return routes
 
 

@@ -11,12 +11,13 @@ import pytest
 from coovox_billing.cli.main import main
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx.check import check
-from coovox_billing.pbx.freepbx import product_of
+from coovox_billing.pbx.dialplan_check import DIALPLAN_FILE, FREEPBX_FILE
+from coovox_billing.pbx.freepbx import HOOK_CONTEXT, product_of
 from coovox_billing.pbx.install import install, remove
 from coovox_billing.pbx.parts import Item
 from tests import freepbx_box
 from tests.freepbx_box import FREEPBX_16, FREEPBX_17, ISSABEL, Box
-from tests.pbx.test_install import answering, bad, contents, logs_of
+from tests.pbx.test_install import bad, contents, logs_of, running, shown
 
 DOCUMENTATION = (Path(__file__).parents[2] / "docs/freepbx.md").read_text()
 EVERY_BOX = pytest.mark.parametrize(
@@ -52,8 +53,15 @@ def etc(tmp_path: Path) -> Path:
 
 def checked(etc: Path) -> list[Item]:
     """What `pbx check` finds where the running Asterisk has our hook."""
-    hook = "'s' => 1. Gosub(coovox-billing-hook,s,1)\n"
-    return check(etc, answering(dialplan_show_macro_dialout_trunk_predial_hook=hook))
+    return check(etc, running_hooked)
+
+
+def running_hooked(command: str) -> str:
+    if command == f"dialplan show {HOOK_CONTEXT}":
+        return "'s' => 1. Gosub(coovox-billing-hook,s,1)\n"
+    if command.startswith("dialplan show coovox-billing"):
+        return shown(command.removeprefix("dialplan show "), files=(DIALPLAN_FILE, FREEPBX_FILE))
+    return running(command)
 
 
 def faults(etc: Path) -> dict[str, str]:
@@ -225,8 +233,8 @@ def test_it_finds_the_hook_missing(etc: Path) -> None:
 
 def test_it_finds_a_hook_that_the_running_asterisk_has_not_read(etc: Path) -> None:
     install(etc)
-    stale = answering(dialplan_show_macro_dialout_trunk_predial_hook="'s' => 1. MacroExit()\n")
-    assert bad(check(etc, stale)) == ["hook loaded"]
+    items = check(etc, lambda command: running_hooked(command).replace("coovox-billing-hook", "other"))
+    assert bad(items) == ["hook loaded"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +274,7 @@ def test_it_names_an_own_context_that_dials_a_trunk_past_billing(etc: Path, dial
     with (etc / "extensions_custom.conf").open("a") as file:
         file.write(f"[from-internal-custom]\nexten => _1X.,1,Dial({dial},30)\n")
     (message,) = faults(etc)
-    assert "extensions_custom.conf line 6 dials" in message
+    assert message.startswith("extensions_custom.conf line 6 (") and " dials " in message
     assert "without billing" in message
 
 
