@@ -30,7 +30,7 @@ _AGI = re.compile(r"agi://(\[[^\]]+\]|[^:/\[\]]+)(?::(\d+))?/?")
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ANY_HOST = frozenset({"0.0.0.0", "[::]"})  # noqa: S104  what is read, not bound
 _SHOWN = re.compile(r"\s{2,}(?:'([^']*)' =>|\[[^\]]*\])?\s*(\d+)\. (.*?)\s*\[[^\]\[]*\]$")
-_WRITTEN = re.compile(r"(?:exten|same)\s*=>\s*(?:(\w+),)?(?:1|n)(?:\(\w+\))?,(.*)", re.IGNORECASE)
+_WRITTEN = re.compile(r"(?:exten|same)\s*=>\s*(?:([^,]+),)?(?:1|n)(?:\(\w+\))?,(.*)", re.IGNORECASE)
 _AMI_RIGHTS = {"read perm": ("system", "user"), "write perm": ("system", "call", "originate")}
 
 

@@ -139,7 +139,7 @@ def shown(context: str, lines: Sequence[str] | None = None, files: Sequence[str]
     if lines is None:
         texts = [(shipped("asterisk") / file).read_text() for file in files]
         here = "\n".join(text.partition(f"[{context}]\n")[2].split("\n[")[0] for text in texts)
-        lines = re.findall(r"^(?:exten| same) => (?:\w+,)?(?:1|n)(?:\(\w+\))?,(.*)$", here, re.MULTILINE)
+        lines = re.findall(r"^(?:exten| same) => (?:[^,]+,)?(?:1|n)(?:\(\w+\))?,(.*)$", here, re.MULTILINE)
     head = f"[ Context '{context}' created by 'pbx_config' ]\n"
     rows = [f"     [label]   {at}. {text}   [{DIALPLAN_FILE}:{at}]\n" for at, text in enumerate(lines, 1)]
     return head + "".join(rows) + f"\n-= 1 extension ({len(rows)} priorities) in 1 context. =-\n"
