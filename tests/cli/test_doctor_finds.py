@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,14 @@ from coovox_billing import __version__, this_device
 from coovox_billing.cli import health
 from coovox_billing.cli.checks import asterisk, look, machine, planes, site
 from coovox_billing.cli.context import Context
+from coovox_billing.cli.main import main
 from coovox_billing.services import condition
 from coovox_billing.services.condition import Condition
 from coovox_billing.services.licensing import Device, Licensing
 from coovox_billing.store.database import FILE_NAME, Database
 from tests.asterisk.ports import free_port
 from tests.asterisk.waiting import wait_until
-from tests.cli.conftest import HEADER, Terminal
+from tests.cli.conftest import GUIDE_RATE, HEADER, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY_MS = condition.DAY_MS
@@ -78,14 +80,37 @@ def knowing_the_machine(open_licensing: Callable[..., Licensing]) -> Callable[..
     return opened
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reception's site, made once."""
+    folder = tmp_path_factory.mktemp("furnished")
+    (folder / "rates.csv").write_text(f"{HEADER}\n{GUIDE_RATE}\n")
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        patched.setenv("COOVOX_CONFIG", "/dev/null")
+        for command in (
+            "setting set time_zone UTC",
+            "activation on",
+            "extension add 100 --name Reception",
+            "extension set 100 --billing on",
+            "recharge 100 10",
+            f"rate import {folder}/rates.csv",
+        ):
+            assert main(["--data", str(folder / "data"), *command.split()]) == 0
+    return folder / "data"
+
+
 @pytest.fixture
-def box(reception: Terminal, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Reception's site, on a machine with a kept clock and Asterisk's configuration elsewhere."""
+def box(furnished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Its copy, on a machine with a kept clock and Asterisk's configuration elsewhere."""
+    for name in ("data", "web_listen", "agi_listen", "ami"):
+        monkeypatch.delenv(f"COOVOX_{name.upper()}", raising=False)
     monkeypatch.setattr(machine, "is_clock_kept", lambda: True)
     monkeypatch.setattr(machine, "machine_zone", lambda: "UTC")
     monkeypatch.setattr(site, "open_licensing", knowing_the_machine(site.open_licensing))
-    monkeypatch.setenv("COOVOX_CONFIG", reception.file("settings.toml", ""))
-    return Site(reception, monkeypatch)
+    shutil.copytree(furnished, tmp_path / "data")
+    terminal = Terminal(tmp_path, capsys.readouterr)
+    monkeypatch.setenv("COOVOX_CONFIG", terminal.file("settings.toml", ""))
+    return Site(terminal, monkeypatch)
 
 
 # machine
