@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from coovox_billing.cli.checks import machine
+from coovox_billing.cli.checks import machine, site
 from coovox_billing.cli.checks.asterisk import PROMPTS
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx import console
@@ -25,6 +25,7 @@ from tests.asterisk.pbx import Pbx
 from tests.asterisk.ports import free_port
 from tests.asterisk.sip import phone
 from tests.asterisk.waiting import wait_until
+from tests.cli.test_doctor_finds import knowing_the_machine
 
 DIALPLAN = """
 [globals]
@@ -182,6 +183,7 @@ def test_it_has_nothing_to_say_of_a_healthy_box_and_finds_each_fault(
 ) -> None:
     monkeypatch.setattr(machine, "is_clock_kept", lambda: True)
     monkeypatch.setattr(machine, "machine_zone", lambda: "UTC")
+    monkeypatch.setattr(site, "open_licensing", knowing_the_machine(site.open_licensing))
     billing = Billing(tmp_path)
     billing.do("setting", "set", "time_zone", "UTC")
     rates = tmp_path / "rates.csv"

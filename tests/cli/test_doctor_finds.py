@@ -15,22 +15,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from coovox_billing import __version__
+from coovox_billing import __version__, this_device
 from coovox_billing.cli import health
 from coovox_billing.cli.checks import asterisk, look, machine, planes, site
 from coovox_billing.cli.context import Context
+from coovox_billing.cli.main import main
 from coovox_billing.services import condition
 from coovox_billing.services.condition import Condition
-from coovox_billing.store.database import FILE_NAME
+from coovox_billing.services.licensing import Device, Licensing
+from coovox_billing.store.database import FILE_NAME, Database
 from tests.asterisk.ports import free_port
 from tests.asterisk.waiting import wait_until
-from tests.cli.conftest import HEADER, Terminal
+from tests.cli.conftest import GUIDE_RATE, HEADER, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY_MS = condition.DAY_MS
@@ -65,13 +69,48 @@ class Site:
         self.terminal.do("rate", "import", path, "--replace")
 
 
+def knowing_the_machine(open_licensing: Callable[..., Licensing]) -> Callable[..., Licensing]:
+    """As on a machine that can be told from others, whatever the one of the tests is."""
+
+    def opened(database: Database, data: Path) -> Licensing:
+        licensing = open_licensing(database, data)
+        licensing.device = replace(licensing.device, trouble="")
+        return licensing
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reception's site, made once."""
+    folder = tmp_path_factory.mktemp("furnished")
+    (folder / "rates.csv").write_text(f"{HEADER}\n{GUIDE_RATE}\n")
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        patched.setenv("COOVOX_CONFIG", "/dev/null")
+        for command in (
+            "setting set time_zone UTC",
+            "activation on",
+            "extension add 100 --name Reception",
+            "extension set 100 --billing on",
+            "recharge 100 10",
+            f"rate import {folder}/rates.csv",
+        ):
+            assert main(["--data", str(folder / "data"), *command.split()]) == 0
+    return folder / "data"
+
+
 @pytest.fixture
-def box(reception: Terminal, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Reception's site, on a machine with a kept clock and Asterisk's configuration elsewhere."""
+def box(furnished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Its copy, on a machine with a kept clock and Asterisk's configuration elsewhere."""
+    for name in ("data", "web_listen", "agi_listen", "ami"):
+        monkeypatch.delenv(f"COOVOX_{name.upper()}", raising=False)
     monkeypatch.setattr(machine, "is_clock_kept", lambda: True)
     monkeypatch.setattr(machine, "machine_zone", lambda: "UTC")
-    monkeypatch.setenv("COOVOX_CONFIG", reception.file("settings.toml", ""))
-    return Site(reception, monkeypatch)
+    monkeypatch.setattr(site, "open_licensing", knowing_the_machine(site.open_licensing))
+    shutil.copytree(furnished, tmp_path / "data")
+    terminal = Terminal(tmp_path, capsys.readouterr)
+    monkeypatch.setenv("COOVOX_CONFIG", terminal.file("settings.toml", ""))
+    return Site(terminal, monkeypatch)
 
 
 # machine
@@ -161,6 +200,12 @@ def end_the_trial(site: Site) -> None:
 
 def let_the_trial_run_out(site: Site) -> None:
     site.patch.setattr("coovox_billing.core.trial.TRIAL_MS", 3 * DAY_MS)
+
+
+def build_no_identity(site_: Site) -> None:
+    site_.patch.setattr(site, "open_licensing", this_device.open_licensing)
+    nobody = Device("unknown", (), None, "this machine tells too little of itself")
+    site_.patch.setattr(this_device, "this_device", lambda data: nobody)
 
 
 def price_nobody(site: Site) -> None:
@@ -258,6 +303,7 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (site.check_billing, switch_off, "FAULT", "calls pass unbilled", "activation on"),
     (site.check_license, end_the_trial, "FAULT", "the trial is over", "license upload FILE"),
     (site.check_license, let_the_trial_run_out, "note", "it is over in", "license source FILE"),
+    (site.check_license, build_no_identity, "note", "tells too little of itself", "before the trial is over"),
     (site.check_rates, price_nobody, "FAULT", "none for 101, who are billed", "rate import FILE"),
     (site.check_rates, price_a_stranger, "note", "none of the extensions it applies to is there", "inactive"),
     (site.check_rates, price_twice, "note", "comes before it at all its hours", "inactive"),

@@ -82,6 +82,8 @@ def check_license(look: Look) -> list[Condition]:
     if standing.license is not None:
         return [Condition("license", f"{standing.license.number}, for good")]
     finding = "; ".join(["none, the trial is not over", *standing.faults])
+    if standing.faults:
+        return [note("license", finding, "The page Billing says more; before the trial is over it must be put right.")]
     if standing.trial is None:
         return [Condition("license", finding)]
     days = (standing.trial.over_ms - standing.trial.least_ms) // DAY_MS
