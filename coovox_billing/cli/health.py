@@ -20,7 +20,7 @@ from coovox_billing.services.condition import Condition
 from coovox_billing.wall_clock import wall_clock_ms
 
 # What others have to answer may take so long in all.
-PATIENCE_SECONDS = 2.7
+PATIENCE_SECONDS = 8.0
 
 CHECKS: tuple[Check, ...] = (*machine.CHECKS, *planes.CHECKS)
 CHECKS_OF_THE_DATABASE: tuple[Check, ...] = site.CHECKS

@@ -23,7 +23,7 @@ from coovox_billing.pbx.dialplan_check import (
     read_bytes,
     read_config,
 )
-from coovox_billing.pbx.freepbx import hook_items, product_of, trunk_routes, unhooked_trunks
+from coovox_billing.pbx.freepbx import hook_items, include_of, product_of, trunk_routes, unhooked_trunks
 from coovox_billing.pbx.outside_dials import direct_dials, twice_named, unbilled_dials, unreached_emergencies
 from coovox_billing.pbx.parts import (
     AMI,
@@ -118,7 +118,7 @@ def _shipped_file_item(etc: Path, part: Part) -> Item:
 
 
 def _include_item(etc: Path, part: Part, config: Config) -> Item:
-    include = next((one for one in config.includes if one.names(etc / part.file)), None)
+    include = include_of(etc, part, config)
     if include is None:
         message = f"{etc / part.host} does not include {part.file}"
         return Item(part.include_name, False, message, f"run: {command('install', etc)}")

@@ -206,6 +206,24 @@ def read_config(etc: Path, name: str) -> Config:
     return config
 
 
+def direct_includes(etc: Path, name: str) -> set[Path]:
+    """The files that a configuration file includes by itself; none where it is missing.
+
+    Raises:
+        SetupError: it cannot be read.
+    """
+    if not is_there(etc / name):
+        return set()
+    lines = [Line(name, number, "", text) for number, text in active_lines(read_bytes(etc / name))]
+    directives = [(line, _DIRECTIVE.fullmatch(line.text)) for line in lines]
+    return {
+        file
+        for line, directive in directives
+        if directive and directive[1].lower() != "exec"
+        for file in _include(etc, line, directive, ()).files
+    }
+
+
 def _read_into(config: Config, etc: Path, path: Path, section: str, chain: tuple[Path, ...]) -> None:
     config.files.add(path)
     file = str(path.relative_to(etc)) if path.is_relative_to(etc) else str(path)

@@ -146,6 +146,7 @@ def test_it_takes_out_the_lines_of_an_installation_from_before_the_product_came(
     text = host.read_text()
     host.write_text(text + line)
     install(etc)
+    assert line in (etc / "extensions_custom.conf").read_text(), "the other is gone with the next Apply Config"
     assert bad(remove(etc)) == []
     assert host.read_text() == text
 
@@ -218,6 +219,15 @@ def test_it_finds_an_own_hook_that_asterisk_does_not_take(etc: Path) -> None:
     with (etc / "extensions_custom.conf").open("a") as file:
         file.write(OWN_HOOK)
     assert any("is a second pre-dial hook, which Asterisk does not take" in message for message in faults(etc))
+
+
+def test_it_names_an_own_hook_that_still_calls_billing(etc: Path) -> None:
+    custom = etc / "extensions_custom.conf"
+    custom.write_text(OWN_HOOK + CALLS_BILLING)
+    install(etc)
+    (item,) = (item for item in remove(etc) if not item.ok)
+    assert "extensions_custom.conf line 3, in your own pre-dial hook, still calls billing" in item.message
+    assert custom.read_text() == OWN_HOOK + CALLS_BILLING
 
 
 # What escapes.
