@@ -17,7 +17,7 @@ from shlex import quote
 from stat import S_IWUSR
 
 from coovox_billing.sentences import Sentence
-from coovox_billing.store import probe, reads
+from coovox_billing.store import file_locks, probe, reads
 from coovox_billing.store.database import FILE_NAME
 from coovox_billing.store.probe import Trial, Trouble
 
@@ -137,7 +137,7 @@ _TROUBLE_OF_ERRNO = {ENOSPC: Trouble.FULL, EDQUOT: Trouble.FULL, EROFS: Trouble.
 
 def _database(directory: Path, trial: Trial) -> Condition:
     if trial.trouble is Trouble.LOCKED:
-        holders = " and ".join(probe.lock_holders(directory / FILE_NAME)) or "another program"
+        holders = " and ".join(file_locks.lock_holders(directory / FILE_NAME)) or "another program"
         return Condition(
             "database", f"locked by {holders} for {trial.waited_seconds:.1f} s and longer", ADVICE[Trouble.LOCKED]
         )
