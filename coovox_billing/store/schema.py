@@ -21,6 +21,7 @@ from coovox_billing.store.database_file import existing, open_plainly
 from coovox_billing.store.file_locks import users_of
 
 BACKUPS = "backups"
+HOW_TO_STOP = "systemctl stop coovox-billing-calls coovox-billing-web"
 # So long a program waits for others that have the database open, such as planes that were told to end.
 WAIT_SECONDS = 10.0
 # Copies of so many earlier schemas are kept, of each the newest.
@@ -136,6 +137,7 @@ def alone_with(path: Path, wait_seconds: float | None = None) -> Iterator[sqlite
             if time.monotonic() > deadline:
                 raise SetupError(
                     "the database %(path)s is in use by %(users)s: stop billing, then repeat",
+                    hint=HOW_TO_STOP,
                     path=path,
                     users=" and ".join(users_of(path)) or "another program",
                 ) from None
