@@ -28,7 +28,7 @@ from coovox_billing.store import contents, reads, schema, snapshot, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.contents import Later, Money
 from coovox_billing.store.database import alone
-from coovox_billing.store.database_file import FILE_NAME, open_plainly
+from coovox_billing.store.database_file import FILE_NAME, existing, open_plainly
 from coovox_billing.store.file_locks import users_of
 
 # What goes on with the device, whatever is brought back: how its trial stands, and how long billing ran.
@@ -109,6 +109,8 @@ def _unpacked(directory: Path, source: BinaryIO, passphrase: str) -> Iterator[Un
             raise Refused(
                 "the backup could not be unpacked in %(place)s: %(reason)s", place=place, reason=error.strerror or error
             ) from None
+        except sqlite3.Error as error:
+            raise Refused("the database in the backup cannot be used: %(error)s", error=error) from None
         yield found
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -123,26 +125,23 @@ def _remove_leftovers(directory: Path) -> None:
 
 def _check(found: Unpacked) -> None:
     """Bring its database to this version, and see that it is whole and its books are sound."""
-    try:
-        with closing(contents.reading(found.database)) as connection:
-            version = schema.version(connection)
-            trouble = contents.unsound_pages(connection)
-        if version > schema.known_version():
-            raise Refused(
-                "the backup was made by a newer version of CooVox Billing (schema %(found)s, this one knows "
-                "%(known)s): install that version, then restore it",
-                found=version,
-                known=schema.known_version(),
-            )
-        if version == 0:
-            raise BadInput("this is no backup of CooVox Billing")
-        if trouble:
-            raise Refused("the database in the backup is damaged: %(trouble)s", trouble=trouble)
-        with closing(open_plainly(found.database)) as connection:
-            schema.migrate(connection)
-            findings = audit(connection)
-    except sqlite3.Error as error:
-        raise Refused("the database in the backup cannot be used: %(error)s", error=error) from None
+    with closing(contents.reading(found.database)) as connection:
+        version = schema.version(connection)
+        trouble = contents.unsound_pages(connection)
+    if version > schema.known_version():
+        raise Refused(
+            "the backup was made by a newer version of CooVox Billing (schema %(found)s, this one knows %(known)s): "
+            "install that version, then restore it",
+            found=version,
+            known=schema.known_version(),
+        )
+    if version == 0:
+        raise BadInput("this is no backup of CooVox Billing")
+    if trouble:
+        raise Refused("the database in the backup is damaged: %(trouble)s", trouble=trouble)
+    with closing(open_plainly(found.database)) as connection:
+        schema.migrate(connection)
+        findings = audit(connection)
     if findings:
         raise Refused("the books of the backup are not sound: %(finding)s", finding=findings[0].message)
 
@@ -171,8 +170,8 @@ def _plan(directory: Path, found: Unpacked, device: Device) -> Plan:
 @contextmanager
 def _present(directory: Path) -> Iterator[sqlite3.Connection]:
     """The database that is there now, to be read."""
-    address = f"{(directory / FILE_NAME).absolute().as_uri()}?mode=ro"
-    with closing(open_plainly(address)) as connection:
+    with closing(open_plainly(existing(directory / FILE_NAME))) as connection:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")
         yield connection
 
@@ -185,14 +184,19 @@ def _differences(now: dict[str, int], then: dict[str, int]) -> Iterator[Differen
 
 
 def _replace(directory: Path, found: Unpacked, plan: Plan, device: Device, person: Person) -> Plan:
-    path = directory / FILE_NAME
     with ExitStack() as stack:
-        aside, kept = _set_aside(directory, person.now_ms, stack)
-        _prepare(found, kept, plan, person)
-        _bring_files(directory, found, device)
-        found.database.replace(path)
+        try:
+            aside, kept = _set_aside(directory, person.now_ms, stack)
+            _prepare(found, kept, plan, person)
+            _bring_files(directory, found, device)
+            found.database.replace(directory / FILE_NAME)
+        except (OSError, sqlite3.Error) as error:
+            raise Refused(
+                "the backup could not be brought back: %(error)s. The database is what it was before", error=error
+            ) from error
         sync_directory(directory)
-    (directory / FIRST_PASSWORD_FILE).unlink(missing_ok=True)
+    with suppress(OSError):
+        (directory / FIRST_PASSWORD_FILE).unlink(missing_ok=True)
     _thin_out(directory, aside)
     return replace(plan, aside=aside)
 

@@ -250,8 +250,8 @@ def _lines(plan: Plan, standing: Standing | None) -> Iterator[str]:
     yield "The trial goes on as it stands on this device; a backup neither begins it anew nor makes it longer."
     if plan.is_same_device is False:
         yield (
-            "The backup is of another device, and so is its license: write this device's source file with "
-            "`coovox-billing license source billing.ac`, or download it in Addons, Billing; send it to your distributor."
+            "The backup is of another device, and so is its license: write the source file of this one with "
+            "`coovox-billing license source billing.ac`, or download it in Addons, Billing; send it to the distributor."
         )
     if standing is None:
         yield "Nothing was changed."

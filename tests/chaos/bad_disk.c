@@ -140,10 +140,11 @@ static int synced(int fd)
     pthread_mutex_lock(&lock);
     move_all();
     snprintf(place, sizeof place, "%s%s", platter, file->name);
-    char *folder = strrchr(place, '/');
-    *folder = 0;
-    mkdir(place, 0700);
-    *folder = '/';
+    for (char *folder = strchr(place + strlen(platter), '/'); folder; folder = strchr(folder + 1, '/')) {
+        *folder = 0;
+        mkdir(place, 0700);
+        *folder = '/';
+    }
     int to = open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (to < 0) abort();
     for (int other = 0; other < MAX_FILES; other++) {

@@ -39,7 +39,7 @@ class Jobs:
     def at_each_step(self, event: str, stride: int = 1) -> Iterator[tuple[Path, Outcome]]:
         """Again for every step that it takes in peace, or for each `stride`-th."""
         office, peace = self.do()
-        assert peace.status == 0, peace.said
+        assert peace.status == 0, peace
         shutil.rmtree(office)
         for step in range(1, peace.steps + 1, stride):
             office, outcome = self.do(step, event)
