@@ -7,26 +7,32 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import Any, BinaryIO
 
-from coovox_billing.backup import archive, restoring
+from coovox_billing.backup import archive, keeping, restoring
 from coovox_billing.backup.manifest import Manifest, utc
 from coovox_billing.backup.restoring import Plan
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.core.money import format_amount
+from coovox_billing.core.site_settings import site_setting
 from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.opening import is_site
+from coovox_billing.services import backups as services
 from coovox_billing.services.licensing import Standing
 from coovox_billing.small_files import give_to_owner_of, sync_directory
-from coovox_billing.store import schema
+from coovox_billing.store import reads, schema
 from coovox_billing.this_device import open_licensing, this_device
 from coovox_billing.wall_clock import wall_clock_ms
 
 PASSPHRASE_VARIABLE = "COOVOX_BACKUP_PASSPHRASE"  # noqa: S105
-LEAST_PASSPHRASE = 12
 UNITS = "coovox-billing-calls coovox-billing-web"
 _MOST_PASSPHRASE_BYTES = 1024
 _SHOWN_DIFFERENCES = 20
+_SETTINGS = ("backup_at", "backup_days", "backup_to", "backup_keep", "backup_host_key", "backup_s3_region")
+# A backup is in no hurry: everything else goes first.
+_NICENESS = 15
+_PAUSE_SECONDS = 0.002
 _TO_STDOUT = "-"
 
 
@@ -43,6 +49,28 @@ def add_commands(commands: Any) -> None:
     _add_passphrase_file(restore, "decrypt with the passphrase in this file")
     listable(restore)
     restore.set_defaults(run=_restore)
+    _add_scheduled(commands.add_parser("backups", help="the backups that are made by themselves"))
+
+
+def _add_scheduled(parser: Any) -> None:
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    status = verbs.add_parser("status", help="what is scheduled, where to, and what became of the last one")
+    listable(status)
+    status.set_defaults(run=_status)
+    now = verbs.add_parser("now", help="make one now, where the settings say")
+    now.set_defaults(run=_now)
+    listing = verbs.add_parser("list", help="those that are kept, as they were after the last one")
+    listable(listing)
+    listing.set_defaults(run=_list)
+    fetch = verbs.add_parser("fetch", help="copy one from where it is kept")
+    fetch.add_argument("name", metavar="NAME")
+    fetch.add_argument("file", metavar="FILE", help=f"where to; {_TO_STDOUT} writes to standard output")
+    fetch.set_defaults(run=_fetch)
+    secret = verbs.add_parser("secret", help="store a passphrase or a key of a server; it is never shown again")
+    secret.add_argument("name", choices=list(services.SECRETS))
+    secret.add_argument("--file", metavar="FILE", help="the file that holds it; without, it is asked for")
+    secret.add_argument("--remove", action="store_true", help="forget it")
+    secret.set_defaults(run=_secret)
 
 
 def _add_passphrase_file(parser: Any, words: str) -> None:
@@ -113,20 +141,8 @@ def _passphrase_to_encrypt(context: Context) -> str:
         passphrase = _asked("Passphrase: ")
         if passphrase != _asked("Again: "):
             raise BadInput("the two passphrases differ: try again")
-    check_passphrase(passphrase)
+    services.check_passphrase(passphrase)
     return passphrase
-
-
-def check_passphrase(passphrase: str) -> None:
-    """Whether it is worth encrypting with.
-
-    Raises:
-        BadInput: it is too short.
-    """
-    if len(passphrase) < LEAST_PASSPHRASE:
-        raise BadInput(
-            "the passphrase is too short: take %(least)s characters or more, such as five words", least=LEAST_PASSPHRASE
-        )
 
 
 def _given_passphrase(file: str | None) -> str:
@@ -280,3 +296,78 @@ def _changed(plan: Plan) -> Iterator[str]:
         yield f"  extension {one.extension}: {now} now, {then} in the backup"
     if len(plan.differences) > _SHOWN_DIFFERENCES:
         yield f"  and {len(plan.differences) - _SHOWN_DIFFERENCES} more: --json lists all"
+
+
+def _status(context: Context) -> None:
+    plan, state = context.database.read(services.plan), services.state(context.config.data)
+    settings = context.database.read(lambda c: {name: reads.setting(c, name) for name in _SETTINGS})
+    known = services.secrets(context.config.data)
+    facts = {
+        "scheduled": plan.schedule is not None,
+        **{name: text if text is not None else site_setting(name).default for name, text in settings.items()},
+        "encrypted": "passphrase" in known,
+        "secrets": sorted(known),
+        "last_good_at": utc(state.good_ms) if state.good_ms else None,
+        "last_good": state.good_name or None,
+        "failures": state.failures,
+        "failed_at": utc(state.failed_ms) if state.failures else None,
+        "why": state.failure or None,
+    }
+    if context.arguments.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    on = f"at {facts['backup_at']} on days {facts['backup_days']}" if plan.schedule else "off"
+    print(f"Scheduled   {on}")
+    print(f"To          {facts['backup_to'] or context.config.data / schema.BACKUPS}")
+    print(f"Encrypted   {'yes' if facts['encrypted'] else 'no'}")
+    print(f"Last good   {facts['last_good_at'] or 'none'}  {facts['last_good'] or ''}".rstrip())
+    if state.failures:
+        print(f"FAULT  failed {state.failures} times since, at {facts['failed_at']} because {facts['why']}")
+
+
+def _now(context: Context) -> None:
+    os.nice(_NICENESS)
+    directory = context.config.data
+    state = keeping.back_up(
+        context.database, directory, this_device(directory), wall_clock_ms(), lambda: sleep(_PAUSE_SECONDS)
+    )
+    print(f"{state.good_name} is kept: {state.good_bytes / 1_000_000:.1f} MB")
+
+
+def _list(context: Context) -> None:
+    rows = [{"name": one.name, "bytes": one.size} for one in services.state(context.config.data).stored]
+    context.show(rows, ("name", "bytes"), "none yet: `coovox-billing backups now` makes one")
+
+
+def _fetch(context: Context) -> None:
+    name, target = context.arguments.name, context.arguments.file
+    if target == _TO_STDOUT:
+        keeping.fetch(context.database, context.config.data, name, sys.stdout.buffer)
+        return
+    with _new_file(Path(target)) as out:
+        keeping.fetch(context.database, context.config.data, name, out)
+    print(f"{target} is written")
+
+
+def _secret(context: Context) -> None:
+    arguments, directory, person = context.arguments, context.config.data, context.person()
+    name, text = arguments.name, "" if arguments.remove else _secret_text(arguments.name, arguments.file)
+    if text:
+        services.check_secret(name, text)
+    context.database.write(lambda c: services.keep_secrets(c, directory, {name: text}, person))
+    print(f"{name} is {'stored' if text else 'forgotten'}")
+
+
+def _secret_text(name: str, file: str | None) -> str:
+    if file:
+        try:
+            with Path(file).open("rb") as opened:
+                text = opened.read(services.SECRETS[name] + 2).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise BadInput("%(file)s cannot be read: %(reason)s", file=file, reason=error.strerror) from None
+    else:
+        text = _asked(f"{name}: ")
+    text = text if name == "sftp-key" else text.strip("\r\n")
+    if not text:
+        raise BadInput("there is nothing in it: give what is to be stored")
+    return text

@@ -11,7 +11,7 @@ from coovox_billing.cli.pbx import pbx_items
 from coovox_billing.errors import BillingError, SetupError
 from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress
 from coovox_billing.pbx.parts import DEFAULT_ETC, WITHOUT_AMI
-from coovox_billing.services import activation, condition, trunks
+from coovox_billing.services import activation, backups, condition, trunks
 from coovox_billing.services.condition import Condition
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
 from coovox_billing.store.audit import audit
@@ -130,6 +130,10 @@ def _check_first_password(context: Context) -> list[Condition]:
     return []
 
 
+def _check_backup(context: Context) -> list[Condition]:
+    return [context.database.read(lambda c: backups.check(c, context.config.data, wall_clock_ms()))]
+
+
 def _check_trunks(context: Context) -> list[Condition]:
     known = context.database.read(lambda c: trunks.overview(c, wall_clock_ms()))
     strange = [trunk for trunk in known if trunk.suspicion]
@@ -184,6 +188,7 @@ CHECKS_OF_THE_DATABASE: tuple[Check, ...] = (
     _check_books,
     _check_billing,
     _check_license,
+    _check_backup,
     _check_calls,
     _check_trunks,
 )

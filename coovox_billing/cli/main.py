@@ -27,7 +27,7 @@ COMMANDS_OF = {
     "boards": ("board",),
     "hooks": ("hook",),
     "health": ("doctor",),
-    "backups": ("backup", "restore"),
+    "backups": ("backup", "restore", "backups"),
     "database": ("database",),
 }
 
