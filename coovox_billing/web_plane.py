@@ -52,8 +52,7 @@ def run(config: Config) -> None:
     with open_site(config.data) as database:
         owner.ensure_first_password(database, config.data, wall_clock_ms())
         licensing = open_licensing(database, config.data)
-        program = (sys.executable, "-m", "coovox_billing", "--data", str(config.data))
-        runner = Runner(database, config.data, program, wall_clock_ms)
+        runner = Runner(database, config.data, wall_clock_ms)
         app = create_app(
             config.data,
             database,

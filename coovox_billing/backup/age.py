@@ -34,7 +34,7 @@ _STANZA = re.compile(rb"-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n([A-Za-z0-9
 _MAC_LINE = re.compile(rb"--- ([A-Za-z0-9+/]{43})\n")
 
 
-class Damaged(BadInput):
+class NotWhole(BadInput):
     """What was encrypted is not whole, or was changed."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Decrypting(io.RawIOBase):
     """Reads what was encrypted. Whatever it gives out is as it was written; that it is all, shows at its end.
 
     Raises, when it is made and when it is read:
-        BadInput: the passphrase is wrong, it is no such file, or it is damaged (`Damaged`).
+        BadInput: the passphrase is wrong, it is no such file, or it is damaged (`NotWhole`).
     """
 
     def __init__(self, source: BinaryIO, passphrase: str) -> None:
@@ -116,9 +116,9 @@ class Decrypting(io.RawIOBase):
         try:
             self._plain = self._cipher.decrypt(_piece_nonce(self._number, self._is_over), sealed, None)
         except InvalidTag:
-            raise Damaged from None
+            raise NotWhole from None
         if not self._plain and self._number:
-            raise Damaged  # the format has no empty piece after others
+            raise NotWhole  # the format has no empty piece after others
         self._number += 1
 
     def _read_piece(self) -> bytes:
@@ -138,7 +138,7 @@ def _unwrapped(source: BinaryIO, passphrase: str) -> bytes:
     if stanza is None or mac is None:
         if header.startswith(MAGIC) and b"-> scrypt" not in header:
             raise BadInput("the file is encrypted to a key, not with a passphrase: decrypt it with `age` first")
-        raise Damaged
+        raise NotWhole
     work_factor = int(stanza[2])
     if work_factor > LARGEST_WORK_FACTOR:
         raise BadInput(
@@ -150,14 +150,14 @@ def _unwrapped(source: BinaryIO, passphrase: str) -> bytes:
     except InvalidTag:
         raise BadInput("the passphrase is wrong, or the first lines of the file are damaged: try again") from None
     if not hmac.compare_digest(_decoded(mac[1]), _header_mac(file_key, header + b"---")):
-        raise Damaged
+        raise NotWhole
     return file_key
 
 
 def _exactly(source: BinaryIO, count: int) -> bytes:
     found = source.read(count)
     if len(found) != count:
-        raise Damaged
+        raise NotWhole
     return found
 
 
@@ -198,7 +198,7 @@ def _decoded(text: bytes) -> bytes:
     try:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
-        raise Damaged from None
+        raise NotWhole from None
     if _encoded(data) != text:
-        raise Damaged
+        raise NotWhole
     return data

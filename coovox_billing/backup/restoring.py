@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from coovox_billing.backup import archive
 from coovox_billing.backup.archive import SITE_FILES, Unpacked
-from coovox_billing.backup.manifest import Manifest
+from coovox_billing.backup.manifest import Manifest, utc
 from coovox_billing.core.trial import LICENSE_FILE, MOST_BYTES, TRIAL_FILE, Identifier, open_record, stricter
 from coovox_billing.errors import BadInput, BillingError, Refused, SetupError
 from coovox_billing.services import site as site_service
@@ -28,7 +28,7 @@ from coovox_billing.store import contents, reads, schema, snapshot, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.contents import Later, Money
 from coovox_billing.store.database import alone
-from coovox_billing.store.database_file import FILE_NAME, existing, open_plainly
+from coovox_billing.store.database_file import FILE_NAME, open_plainly
 from coovox_billing.store.file_locks import users_of
 
 # What goes on with the device, whatever is brought back: how its trial stands, and how long billing ran.
@@ -152,7 +152,7 @@ def _plan(directory: Path, found: Unpacked, device: Device) -> Plan:
     told = found.told
     is_same = told.device == archive.mark_of(device) if told.device else None
     try:
-        with _present(directory) as connection:
+        with closing(contents.reading_live(directory / FILE_NAME)) as connection:
             now_balances = contents.balances(connection)
             return Plan(
                 told,
@@ -165,15 +165,6 @@ def _plan(directory: Path, found: Unpacked, device: Device) -> Plan:
             )
     except (OSError, sqlite3.Error):
         return Plan(told, None, None, then, None, (), is_same)
-
-
-@contextmanager
-def _present(directory: Path) -> Iterator[sqlite3.Connection]:
-    """The database that is there now, to be read."""
-    with closing(open_plainly(existing(directory / FILE_NAME))) as connection:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("BEGIN")
-        yield connection
 
 
 def _differences(now: dict[str, int], then: dict[str, int]) -> Iterator[Difference]:
@@ -223,8 +214,7 @@ def _set_aside(directory: Path, now_ms: int, stack: ExitStack) -> tuple[Path | N
         connection = stack.enter_context(schema.alone_with(path, WAIT_SECONDS))
         snapshot.copy_through(connection, aside)
         kept = {name: text for name in KEPT_OF_THE_SITE if (text := reads.site_value(connection, name)) is not None}
-        # Its log would be taken for that of the database which comes in its place.
-        connection.execute("PRAGMA journal_mode = DELETE")
+        schema.leave_no_log(connection)
     except sqlite3.Error:
         return _set_aside_as_it_is(path, aside), {}
     return aside, kept
@@ -236,7 +226,7 @@ def _set_aside_as_it_is(path: Path, aside: Path) -> Path:
     if users:
         raise SetupError(
             "the database %(path)s is in use by %(users)s: stop billing, then repeat",
-            hint=schema.HOW_TO_STOP,
+            hint="systemctl stop coovox-billing-calls coovox-billing-web",
             path=path,
             users=" and ".join(users),
         )
@@ -259,18 +249,21 @@ def _remove_log(path: Path) -> None:
 
 def _prepare(found: Unpacked, kept: dict[str, str], plan: Plan, person: Person) -> None:
     """What goes on with the device is put into the database of the backup; then it is on disk."""
-    with closing(open_plainly(found.database)) as connection:
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
+    told = plan.told
+    with contents.changing(found.database) as connection:
         for name, text in kept.items():
             writes.set_site_value(connection, name, text)
         # Asterisk's mirror is of another state: under another name all of it is sent anew.
         site_service.rename_database(connection)
-        told = plan.told
         writes.record_change(
-            connection, person.now_ms, person.name, person.origin, "restore", "", f"{told.site} {told.made_ms}".strip()
+            connection,
+            person.now_ms,
+            person.name,
+            person.origin,
+            "restore",
+            "",
+            f"{told.site} {utc(told.made_ms)}".strip(),
         )
-        connection.execute("COMMIT")
     handle = os.open(found.database, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

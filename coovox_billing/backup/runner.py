@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,12 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Of one site. `command` is this program with its data directory, to which a verb is added."""
+    """Of one site. `command` is what the verbs are added to: this program with the data directory, if not given."""
 
-    def __init__(self, database: Database, directory: Path, command: Sequence[str], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, directory: Path, now_ms: Callable[[], int], command: Sequence[str] = ()
+    ) -> None:
         self._database = database
         self._directory = directory
-        self._command = tuple(command)
+        own = (sys.executable, "-m", "coovox_billing", "--data", str(directory))
+        self._command = tuple(command) or own
         self._now_ms = now_ms
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

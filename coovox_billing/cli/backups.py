@@ -164,7 +164,7 @@ def _asked(prompt: str) -> str:
     if not sys.stdin.isatty():
         raise BadInput(
             "a passphrase is needed",
-            hint=f"name a file that holds it with --passphrase-file, or set {PASSPHRASE_VARIABLE}",
+            hint="name the file that holds it with --passphrase-file, a secret's with --file",
         )
     return getpass.getpass(prompt)
 
@@ -220,7 +220,7 @@ def _refuse_while_running(context: Context) -> None:
             raise SetupError(
                 "billing runs, on %(address)s: stop it, then repeat",
                 address=address,
-                hint=schema.HOW_TO_STOP,
+                hint="systemctl stop coovox-billing-calls coovox-billing-web",
             )
 
 

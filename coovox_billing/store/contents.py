@@ -4,11 +4,12 @@ Where a table or a column is not there yet, there is nothing of it.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coovox_billing.store.database_file import open_plainly
+from coovox_billing.store.database_file import existing, open_plainly
 
 
 def reading(path: Path) -> sqlite3.Connection:
@@ -20,6 +21,32 @@ def reading(path: Path) -> sqlite3.Connection:
     connection = open_plainly(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return connection
+
+
+def reading_live(path: Path) -> sqlite3.Connection:
+    """A connection to a database that others may write, which sees it as it is now and changes nothing.
+
+    Raises:
+        sqlite3.Error: it is not there, or is no database.
+    """
+    connection = open_plainly(existing(path))
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("BEGIN")
+    return connection
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A transaction on a database that nobody else has open.
+
+    Raises:
+        sqlite3.Error: it cannot be written.
+    """
+    with closing(open_plainly(existing(path))) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
 
 
 def row_counts(connection: sqlite3.Connection) -> Mapping[str, int]:

@@ -21,7 +21,6 @@ from coovox_billing.store.database_file import existing, open_plainly
 from coovox_billing.store.file_locks import users_of
 
 BACKUPS = "backups"
-HOW_TO_STOP = "systemctl stop coovox-billing-calls coovox-billing-web"
 # So long a program waits for others that have the database open, such as planes that were told to end.
 WAIT_SECONDS = 10.0
 # Copies of so many earlier schemas are kept, of each the newest.
@@ -137,7 +136,7 @@ def alone_with(path: Path, wait_seconds: float | None = None) -> Iterator[sqlite
             if time.monotonic() > deadline:
                 raise SetupError(
                     "the database %(path)s is in use by %(users)s: stop billing, then repeat",
-                    hint=HOW_TO_STOP,
+                    hint="systemctl stop coovox-billing-calls coovox-billing-web",
                     path=path,
                     users=" and ".join(users_of(path)) or "another program",
                 ) from None
@@ -148,6 +147,15 @@ def alone_with(path: Path, wait_seconds: float | None = None) -> Iterator[sqlite
         yield connection
     finally:
         connection.close()
+
+
+def leave_no_log(connection: sqlite3.Connection) -> None:
+    """Make a database that nobody else has open one file: its log would be taken for that of what comes in its place.
+
+    Raises:
+        sqlite3.Error: it cannot be written.
+    """
+    connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def needed_bytes(path: Path) -> int:

@@ -112,8 +112,8 @@ def create_app(
     """The pages of a data directory.
 
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
-    `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded, without `runner` no
-    backup can be made.
+    `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded.
+    `runner` makes backups.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -132,7 +132,7 @@ def create_app(
         examinations = _examinations(directory, database, call_plane_is_up, now_ms, monotonic, disk_room)
         build = Build(__version__, RELEASED_MS, b"")
         licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
-        runner = runner or Runner(database, directory, (), now_ms)
+        runner = runner or Runner(database, directory, now_ms)
         Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices, licensing, runner).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coovox_billing.backup.age import PIECE_BYTES, Damaged, Decrypting, Encrypting
+from coovox_billing.backup.age import PIECE_BYTES, Decrypting, Encrypting, NotWhole
 from coovox_billing.errors import BadInput
 
 PASSPHRASE = "horse battery staple"
@@ -71,9 +71,9 @@ def test_it_notices_pieces_that_changed_places_or_were_added() -> None:
     begin = len(sealed) - 3 * (PIECE_BYTES + 16)
     pieces = [sealed[at : at + PIECE_BYTES + 16] for at in range(begin, len(sealed), PIECE_BYTES + 16)]
     for order in ([1, 0, 2], [0, 2], [0, 0, 2], [0, 1], [0, 1, 2, 2]):
-        with pytest.raises(Damaged):
+        with pytest.raises(NotWhole):
             decrypted(sealed[:begin] + b"".join(pieces[number] for number in order))
-    with pytest.raises(Damaged):
+    with pytest.raises(NotWhole):
         decrypted(sealed + b"x")
 
 
