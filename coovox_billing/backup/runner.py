@@ -1,10 +1,12 @@
 """Backups are made in a process of their own, which ends: what a library of a server's takes of memory goes with it."""
 
 import logging
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from coovox_billing.core import backup_plan
@@ -17,6 +19,7 @@ LONGEST_SECONDS = 6 * 3600.0
 
 _SOME_BYTES = 64 * 1024
 _NOW = ("backups", "now")
+_NICENESS = 15
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +50,9 @@ class Runner:
                 return False
             log.info("a backup is being made")
             self._process = subprocess.Popen([*self._command, *_NOW], stdin=subprocess.DEVNULL)
+            # A backup is in no hurry: everything else goes first.
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
             return True
 
     def start_if_due(self, released_ms: int) -> None:

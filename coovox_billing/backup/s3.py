@@ -10,6 +10,7 @@ from coovox_billing.core.backup_plan import Address
 from coovox_billing.services.backups import Stored
 
 CONNECT_SECONDS, SILENT_SECONDS = 15, 60
+ATTEMPTS = 3
 # The least that S3 takes for a part but the last; so much is held in memory.
 PART_BYTES = 5 * 1024 * 1024
 
@@ -97,7 +98,7 @@ def _client(address: Address, secrets: Mapping[str, str], region: str) -> Any:
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": SILENT_SECONDS,
-        "retries": {"max_attempts": 3},
+        "retries": {"max_attempts": ATTEMPTS},
         "s3": {"addressing_style": "path"},
         "signature_version": "s3v4",
     }

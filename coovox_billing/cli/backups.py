@@ -30,8 +30,7 @@ UNITS = "coovox-billing-calls coovox-billing-web"
 _MOST_PASSPHRASE_BYTES = 1024
 _SHOWN_DIFFERENCES = 20
 _SETTINGS = ("backup_at", "backup_days", "backup_to", "backup_keep", "backup_host_key", "backup_s3_region")
-# A backup is in no hurry: everything else goes first.
-_NICENESS = 15
+# After so much reading or writing everything else has the disk for a moment.
 _PAUSE_SECONDS = 0.002
 _TO_STDOUT = "-"
 
@@ -326,7 +325,6 @@ def _status(context: Context) -> None:
 
 
 def _now(context: Context) -> None:
-    os.nice(_NICENESS)
     directory = context.config.data
     state = keeping.back_up(
         context.database, directory, this_device(directory), wall_clock_ms(), lambda: sleep(_PAUSE_SECONDS)

@@ -96,7 +96,7 @@ class State:
 
     def after_failure(self, now_ms: int, why: str) -> "State":
         """Once one could not be made."""
-        return replace(self, failures=self.failures + 1, failed_ms=now_ms, why=as_json([why]))
+        return replace(self, failures=self.failures + 1, failed_ms=now_ms, why=as_json([_plain(why)]))
 
 
 def plan(connection: sqlite3.Connection) -> Plan:
@@ -213,6 +213,14 @@ def check(connection: sqlite3.Connection, directory: Path, now_ms: int) -> Condi
     if not backup_plan.is_overdue(wanted.schedule, found.record, zone, now_ms):
         return Condition("backup", last)
     return Condition("backup", f"{last}; {found.failure}" if found.failures else last, _OLD)
+
+
+def _plain(told: str) -> str:
+    """The sentence with values that can be stored: paths and errors as they are read."""
+    if not isinstance(told, Sentence):
+        return told
+    values = {name: _plain(value if isinstance(value, str) else str(value)) for name, value in told.values.items()}
+    return Sentence(told.message, hint="", **values)
 
 
 def _ago(span_ms: int) -> str:
