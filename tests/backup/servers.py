@@ -120,6 +120,8 @@ class Wire:
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            # What was not read yet makes the kernel tell the other side.
+            end.close()
 
     def close(self) -> None:
         """Nobody gets through any more."""
