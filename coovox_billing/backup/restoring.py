@@ -29,7 +29,7 @@ from coovox_billing.store.audit import audit
 from coovox_billing.store.contents import Later, Money
 from coovox_billing.store.database import alone
 from coovox_billing.store.database_file import FILE_NAME, open_plainly
-from coovox_billing.store.file_locks import users_of
+from coovox_billing.store.file_locks import users_of, users_of_deleted
 
 # What goes on with the device, whatever is brought back: how its trial stands, and how long billing ran.
 KEPT_OF_THE_SITE = ("trial", "running")
@@ -199,6 +199,7 @@ def _set_aside(directory: Path, now_ms: int, stack: ExitStack) -> tuple[Path | N
     """
     path = directory / FILE_NAME
     if not path.exists():
+        _refuse_where_used(path, users_of_deleted(path))
         _remove_log(path)
         return None, {}
     stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -222,14 +223,7 @@ def _set_aside(directory: Path, now_ms: int, stack: ExitStack) -> tuple[Path | N
 
 def _set_aside_as_it_is(path: Path, aside: Path) -> Path:
     """A database that cannot be read: its files, byte by byte, so that somebody may still save something of it."""
-    users = users_of(path)
-    if users:
-        raise SetupError(
-            "the database %(path)s is in use by %(users)s: stop billing, then repeat",
-            hint="systemctl stop coovox-billing-calls coovox-billing-web",
-            path=path,
-            users=" and ".join(users),
-        )
+    _refuse_where_used(path, users_of(path))
     for ending in ("-wal", ""):
         source, target = path.with_name(path.name + ending), aside.with_name(aside.name + ending)
         if source.exists():
@@ -240,6 +234,16 @@ def _set_aside_as_it_is(path: Path, aside: Path) -> Path:
     sync_directory(aside.parent)
     _remove_log(path)
     return aside
+
+
+def _refuse_where_used(path: Path, users: list[str]) -> None:
+    if users:
+        raise SetupError(
+            "the database %(path)s is in use by %(users)s: stop billing, then repeat",
+            hint="systemctl stop coovox-billing-calls coovox-billing-web",
+            path=path,
+            users=" and ".join(users),
+        )
 
 
 def _remove_log(path: Path) -> None:

@@ -194,8 +194,6 @@ def _restore(context: Context) -> None:
 def _bring_back(context: Context, source: BinaryIO, directory: Path, is_dry: bool) -> Plan:
     passphrase = _given_passphrase(context.arguments.passphrase_file)
     device, person = this_device(directory), context.person()
-    if not is_dry:
-        _refuse_while_running(context)
     while True:
         try:
             if is_dry:
@@ -206,21 +204,6 @@ def _bring_back(context: Context, source: BinaryIO, directory: Path, is_dry: boo
                 raise
             passphrase = _asked("Passphrase of the backup: ")
             source.seek(0)
-
-
-def _refuse_while_running(context: Context) -> None:
-    """Who has the database open is found by its locks; where the file is gone, by whether a plane answers."""
-    from coovox_billing.web_plane import is_listening
-
-    if is_site(context.config.data):
-        return
-    for address in (context.config.agi_listen, context.config.web_listen):
-        if is_listening(address, 1.0):
-            raise SetupError(
-                "billing runs, on %(address)s: stop it, then repeat",
-                address=address,
-                hint="systemctl stop coovox-billing-calls coovox-billing-web",
-            )
 
 
 def _facts(plan: Plan, standing: Standing | None) -> dict[str, Any]:

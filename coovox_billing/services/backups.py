@@ -17,7 +17,7 @@ from coovox_billing.core import backup_plan
 from coovox_billing.core.backup_plan import Address, Keep, Record, Schedule
 from coovox_billing.core.site_settings import site_setting
 from coovox_billing.errors import BadInput, Refused
-from coovox_billing.sentences import Sentence, as_json, from_json
+from coovox_billing.sentences import Sentence, as_json, from_json, made_of
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.condition import Condition
 from coovox_billing.small_files import read_small, replace_small
@@ -220,7 +220,7 @@ def _plain(told: str) -> str:
     if not isinstance(told, Sentence):
         return told
     values = {name: _plain(value if isinstance(value, str) else str(value)) for name, value in told.values.items()}
-    return Sentence(told.message, hint="", **values)
+    return made_of(told.message, values)
 
 
 def _ago(span_ms: int) -> str:

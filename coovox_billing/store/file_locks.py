@@ -37,6 +37,16 @@ def users_of(path: Path) -> list[str]:
     return []
 
 
+def users_of_deleted(path: Path) -> list[str]:
+    """Who still has a database open that was deleted, as far as this user may know."""
+    deleted, found = f"{path.absolute()} (deleted)", set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if str(link.readlink()) == deleted:
+                found.add(link.parts[2])
+    return _named(found)
+
+
 def _named(pids: Iterable[str]) -> list[str]:
     return [f"{_name_of(pid)} (process {pid})" for pid in sorted(set(pids), key=int)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -205,6 +206,17 @@ def test_it_refuses_while_billing_runs(site: Path) -> None:
         with pytest.raises(SetupError, match=r"in use by .*stop billing, then repeat: systemctl stop"):
             brought_back(site, data)
         assert plane.execute("SELECT balance_micros FROM accounts WHERE extension = '100'").fetchone()[0] == 15_000_000
+    brought_back(site, data)
+    assert balance(site) == 10_000_000
+
+
+def test_it_refuses_while_billing_runs_on_a_database_that_was_deleted(site: Path) -> None:
+    data = backed_up(site, MANAGER.now_ms)
+    with closing(connect(site / FILE_NAME)) as plane:
+        plane.execute("SELECT count(*) FROM calls").fetchone()
+        (site / FILE_NAME).unlink()
+        with pytest.raises(SetupError, match=rf"in use by .*process {os.getpid()}"):
+            brought_back(site, data)
     brought_back(site, data)
     assert balance(site) == 10_000_000
 
