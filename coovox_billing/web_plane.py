@@ -15,7 +15,8 @@ from typing import Any
 from waitress import trigger
 from waitress.server import create_server
 
-from coovox_billing import heartbeat
+from coovox_billing import RELEASED_MS, heartbeat
+from coovox_billing.backup.runner import Runner
 from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
@@ -51,6 +52,7 @@ def run(config: Config) -> None:
     with open_site(config.data) as database:
         owner.ensure_first_password(database, config.data, wall_clock_ms())
         licensing = open_licensing(database, config.data)
+        runner = Runner(database, config.data, wall_clock_ms)
         app = create_app(
             config.data,
             database,
@@ -59,6 +61,7 @@ def run(config: Config) -> None:
             call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
             read_devices=lambda: _read_devices(config.ami),
             licensing=licensing,
+            runner=runner,
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}
@@ -88,6 +91,8 @@ def run(config: Config) -> None:
         pulse = Pulse(trigger.trigger(dispatchers), workers)
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
         threading.Thread(target=note_running, args=[licensing, _stopping], name="upkeep", daemon=True).start()
+        looking = (RELEASED_MS, _stopping)
+        threading.Thread(target=runner.look_after, args=looking, name="backups", daemon=True).start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
         server.run()
 

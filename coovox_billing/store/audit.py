@@ -6,7 +6,7 @@ Each check is one query that finds what is off; a sound database has none.
 import sqlite3
 from dataclasses import dataclass
 
-from coovox_billing.store.database import migrate
+from coovox_billing.store.schema import migrate
 
 
 @dataclass(frozen=True, slots=True)

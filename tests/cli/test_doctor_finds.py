@@ -6,6 +6,7 @@ What needs an Asterisk is in tests/asterisk/test_doctor.py, what a bad day does 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -29,9 +30,11 @@ from coovox_billing.cli.checks import asterisk, look, machine, planes, site
 from coovox_billing.cli.context import Context
 from coovox_billing.cli.main import main
 from coovox_billing.services import condition
+from coovox_billing.services.backups import STATE_FILE
 from coovox_billing.services.condition import Condition
 from coovox_billing.services.licensing import Device, Licensing
 from coovox_billing.store.database import FILE_NAME, Database
+from coovox_billing.wall_clock import wall_clock_ms
 from tests.asterisk.ports import free_port
 from tests.asterisk.waiting import wait_until
 from tests.cli.conftest import GUIDE_RATE, HEADER, Terminal
@@ -241,6 +244,11 @@ def list_anothers_telephone(site: Site) -> None:
     site.terminal.do("extension", "set", "100", "--devices", "PJSIP/101")
 
 
+def forget_the_backup(site: Site) -> None:
+    site.terminal.do("setting", "set", "backup_at", "03:00")
+    (site.data / STATE_FILE).write_text(json.dumps({"good_ms": wall_clock_ms() - 9 * DAY_MS}))
+
+
 def change_a_balance(site: Site) -> None:
     site.sql("UPDATE accounts SET balance_micros = balance_micros + 100")
 
@@ -311,6 +319,7 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (site.check_emergency_numbers, move_to_spain, "note", "where 061, 062", "the page Settings"),
     (site.check_trunks, dial_a_telephone_as_trunk, "FAULT", "the telephone of extension 100", "trunk remove PJSIP/100"),
     (site.check_extensions, list_anothers_telephone, "note", "extension 101's own telephone", "set 100 --devices"),
+    (site.check_backup, forget_the_backup, "FAULT", "the last good one is 9 days old", "Addons, Billing, Backups"),
     (site.check_books, change_a_balance, "FAULT", "", "Restore a backup"),
     (site.check_integrity, spoil_a_page, "FAULT", "the file is damaged", "restore a backup"),
     (asterisk.check_prompts, name_no_sounds, "note", "three tones instead of words", "asterisk-core-sounds-en"),
