@@ -52,6 +52,7 @@ from coovox_billing.shipped import shipped
 
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
+PASSING_FILE = "extensions_coovox_billing_passing.conf"
 NOTHING_REMOVED = Item("billing", True, "nothing of billing was installed")
 
 
@@ -86,8 +87,11 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     return [*(change.item for change in changes), *_ami_missing(etc), *_cel_missing(etc)]
 
 
-def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
+def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Item]:
     """Take out the files and lines that `install` wrote; what a person edited or wrote is left and named.
+
+    With `let_calls_pass`, for when billing itself goes: while a route still dials through billing, the dialplan's file
+    stays, and only dials.
 
     A file of ours stays while an edited line still needs it, because Asterisk refuses a configuration that
     includes a missing file. What the CEL file has recorded stays.
@@ -96,15 +100,17 @@ def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
         SetupError: there is no such directory, or something cannot be read or written. Nothing is changed then.
     """
     etc = directory_of(etc)
-    changes = [change for part in PARTS for change in _removals(etc, part)]
+    passing = _passing_changes(etc) if let_calls_pass else []
+    parts = [part for part in PARTS if not (passing and part is DIALPLAN)]
+    changes = [*passing, *(change for part in parts for change in _removals(etc, part))]
     if any(change.path == etc / CEL_MAPPING.file and change.after is None for change in changes):
         changes.extend(_directory_removal(etc))
     # Lines before files: at no moment is a file included that is gone.
     changes.sort(key=lambda change: (change.after is None) + change.is_directory)
     _apply(changes)
     done = [change.item for change in changes] or [NOTHING_REMOVED]
-    left = [item for part in PARTS for item in _left_behind(etc, part)]
-    return [*done, *left, *_orphans(etc)]
+    left = [item for part in parts for item in _left_behind(etc, part)]
+    return [*done, *left, *(_passing_routes(etc) if passing else _orphans(etc))]
 
 
 def _dialplan_changes(etc: Path) -> list[_Change]:
@@ -299,6 +305,23 @@ def _left_behind(etc: Path, part: Part) -> Iterator[Item]:
         yield Item(part.file_name, False, f"{path} is left, because a line that is left needs it", "as above")
     elif os.path.lexists(path):
         yield Item(part.file_name, False, f"{path} was not written by install and is left", "look at it")
+
+
+def _passing_changes(etc: Path) -> list[_Change]:
+    """Our dialplan as one that only dials, where it is in place and a route would fail without it."""
+    path = etc / DIALPLAN.file
+    config = read_config(etc, DIALPLAN.host)
+    is_included = any(path in include.files for include in config.includes)
+    if not (is_included and is_ours(path, DIALPLAN) and billed_routes(config)):
+        return []
+    item = Item(DIALPLAN.file_name, True, f"{path} only dials now, because routes still need it")
+    return [_Change(path, read_bytes(path), read_bytes(shipped("asterisk") / PASSING_FILE), rights_of(path), item)]
+
+
+def _passing_routes(etc: Path) -> Iterator[Item]:
+    cure = f"put Dial back in its place; once no route needs them, {DIALPLAN.file} and the line that includes it can go"
+    for route in billed_routes(read_config(etc, DIALPLAN.host)):
+        yield Item("route", True, f"{route.line.where} still calls {SUBROUTINE}: its calls pass, and are not billed", cure)
 
 
 def _orphans(etc: Path) -> Iterator[Item]:
