@@ -21,6 +21,8 @@ PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 EMULATORS = {"armhf": "qemu-arm", "arm64": "qemu-aarch64", "amd64": "qemu-x86_64"}
 SYSTEM = "systemd,systemd-sysv,dbus,iproute2"
+# What stands before the pages; tried where this machine runs it itself.
+WEB_SERVERS = ("nginx", "apache2", "lighttpd", "lighttpd-mod-openssl", "openssl")
 
 
 class ImageError(RuntimeError):
@@ -81,13 +83,14 @@ def _needs_key() -> str:
     """Another list of needs is another image."""
     import hashlib
 
-    return hashlib.sha256(" ".join([*needed_packages(), SYSTEM]).encode()).hexdigest()[:8]
+    return hashlib.sha256(" ".join([*needed_packages(), SYSTEM, *WEB_SERVERS]).encode()).hexdigest()[:8]
 
 
 def _make(image: Image, place: Path) -> None:
     """Made beside its place and moved there, so that an interrupted making leaves nothing half done."""
     work = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
-    download = f'chroot "$1" apt-get install --download-only -y -qq --no-install-recommends {" ".join(needed_packages())}'
+    packages = [*needed_packages(), *(WEB_SERVERS if image.is_native else ())]
+    download = f'chroot "$1" apt-get install --download-only -y -qq --no-install-recommends {" ".join(packages)}'
     command = [
         "mmdebstrap",
         "--mode=root",

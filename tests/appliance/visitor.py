@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import sys
 import time
 import urllib.error
@@ -18,6 +19,7 @@ from tests.web.forms import forms
 AGI_PORT = 4573
 PATIENCE_SECONDS = 120
 TALK_SECONDS = 2
+LIE = "203.0.113.66"
 
 
 def call(call_id: str) -> dict[str, object]:
@@ -53,7 +55,8 @@ def _now_ms() -> int:
 
 def sign_in(address: str, password: str) -> dict[str, object]:
     """The owner opens the pages and signs in; where she lands, and what the page says."""
-    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    jar = CookieJar()
+    browser = _browser(jar)
     page = _await_page(browser, address)
     form = next(form for form in forms(page) if "csrf" in "".join(form.fields) and form.method == "post")
     fields = form.fields | {"user": "owner", "password": password}
@@ -61,7 +64,45 @@ def sign_in(address: str, password: str) -> dict[str, object]:
     answer = browser.open(target, urllib.parse.urlencode(fields).encode(), timeout=60)
     text = answer.read().decode()
     title = re.search(r"<title>(.*?)</title>", text, re.DOTALL)
-    return {"status": answer.status, "address": answer.url, "title": title[1].strip() if title else "", "text": text}
+    return {
+        "status": answer.status,
+        "address": answer.url,
+        "title": title[1].strip() if title else "",
+        "cookies": [{"name": one.name, "path": one.path, "is_secure": one.secure} for one in jar],
+        "log": _download(browser, urllib.parse.urljoin(answer.url, "call-log.csv")),
+        "too_long": _too_long(browser, target),
+    }
+
+
+def _browser(jar: CookieJar) -> urllib.request.OpenerDirector:
+    """One that takes a certificate of a box's own making, and lies about where it is."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPCookieProcessor(jar), urllib.request.HTTPSHandler(context=context)
+    )
+    opener.addheaders = [("X-Forwarded-For", LIE), ("X-Forwarded-Proto", "http")]
+    return opener
+
+
+def _download(browser: urllib.request.OpenerDirector, address: str) -> dict[str, object]:
+    """The call log as a file: how long until its first bytes, how long altogether."""
+    began = time.monotonic()
+    with browser.open(address, timeout=120) as answer:
+        first = answer.read(1)
+        first_seconds = time.monotonic() - began
+        lines = (first + answer.read()).decode().count("\n")
+    return {"lines": lines, "first_seconds": first_seconds, "seconds": time.monotonic() - began}
+
+
+def _too_long(browser: urllib.request.OpenerDirector, address: str) -> int:
+    """What is said to three megabytes."""
+    try:
+        return int(browser.open(address, b"x" * 3_000_000, timeout=60).status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except urllib.error.URLError:
+        return 413  # the connection was closed before all was sent
 
 
 def _await_page(browser: urllib.request.OpenerDirector, address: str) -> str:
