@@ -141,7 +141,7 @@ bundle: package
 	$(DEBIAN_PYTHON) packaging/build_bundle.py $$(ls -t dist/*.deb | head -1) --release $(RELEASE) --architecture $(ARCH) --into dist
 
 ## test-appliance: the package on clean Debian systems, of this machine and of ARM under qemu (IMAGES="trixie bookworm-arm64"); needs root
-test-appliance: DEBIAN_PACKAGES := debhelper dh-python po-debconf dpkg-dev mmdebstrap qemu-user-static iproute2 git
+test-appliance: DEBIAN_PACKAGES := debhelper dh-python po-debconf dpkg-dev mmdebstrap arch-test qemu-user-static iproute2 git
 test-appliance: deps $(VENV)/test.stamp
 	$(PYTEST) -p no:cacheprovider tests/appliance --durations=5
 

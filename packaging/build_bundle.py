@@ -95,6 +95,7 @@ def _apt_options(work: Path, release: str, architecture: str, has_security: bool
         "Dir::Etc::sourcelist": work / "sources.list",
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::Etc::preferencesparts": "/dev/null",
+        "Acquire::Retries": "1",
         "Debug::NoLocking": "true",
         "APT::Update::Post-Invoke": "",
     }

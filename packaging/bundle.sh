@@ -5,6 +5,14 @@
 #   sh THIS-FILE --check         only look whether this file is whole and fits this box
 # What follows the last line of this script is a tar archive.
 
+# A shell reads on only after this: of a damaged file nothing else is run. Once more below, should the damage be here.
+sum=$({ head -n 1 "$0"; tail -n +3 "$0"; } | sha256sum | cut -d' ' -f1)
+if [ "# $sum" != "$(sed -n 2p "$0")" ]; then
+    echo "CooVox Billing was not installed, and nothing was changed: this file is damaged or was not copied wholly." >&2
+    echo "Copy it again, and compare its SHA-256 with the one of where it came from. Run it as: sudo sh FILE" >&2
+    exit 1
+fi
+
 VERSION=@VERSION@
 RELEASE=@RELEASE@
 ARCHITECTURE=@ARCHITECTURE@
@@ -20,7 +28,7 @@ check_whole() {
     wanted=$(sed -n '2s/^# //p' "$file")
     found=$({ head -n 1 "$file"; tail -n +3 "$file"; } | sha256sum | cut -d' ' -f1)
     if [ "$wanted" != "$found" ]; then
-        refuse "this file is damaged or was not copied wholly. Copy it again, and compare its SHA-256 with the one of where it came from."
+        refuse "this file is damaged or was not copied wholly. Copy it again."
     fi
 }
 
@@ -46,6 +54,7 @@ check_box() {
 check_room() {
     needed=$(($(wc -c <"$file") * 6 / 1000000 + 40))
     for place in "${TMPDIR:-/tmp}" /usr; do
+        if [ ! -d "$place" ]; then refuse "there is no directory $place: name one for temporary files with TMPDIR=."; fi
         free=$(($(df -Pk "$place" | awk 'NR == 2 { print $4 }') / 1000))
         if [ "$free" -lt "$needed" ]; then
             refuse "$place has $free MB free, and $needed MB are needed. Make room there (or name another place for temporary files with TMPDIR=)."

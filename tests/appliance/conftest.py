@@ -18,6 +18,7 @@ from tests.appliance.images import Image, ImageError, image_of
 IMAGES = [image_of(text) for text in os.environ.get("IMAGES", "bookworm trixie bookworm-armhf").split()]
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
+    "arch-test": "arch-test",
     "dpkg-buildpackage": "dpkg-dev",
     "dh": "debhelper",
     "dh_python3": "dh-python",

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.asterisk.fetch import cache
+from tests.asterisk.fetch import cache, mirror
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -101,6 +101,7 @@ def _make(image: Image, place: Path) -> None:
         f"--customize-hook={download}",
         image.release,
         str(work / "root"),
+        f"deb {mirror()} {image.release} main",
     ]
     try:
         made = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ Note = Callable[[object, str, str], None]
 BOARD = """name = "Test board"
 [[recognized]]
 file = "/etc/coovox-board"
-matches = "appliance"
+matches = ["appliance"]
 [[identifiers]]
 kind = "serial"
 from = "file"
@@ -106,7 +106,7 @@ def _become_a_board(box: Box) -> None:
     (boards / "appliance.toml").write_text(BOARD)
     for name, text in {"coovox-board": "appliance", "board-serial": "AP-2026-00042", "board-uuid": "b6c7f9a2"}.items():
         box.path(f"/etc/{name}").write_text(f"{text}\n")
-    box.do("coovox-billing", "hook", "post-boot")
+    assert "2 of them strong" in box.do("coovox-billing", "hook", "post-boot", "--strict")
 
 
 def _issue(folder: Path) -> tuple[Path, Path]:

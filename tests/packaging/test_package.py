@@ -77,12 +77,9 @@ def test_it_needs_the_debian_package_of_each_library(package: Path) -> None:
 
 def test_it_is_the_same_from_a_tree_of_other_times_and_rights(package: Path, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
-    for folder in ("coovox_billing", "web", "asterisk", "firmware_hooks", "license", "docs", "packaging"):
-        subprocess.run(["cp", "-r", ROOT / folder, tree / folder], check=True) if tree.exists() else (
-            tree.mkdir(),
-            subprocess.run(["cp", "-r", ROOT / folder, tree / folder], check=True),
-        )
-    subprocess.run(["cp", ROOT / "CHANGELOG.md", tree], check=True)
+    tree.mkdir()
+    parts = ("coovox_billing", "web", "asterisk", "firmware_hooks", "license", "docs", "packaging", "CHANGELOG.md")
+    subprocess.run(["cp", "-r", *(ROOT / part for part in parts), tree], check=True)
     subprocess.run(["chmod", "-R", "go-rwx", tree], check=True)
     assert build(tmp_path / "again", "--tree", str(tree)).read_bytes() == package.read_bytes()
 
@@ -110,7 +107,7 @@ def test_it_is_the_same_from_a_tree_of_other_times_and_rights(package: Path, tmp
 )
 def test_it_carries(unpacked: Unpacked, name: str) -> None:
     shared = unpacked / MODULES / "shared"
-    assert os.readlink(shared) == "/usr/share/coovox-billing" or not shared.is_symlink()
+    assert (shared.parent / os.readlink(shared)).resolve() == (unpacked / "usr/share/coovox-billing").resolve()
     assert (unpacked / name.replace(f"{MODULES}/shared", "usr/share/coovox-billing")).is_file()
 
 
