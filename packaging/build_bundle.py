@@ -156,7 +156,9 @@ def main() -> None:
     parser.add_argument("--release", default="bookworm", help="of Debian; bookworm if not given")
     parser.add_argument("--architecture", default="armhf", help="armhf if not given")
     parser.add_argument("--into", type=Path, default=PACKAGING.parent / "dist", help="where it goes; dist/")
-    parser.add_argument("--without-security", action="store_true", help="without Debian's security updates, if they cannot be had")
+    parser.add_argument(
+        "--without-security", action="store_true", help="without Debian's security updates, if they cannot be had"
+    )
     arguments = parser.parse_args()
     try:
         has_security = not arguments.without_security

@@ -1,7 +1,8 @@
 """Builds the Debian package of a tree: what `make package` runs.
 
-A copy of the product's folders gets `debian/` from here, with what only the tree knows filled in (version, release, settings,
-schema), and Debian's own tools do the rest. The same tree gives the same bytes, wherever and whenever it is built.
+A copy of the product's folders gets `debian/` from here, with what only the tree knows filled in (version, release,
+settings, schema), and Debian's own tools do the rest. The same tree gives the same bytes, wherever and whenever it is
+built.
 """
 
 import argparse

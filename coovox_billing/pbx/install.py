@@ -321,7 +321,9 @@ def _passing_changes(etc: Path) -> list[_Change]:
 def _passing_routes(etc: Path) -> Iterator[Item]:
     cure = f"put Dial back in its place; once no route needs them, {DIALPLAN.file} and the line that includes it can go"
     for route in billed_routes(read_config(etc, DIALPLAN.host)):
-        yield Item("route", True, f"{route.line.where} still calls {SUBROUTINE}: its calls pass, and are not billed", cure)
+        yield Item(
+            "route", True, f"{route.line.where} still calls {SUBROUTINE}: its calls pass, and are not billed", cure
+        )
 
 
 def _orphans(etc: Path) -> Iterator[Item]:

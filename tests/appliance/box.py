@@ -175,15 +175,15 @@ class Box:
 
     def _pid(self, plane: str) -> int:
         """Seen from outside, among the processes of the box."""
+        here = Path(f"/proc/{self._first}/ns/pid").readlink()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                is_here = os.readlink(folder / "ns/pid") == os.readlink(f"/proc/{self._first}/ns/pid")
+                is_here = (folder / "ns/pid").readlink() == here
             except OSError:
                 continue
-            if is_here and words[-2:] == [plane.encode(), b""] and not words[0].endswith((b"runuser", b"nsenter")):
-                if any(word.endswith(b"/coovox-billing") for word in words) and b"runuser" not in words:
-                    return int(folder.name)
+            if is_here and words[-3:] == [b"/usr/bin/coovox-billing", plane.encode(), b""] and b"runuser" not in words:
+                return int(folder.name)
         raise AssertionError(f"no {plane} plane runs")
 
     def log_of(self, plane: str) -> str:
@@ -218,7 +218,7 @@ class Box:
             stdin=subprocess.DEVNULL,
             stdout=(self._work / "box.log").open("wb"),
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: _join_groups(name),  # noqa: PLW1509  no other thread runs here
+            preexec_fn=lambda: _join_groups(name),
         )
 
     def _await_first(self) -> int:

@@ -180,7 +180,11 @@ def install(box: Box, package: Path) -> str:
 
 def installed_kb(box: Box) -> int:
     """What the package brought onto the disk, with what Python has compiled of it."""
-    places = ("/usr/lib/python3/dist-packages/coovox_billing", "/usr/share/coovox-billing", "/usr/share/doc/coovox-billing")
+    places = (
+        "/usr/lib/python3/dist-packages/coovox_billing",
+        "/usr/share/coovox-billing",
+        "/usr/share/doc/coovox-billing",
+    )
     return sum(int(line.split()[0]) for line in box.do("du", "-sk", *places).splitlines())
 
 

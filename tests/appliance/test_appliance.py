@@ -13,7 +13,6 @@ import pytest
 from tests.appliance.box import DATA, PLANES, ROOT, Box
 from tests.appliance.conftest import NEW_VERSION, OLD_VERSION, balance, furnish, install, installed_kb, version
 from tests.appliance.images import Image
-from tests.license import cast as vendor
 
 COST = "0.1000"
 MOST_INSTALLED_KB = 15_000
@@ -175,7 +174,8 @@ def test_it_stays_what_it_was_when_a_migration_fails(box: Box, breaking_package:
 
 
 def _schema(box: Box) -> int:
-    ask = f"import sqlite3; print(sqlite3.connect('{DATA}/coovox-billing.sqlite3').execute('PRAGMA user_version').fetchone()[0])"
+    database = f"{DATA}/coovox-billing.sqlite3"
+    ask = f"import sqlite3; print(*sqlite3.connect('{database}').execute('PRAGMA user_version').fetchone())"
     return int(box.do("python3", "-c", ask, user="coovox-billing"))
 
 

@@ -1,4 +1,4 @@
-"""Who comes to a box over its network: Asterisk with a call, a browser with a password. Prints what it found as JSON."""
+"""Who comes to a box over its network: Asterisk with a call, the owner with a browser. Prints what they found."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def tiny_package(folder: Path, name: str, version: str) -> Path:
     tree = folder / name
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
-        f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Tests <tests@example.org>\nDescription: none\n"
+        f"Package: {name}\nVersion: {version}\nArchitecture: all\n"
+        "Maintainer: Tests <tests@example.org>\nDescription: none\n"
     )
     package = folder / f"{name}_{version}_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, package], check=True, stdout=subprocess.DEVNULL)
@@ -61,7 +62,9 @@ class FakeBox:
         self.command("id", "echo ${USER_ID:-0}")
 
     def is_(self, architecture: str, release: str) -> None:
-        self.command("dpkg", f'case "$1" in --print-architecture) echo {architecture} ;; --audit) echo "$AUDIT" ;; esac')
+        self.command(
+            "dpkg", f'case "$1" in --print-architecture) echo {architecture} ;; --audit) echo "$AUDIT" ;; esac'
+        )
         self.release.write_text(f'ID=debian\nVERSION_CODENAME="{release}"\n')
 
     def command(self, name: str, text: str) -> None:
@@ -72,7 +75,13 @@ class FakeBox:
         environ = {"PATH": f"{self.bin}:/usr/bin:/bin", "OS_RELEASE": str(self.release), "TMPDIR": str(self.temporary)}
         command = ["sh", str(bundle), *words]
         return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=60, check=False, env=environ | environment
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+            env=environ | environment,
         )
 
     def told(self) -> list[str]:
@@ -111,9 +120,7 @@ def test_it_can_be_only_looked_at(bundle: Path, box: FakeBox) -> None:
         ({}, ("--force",), "--force is unknown"),
     ],
 )
-def test_it_refuses(
-    bundle: Path, box: FakeBox, environment: dict[str, str], words: tuple[str, ...], says: str
-) -> None:
+def test_it_refuses(bundle: Path, box: FakeBox, environment: dict[str, str], words: tuple[str, ...], says: str) -> None:
     said = box.run(bundle, *words, **environment)
     assert said.returncode == 1
     assert REFUSED in said.stderr

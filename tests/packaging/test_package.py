@@ -107,7 +107,7 @@ def test_it_is_the_same_from_a_tree_of_other_times_and_rights(package: Path, tmp
 )
 def test_it_carries(unpacked: Unpacked, name: str) -> None:
     shared = unpacked / MODULES / "shared"
-    assert (shared.parent / os.readlink(shared)).resolve() == (unpacked / "usr/share/coovox-billing").resolve()
+    assert (shared.parent / shared.readlink()).resolve() == (unpacked / "usr/share/coovox-billing").resolve()
     assert (unpacked / name.replace(f"{MODULES}/shared", "usr/share/coovox-billing")).is_file()
 
 
@@ -137,7 +137,16 @@ def test_its_settings_file_shows_every_setting_and_sets_none(unpacked: Unpacked)
 
 
 def test_lintian_finds_no_fault(package: Path) -> None:
-    command = ["lintian", "--no-cfg", "--allow-root", "--info", "--display-info", "--tag-display-limit", "0", str(package)]
+    command = [
+        "lintian",
+        "--no-cfg",
+        "--allow-root",
+        "--info",
+        "--display-info",
+        "--tag-display-limit",
+        "0",
+        str(package),
+    ]
     said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
     found = set(re.findall(r"^[EWI]: coovox-billing: (\S+)", said, re.MULTILINE))
     assert found <= ACCEPTED, said
