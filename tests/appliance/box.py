@@ -23,7 +23,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 PLANES = ("calls", "web")
-START_SECONDS = 120
+START_SECONDS = 300
+# Where the 4 GiB of a 32-bit guest begin in the emulator's address space: what lies elsewhere is the emulator's own.
+GUEST_BASE, GUEST_BYTES = 0x40_0000_0000, 1 << 32
 DATA = "/var/lib/coovox-billing"
 
 
@@ -144,7 +146,7 @@ class Box:
         for plane in PLANES:
             self._planes[plane] = subprocess.Popen(
                 [*self._enter(), "runuser", "-u", self._of_unit(plane, "User"), "--", *self._command(plane)],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | {"QEMU_GUEST_BASE": hex(GUEST_BASE)},
                 stdin=subprocess.DEVNULL,
                 stdout=self._log(plane),
                 stderr=subprocess.STDOUT,
@@ -166,12 +168,16 @@ class Box:
             plane.wait()
         self._planes.clear()
 
-    def resident_kb(self, plane: str) -> int:
-        """The resident memory of a plane's process, in kilobytes; under qemu the emulator's own is in it."""
-        status = (Path("/proc") / str(self._pid(plane)) / "status").read_text()
-        found = re.search(r"VmRSS:\s*(\d+)", status)
-        assert found is not None
-        return int(found[1])
+    def resident_mb(self, plane: str) -> float:
+        """The resident memory of a plane's process, without that of an emulator, in MB of 1024 * 1024 bytes."""
+        first, last = (0, 1 << 64) if self.has_systemd else (GUEST_BASE, GUEST_BASE + GUEST_BYTES)
+        kib, is_its = 0, False
+        for line in Path(f"/proc/{self._pid(plane)}/smaps").read_text().splitlines():
+            if mapping := re.match(r"([0-9a-f]+)-[0-9a-f]+ ", line):
+                is_its = first <= int(mapping[1], 16) < last
+            elif is_its and line.startswith("Rss:"):
+                kib += int(line.split()[1])
+        return kib / 1024
 
     def _pid(self, plane: str) -> int:
         """Seen from outside, among the processes of the box."""

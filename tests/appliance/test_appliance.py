@@ -54,7 +54,7 @@ def test_it_bills_a_call_and_shows_its_pages(box: Box, image: Image, note: Note)
     assert not box.path(f"{DATA}/first-password").exists()
     box.billing("audit")
     for plane in PLANES:
-        note(image, f"{plane} RSS", f"{box.resident_kb(plane) / 1000:.1f} MB")
+        note(image, f"{plane} RSS", f"{box.resident_mb(plane):.1f} MB")
 
 
 def test_it_leaves_the_box_in_order(box: Box) -> None:
