@@ -211,7 +211,17 @@ class Box:
         return (self._work / f"{plane}.log").open("ab")
 
     def _enter(self) -> list[str]:
-        return ["nsenter", f"--target={self._first}", "--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--wd=/"]
+        return [
+            "nsenter",
+            f"--target={self._first}",
+            "--mount",
+            "--pid",
+            "--net",
+            "--uts",
+            "--ipc",
+            "--root",
+            "--wdns=/",
+        ]
 
     def _start(self) -> subprocess.Popen[bytes]:
         layers = ":".join(str(layer) for layer in self._layers)

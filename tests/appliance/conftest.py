@@ -134,7 +134,7 @@ def asterisk_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package
 
 
-@pytest.fixture(scope="module", params=IMAGES, ids=str)
+@pytest.fixture(scope="session", params=IMAGES, ids=str)
 def image(request: pytest.FixtureRequest) -> Image:
     """Each Debian in turn."""
     found: Image = request.param
@@ -145,7 +145,7 @@ def image(request: pytest.FixtureRequest) -> Image:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def installed(image: Image, package: Path, tmp_path_factory: pytest.TempPathFactory, note: Callable[..., None]) -> Path:
     """What installing the package changes on a clean box, as a layer; the stories begin there."""
     with Box([image.root], has_systemd=image.is_native) as box:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
@@ -13,9 +14,12 @@ import pytest
 from tests.appliance.box import DATA, PLANES, ROOT, Box
 from tests.appliance.conftest import NEW_VERSION, OLD_VERSION, balance, furnish, install, installed_kb, version
 from tests.appliance.images import Image
+from tests.packaging.test_bundle import load_builder
 
 COST = "0.1000"
 MOST_INSTALLED_KB = 15_000
+# Of 10, by `systemd-analyze security`; packaging/README.md says what it is made of.
+MOST_EXPOSURE = 1.5
 Note = Callable[[object, str, str], None]
 
 BOARD = """name = "Test board"
@@ -79,6 +83,28 @@ def test_it_says_where_the_pages_and_the_first_password_are(clean_box: Box, pack
     assert ("No systemd runs here" in said) == (not clean_box.has_systemd)
 
 
+def test_it_installs_from_one_file_without_any_archive(
+    clean_box: Box, image: Image, package: Path, tmp_path: Path
+) -> None:
+    fetched = list((image.root / "var/cache/apt/archives").glob("*.deb"))
+    needed = [one for one in fetched if not re.match("nginx|apache2|lighttpd|openssl", one.name)]
+    bundle = load_builder().write(package, needed, image.release, image.architecture, tmp_path)
+    clean_box.do("find", "/var/cache/apt/archives", "/var/lib/apt/lists", "-type", "f", "-delete")
+    damaged = bytearray(bundle.read_bytes())
+    clean_box.path("/root/whole.run").write_bytes(damaged)
+    damaged[len(damaged) // 2] ^= 4
+    clean_box.path("/root/damaged.run").write_bytes(damaged)
+    before = clean_box.do("dpkg-query", "-W")
+    refused = clean_box.run("sh", "/root/damaged.run")
+    assert refused.status == 1
+    assert "damaged or was not copied wholly" in refused.out
+    assert clean_box.do("dpkg-query", "-W") == before
+    said = clean_box.do("sh", "/root/whole.run")
+    assert f"sudo cat {DATA}/first-password" in said
+    assert version(clean_box).endswith("installed")
+    assert "0 newly installed" in clean_box.do("sh", "/root/whole.run"), "what is there is not installed again"
+
+
 def test_it_takes_a_license_made_by_the_distributor(box: Box, tmp_path: Path) -> None:
     _become_a_board(box)
     box.start_planes()
@@ -119,10 +145,47 @@ def _issue(folder: Path) -> tuple[Path, Path]:
 
     run("keygen", "--root", "--keys", "root")
     run("keygen", "--name", "Acme Telecom", "--keys", "acme")
-    run("certify", "acme/distributor.pub", "--until", "2030-12-31", "--keys", "root", "--output", "acme")
+    run(
+        "certify",
+        "acme/distributor.pub",
+        "--until",
+        "2030-12-31",
+        "--keys",
+        "root",
+        "--output",
+        "acme/distributor.certificate",
+    )
     run("issue", "billing.ac", "--to", "Hotel Sonne, Graz", "--keys", "acme")
     (made,) = folder.glob("*.license")
     return made, folder / "root/root.pub"
+
+
+def test_systemd_keeps_both_planes_alive_and_in_bounds(box: Box, image: Image, note: Note) -> None:
+    if not box.has_systemd:
+        return  # under qemu no systemd runs; the units are the same files
+    box.start_planes()
+    furnish(box)
+    for plane in PLANES:
+        unit = f"coovox-billing-{plane}.service"
+        (exposure,) = re.findall(r"exposure level for \S+: ([\d.]+)", box.do("systemd-analyze", "security", unit))
+        note(image, f"{plane} exposure", exposure)
+        assert float(exposure) <= MOST_EXPOSURE
+        _hang(box, unit)
+    assert box.visit("call", "after")["settled"] == {"COOVOX_SETTLED": "1"}
+    memory = box.do("systemctl", "show", "-P", "MemoryMax", "coovox-billing-calls", "coovox-billing-web").split()
+    assert [int(one) >> 20 for one in memory] == [96, 160]
+
+
+def _hang(box: Box, unit: str) -> None:
+    """A process that does not run any more gives way to another."""
+    first = _main_pid(box, unit)
+    box.do("kill", "-STOP", first)
+    box.wait_for("another process", lambda: _main_pid(box, unit) not in ("0", first), 30)
+    box.wait_for("it to be up", lambda: box.run("systemctl", "is-active", unit).status == 0, 30)
+
+
+def _main_pid(box: Box, unit: str) -> str:
+    return box.do("systemctl", "show", "-P", "MainPID", unit).strip()
 
 
 def test_it_is_upgraded_from_the_version_before(clean_box: Box, old_package: Path, package: Path) -> None:
