@@ -75,7 +75,7 @@ def native_architecture() -> str:
 def needed_packages() -> list[str]:
     """What billing's package depends on, from its control file."""
     control = (PACKAGING / "debian/control").read_text()
-    depends = control.partition("\nDepends:")[2].partition("\nEnhances:")[0]
+    depends = control.partition("\nDepends:")[2].partition("\nSuggests:")[0]
     return re.findall(r"^ ([a-z0-9.+-]+)", depends, re.MULTILINE)
 
 
