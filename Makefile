@@ -26,9 +26,10 @@ FAST_firmware := tests/firmware
 FAST_rest := tests/core tests/license tests/store tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
-ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers scenarios)
+ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies lives transfers)
+ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
 ASTERISK_soak := tests/asterisk/test_soak.py
-ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_soak))
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_soak))
 BROWSER_PARTS := everywhere people calls pages
 BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
 BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people)
@@ -84,10 +85,10 @@ test-debian:
 test-debian-%: deps
 	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side in two halves each, for they mostly wait;
+## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
 ## then the soak, which does not
 test-asterisk:
-	$(SIDE_BY_SIDE) -j4 $(foreach half,calls lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(half)))
+	$(SIDE_BY_SIDE) -j6 $(foreach part,calls live lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
 	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp

@@ -1,4 +1,4 @@
-"""`pbx install|check|remove`: Asterisk's side, on a plain Asterisk."""
+"""`pbx install|check|remove`: Asterisk's side, on a plain Asterisk, FreePBX or Issabel."""
 
 from pathlib import Path
 from typing import Any

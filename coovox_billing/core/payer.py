@@ -60,8 +60,12 @@ def find_payer(origin: Origin, trunks: Container[str], gateways: Container[str] 
 
 
 def device_of(channel: str) -> str:
-    """`PJSIP/my-desk` of the channel `PJSIP/my-desk-0000002a`: all before the last dash."""
-    return channel.rpartition("-")[0] or channel
+    """`PJSIP/my-desk` of the channel `PJSIP/my-desk-0000002a`: all before the last dash.
+
+    Of a call over ISDN, `DAHDI/i1/988360046-2`, it is the line, `DAHDI/i1`: the number is only this call's.
+    """
+    device = channel.rpartition("-")[0] or channel
+    return "/".join(device.split("/")[:2]) if device.startswith("DAHDI/") else device
 
 
 def spelled(device: str) -> str:

@@ -23,6 +23,7 @@ from coovox_billing.pbx.dialplan_check import (
     read_bytes,
     read_config,
 )
+from coovox_billing.pbx.freepbx import HOOK_CONTEXT, hook_items, product_of, trunk_routes, unhooked_trunks
 from coovox_billing.pbx.parts import (
     AMI,
     AMI_FILE,
@@ -32,6 +33,7 @@ from coovox_billing.pbx.parts import (
     CEL_MAPPING,
     CEL_PARTS,
     DIALPLAN,
+    FREEPBX,
     WITHOUT_AMI,
     WITHOUT_CEL,
     Item,
@@ -80,25 +82,29 @@ def check(
         SetupError: there is no such directory, or a file cannot be read.
     """
     etc = directory_of(etc)
+    product = product_of(etc)
     dialplan = read_config(etc, DIALPLAN.host)
+    hook = list(hook_items(dialplan, command("install", etc))) if product else []
     manager = read_config(etc, AMI.host)
     cel, mapping = (read_config(etc, part.host) for part in CEL_PARTS)
     return [
         _shipped_file_item(etc, DIALPLAN),
         _include_item(etc, DIALPLAN, dialplan),
-        _agi_address_item(dialplan, agi_address),
+        *_product_items(etc, product, dialplan),
+        *hook,
+        _agi_address_item(dialplan, agi_address, "globals_custom.conf" if product else DIALPLAN.host),
         _ami_file_item(etc),
         _include_item(etc, AMI, manager),
         _ami_enabled_item(etc, manager, is_ami_meant),
         *_cel_items(etc, cel, mapping),
         *_log_directory_items(etc, asterisk_log),
-        *_running_items(asterisk),
+        *_running_items(asterisk, product),
         *(
             item
             for config in (dialplan, manager, cel, mapping)
             for item in _problem_items("include", include_problems(config))
         ),
-        *_route_items(dialplan),
+        *(_trunk_items(dialplan, hook) if product else _route_items(dialplan)),
     ]
 
 
@@ -119,11 +125,18 @@ def _include_item(etc: Path, part: Part, config: Config) -> Item:
     return Item(part.include_name, True, f"{include.line.where} includes {part.file}")
 
 
-def _agi_address_item(dialplan: Config, agi_address: str) -> Item:
+def _product_items(etc: Path, product: str | None, dialplan: Config) -> Iterator[Item]:
+    if product is not None:
+        yield Item("product", True, f"{product} generates this configuration")
+        yield _shipped_file_item(etc, FREEPBX)
+        yield _include_item(etc, FREEPBX, dialplan)
+
+
+def _agi_address_item(dialplan: Config, agi_address: str, host: str) -> Item:
     asked = dialplan.globals().get("COOVOX_AGI", DEFAULT_AGI)
     if asked == agi_address:
         return Item("AGI address", True, f"the dialplan asks {asked}")
-    cure = f"put COOVOX_AGI={agi_address} under [globals] in {DIALPLAN.host}, or change the setting agi_listen"
+    cure = f"put COOVOX_AGI={agi_address} under [globals] in {host}, or change the setting agi_listen"
     return Item("AGI address", False, f"the dialplan asks {asked}, the call plane answers on {agi_address}", cure)
 
 
@@ -213,7 +226,7 @@ def _group_name(group: int) -> str:
         return str(group)
 
 
-def _running_items(asterisk: AsteriskCli | None) -> list[Item]:
+def _running_items(asterisk: AsteriskCli | None, product: str | None) -> list[Item]:
     if asterisk is None:
         message = "no asterisk command was found, so the running Asterisk was not looked at"
         return [Item("Asterisk", False, message, "install Asterisk, or run this on the PBX")]
@@ -221,12 +234,14 @@ def _running_items(asterisk: AsteriskCli | None) -> list[Item]:
         modules = [_module_item(asterisk, module) for module in REQUIRED_MODULES]
         context = asterisk(f"dialplan show {SUBROUTINE}")
         user = asterisk(f"manager show user {AMI_USER}")
+        hook = asterisk(f"dialplan show {HOOK_CONTEXT}") if product else ""
         recording = [*_cel_module_items(asterisk), _recording_item(asterisk("cel show status"))]
     except SetupError as error:
         return [Item("Asterisk", False, str(error), "start Asterisk, then check again")]
     return [
         *modules,
         _known_item("dialplan loaded", f"Context '{SUBROUTINE}'" in context, "the billing dialplan"),
+        *([_known_item("hook loaded", "coovox-billing-hook" in hook, "the pre-dial hook")] if product else []),
         _known_item("AMI user loaded", f"username: {AMI_USER}" in user, f"the AMI user {AMI_USER}"),
         *recording,
     ]
@@ -268,6 +283,21 @@ def _known_item(name: str, known: bool, what: str) -> Item:
 
 def _problem_items(name: str, problems: list[RouteProblem]) -> Iterator[Item]:
     return (Item(name, False, problem.message, problem.what_to_do) for problem in problems)
+
+
+def _trunk_items(dialplan: Config, hook: list[Item]) -> Iterator[Item]:
+    """The trunks of a product that generates its dialplan, and what of the administrator's own goes past them."""
+    trunks = trunk_routes(dialplan) if all(item.ok for item in hook) else []
+    routes = [*billed_routes(dialplan), *trunks]
+    problems = [
+        *unhooked_trunks(dialplan),
+        *bypass_problems(routes),
+        *misspelled_calls(dialplan),
+        *direct_dials(dialplan, routes),
+    ]
+    yield from _problem_items("route", problems)
+    if trunks and not problems:
+        yield Item("routes", True, f"trunks that are dialed through billing: {len(trunks)}; none is dialed without it")
 
 
 def _route_items(dialplan: Config) -> Iterator[Item]:

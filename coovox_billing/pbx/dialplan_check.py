@@ -27,9 +27,16 @@ CONTEXTS = frozenset(
         "coovox-billing-leave",
         "coovox-billing-warning",
         "coovox-billing-emergency",
+        "coovox-billing-hook",
+        "coovox-billing-freepbx",
+        "coovox-billing-own",
+        "coovox-billing-trunk",
     }
 )
 DIALPLAN_FILE = "extensions_coovox_billing.conf"
+FREEPBX_FILE = "extensions_coovox_billing_freepbx.conf"
+HOOK_FILE = "extensions_coovox_billing_hook.conf"
+OWN_FILES = frozenset({DIALPLAN_FILE, FREEPBX_FILE, HOOK_FILE})
 
 # Asterisk skips a line that does not fit its buffer of 8192 bytes.
 _LONGEST_LINE_BYTES = 8190
@@ -263,7 +270,7 @@ def billed_routes(config: Config) -> list[BilledRoute]:
         for match in _BILLED.finditer(text):
             arguments = [*_arguments(text, match.end()), "", "", "", ""]
             dial_string, options = arguments[1].strip(), arguments[3].strip()
-            routes.append(BilledRoute(line, tuple(_trunks(dial_string)), dial_string, options))
+            routes.append(BilledRoute(line, tuple(trunks_in(dial_string)), dial_string, options))
     return routes
 
 
@@ -313,9 +320,14 @@ def direct_dials(config: Config, routes: list[BilledRoute]) -> list[RouteProblem
 
 
 def _dialed(text: str) -> Iterator[str]:
+    for name, arguments in dial_calls(text):
+        yield from trunks_in([*arguments, "", "", ""][_DEVICE_ARGUMENT[name]])
+
+
+def dial_calls(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each Dial or RetryDial in an extension's line: its name in small letters, its arguments as written."""
     for match in _DIAL.finditer(text):
-        arguments = [*_arguments(text, match.end()), "", "", ""]
-        yield from _trunks(arguments[_DEVICE_ARGUMENT[match[1].lower()]])
+        yield match[1].lower(), _arguments(text, match.end())
 
 
 def _direct(line: Line, device: str, billed: Line) -> RouteProblem:
@@ -328,7 +340,7 @@ def _applications(config: Config) -> Iterator[tuple[Line, str]]:
     variables = config.globals()
     for line in config.lines:
         extension = _EXTENSION.match(line.text)
-        if extension and line.section not in ("general", "globals") and line.file != DIALPLAN_FILE:
+        if extension and line.section not in ("general", "globals") and line.file not in OWN_FILES:
             yield line, _with_globals(extension[1], variables)
 
 
@@ -363,7 +375,7 @@ def _arguments(text: str, start: int) -> list[str]:
     return [*arguments, text[begin:]]
 
 
-def _trunks(dial_string: str) -> list[str]:
+def trunks_in(dial_string: str) -> list[str]:
     """The trunks of a dial string: `PJSIP/trunk` in `PJSIP/555@trunk` and in `PJSIP/trunk/sip:555@host`."""
     named = (_trunk(device.strip()) for device in _masked(dial_string, "$").split("&"))
     return [trunk for trunk in named if trunk is not None]

@@ -1,4 +1,4 @@
-"""Puts billing into a plain Asterisk and takes it out again.
+"""Puts billing into an Asterisk and takes it out again, also where FreePBX or Issabel generates its configuration.
 
 Writes only what `parts` says is ours; nothing else is ever touched, and either
 all of an installation happens or nothing of it.
@@ -18,12 +18,14 @@ from coovox_billing.pbx.cel_file import CEL_DIRECTORY
 from coovox_billing.pbx.dialplan_check import (
     DIALPLAN_FILE,
     SUBROUTINE,
+    Line,
     active_lines,
     billed_routes,
     is_there,
     read_bytes,
     read_config,
 )
+from coovox_billing.pbx.freepbx import calls_billing, host_of, own_hook, own_hook_item, product_of
 from coovox_billing.pbx.parts import (
     AMI,
     AMI_FILE,
@@ -34,6 +36,9 @@ from coovox_billing.pbx.parts import (
     CEL_PARTS,
     DEFAULT_ETC,
     DIALPLAN,
+    FREEPBX,
+    FREEPBX_PARTS,
+    HOOK,
     NO_SECRET,
     PARTS,
     Item,
@@ -49,6 +54,9 @@ from coovox_billing.pbx.parts import (
     secret_in,
 )
 from coovox_billing.shipped import shipped
+
+# What the changes before make of the site's files, of which one may take several lines.
+_Texts = dict[Path, bytes]
 
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
@@ -75,16 +83,25 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     with one long hold per call. Without a cel.conf or a cel_custom.conf there is no CEL file: billing works, and
     knows less precisely when a call ended that nobody saw the end of.
 
+    FreePBX and Issabel dial their trunks through billing then, by their pre-dial hook; an administrator's own hook is
+    left alone, and what to write into it is said.
+
     Raises:
-        SetupError: extensions.conf is missing, a file of our name is not ours, or something cannot be read or
-            written. Nothing is changed then.
+        SetupError: extensions.conf is missing, a file of our name is not ours, something cannot be read or
+            written, or a product generates a file and leaves none to its users. Nothing is changed then.
     """
     etc = directory_of(etc)
     if not is_there(etc / DIALPLAN.host):
         raise SetupError("%(path)s is missing: install Asterisk, or name its directory", path=etc / DIALPLAN.host)
-    changes = [*_dialplan_changes(etc), *_ami_changes(etc), *_cel_changes(etc)]
+    texts: _Texts = {}
+    changes = [
+        *_shipped_changes(etc, DIALPLAN, texts),
+        *_freepbx_changes(etc, texts),
+        *_ami_changes(etc, texts),
+        *_cel_changes(etc, texts),
+    ]
     _apply(changes)
-    return [*(change.item for change in changes), *_ami_missing(etc), *_cel_missing(etc)]
+    return [*(change.item for change in changes), *_own_hook(etc), *_ami_missing(etc), *_cel_missing(etc)]
 
 
 def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Item]:
@@ -100,35 +117,53 @@ def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Ite
         SetupError: there is no such directory, or something cannot be read or written. Nothing is changed then.
     """
     etc = directory_of(etc)
+    texts: _Texts = {}
     passing = _passing_changes(etc) if let_calls_pass else []
-    parts = [part for part in PARTS if not (passing and part is DIALPLAN)]
-    changes = [*passing, *(change for part in parts for change in _removals(etc, part))]
+    gone = [part for part in PARTS if not (passing and part is DIALPLAN)]
+    changes = [*passing, *(change for part in gone for change in _removals(etc, part, texts))]
     if any(change.path == etc / CEL_MAPPING.file and change.after is None for change in changes):
         changes.extend(_directory_removal(etc))
     # Lines before files: at no moment is a file included that is gone.
     changes.sort(key=lambda change: (change.after is None) + change.is_directory)
     _apply(changes)
     done = [change.item for change in changes] or [NOTHING_REMOVED]
-    left = [item for part in parts for item in _left_behind(etc, part)]
+    looked_at = gone if product_of(etc) else [part for part in gone if part not in FREEPBX_PARTS]
+    left = [item for part in looked_at for item in _left_behind(etc, part)]
     return [*done, *left, *(_passing_routes(etc) if passing else _orphans(etc))]
 
 
-def _dialplan_changes(etc: Path) -> list[_Change]:
-    before = _own_bytes(etc, DIALPLAN)
-    wanted = read_bytes(shipped("asterisk") / DIALPLAN_FILE)
-    rights = rights_of(etc / DIALPLAN.host)
-    return [_file_change(etc, DIALPLAN, before, wanted, rights), _include_change(etc, DIALPLAN)]
+def _shipped_changes(etc: Path, part: Part, texts: _Texts) -> list[_Change]:
+    before, wanted = _own_bytes(etc, part), read_bytes(shipped("asterisk") / part.file)
+    file = _file_change(etc, part, before, wanted, rights_of(etc / host_of(etc, part)))
+    return [file, _include_change(etc, part, texts)]
 
 
-def _ami_changes(etc: Path) -> list[_Change]:
+def _freepbx_changes(etc: Path, texts: _Texts) -> list[_Change]:
+    """What a product that generates its dialplan needs; with an own hook that calls billing, none of ours."""
+    if product_of(etc) is None:
+        return []
+    own, changes = own_hook(read_config(etc, DIALPLAN.host)), _shipped_changes(etc, FREEPBX, texts)
+    if not own:
+        changes.extend(_shipped_changes(etc, HOOK, texts))
+    elif calls_billing(own):
+        changes.extend(_removals(etc, HOOK, texts))
+    return changes
+
+
+def _own_hook(etc: Path) -> list[Item]:
+    hook = own_hook(read_config(etc, DIALPLAN.host)) if product_of(etc) else []
+    return [own_hook_item(hook)] if hook else []
+
+
+def _ami_changes(etc: Path, texts: _Texts) -> list[_Change]:
     if not is_there(etc / AMI.host):
         return []
     before = _own_bytes(etc, AMI)
     secret = secret_in(before or b"") or secrets.token_hex(24)
     wanted = read_bytes(shipped("asterisk") / AMI_FILE).replace(NO_SECRET, secret.encode())
-    host = rights_of(etc / AMI.host)
+    host = rights_of(etc / host_of(etc, AMI))
     rights = Rights(host.owner, asterisk_group(host.group), 0o640)
-    return [_file_change(etc, AMI, before, wanted, rights), _include_change(etc, AMI)]
+    return [_file_change(etc, AMI, before, wanted, rights), _include_change(etc, AMI, texts)]
 
 
 def _ami_missing(etc: Path) -> list[Item]:
@@ -139,14 +174,10 @@ def _ami_missing(etc: Path) -> list[Item]:
     return [Item(AMI.name, False, message, cure)]
 
 
-def _cel_changes(etc: Path) -> list[_Change]:
+def _cel_changes(etc: Path, texts: _Texts) -> list[_Change]:
     if _missing_cel_hosts(etc):
         return []
-    changes: list[_Change] = []
-    for part in CEL_PARTS:
-        before, wanted = _own_bytes(etc, part), read_bytes(shipped("asterisk") / part.file)
-        file = _file_change(etc, part, before, wanted, rights_of(etc / part.host))
-        changes.extend((file, _include_change(etc, part)))
+    changes = [change for part in CEL_PARTS for change in _shipped_changes(etc, part, texts)]
     return [*changes, *_new_directory(etc)]
 
 
@@ -219,18 +250,23 @@ def _own_bytes(etc: Path, part: Part) -> bytes | None:
     return read_bytes(path)
 
 
-def _include_change(etc: Path, part: Part) -> _Change:
-    path = (etc / part.host).resolve()
-    before = read_bytes(path)
+def _include_change(etc: Path, part: Part, texts: _Texts) -> _Change:
+    path = (etc / host_of(etc, part)).resolve()
+    before = _text_of(path, texts)
     known = next((one for one in read_config(etc, part.host).includes if one.names(etc / part.file)), None)
     if known is not None:
         after, message = before, f"{known.line.where} includes {part.file} already"
     else:
-        after, message = _with_line(before, part), f"{path} includes {part.file} now"
+        after, message = _with_line(before, part, path.name), f"{path} includes {part.file} now"
+    texts[path] = after
     return _Change(path, before, after, rights_of(path), Item(part.include_name, True, message))
 
 
-def _with_line(data: bytes, part: Part) -> bytes:
+def _text_of(path: Path, texts: _Texts) -> bytes:
+    return texts[path] if path in texts else read_bytes(path)
+
+
+def _with_line(data: bytes, part: Part, host: str) -> bytes:
     """A file of the site with our include line at its end.
 
     Raises:
@@ -240,17 +276,20 @@ def _with_line(data: bytes, part: Part) -> bytes:
     joined = data and not data.endswith(b"\n")
     after = data + end + part.line + _JOINED + end if joined else data + part.line + end
     if part.directive not in (text for _, text in active_lines(after)):
-        raise SetupError("%(file)s ends inside a block comment (;--): close it with --; and try again", file=part.host)
+        raise SetupError("%(file)s ends inside a block comment (;--): close it with --; and try again", file=host)
     return after
 
 
-def _removals(etc: Path, part: Part) -> Iterator[_Change]:
-    host, path = etc / part.host, etc / part.file
-    before = read_bytes(host) if is_there(host) else b""
-    after = _without_line(before, part)
-    if after != before:
-        item = Item(part.include_name, True, f"{host} no longer includes {part.file}")
-        yield _Change(host.resolve(), before, after, rights_of(host), item)
+def _removals(etc: Path, part: Part, texts: _Texts) -> Iterator[_Change]:
+    path = etc / part.file
+    for host in (etc / name for name in (part.host, *part.custom) if is_there(etc / name)):
+        real = host.resolve()
+        before = _text_of(real, texts)
+        after = _without_line(before, part)
+        if after != before:
+            texts[real] = after
+            item = Item(part.include_name, True, f"{host} no longer includes {part.file}")
+            yield _Change(real, before, after, rights_of(host), item)
     if is_ours(path, part) and not _is_needed(etc, part):
         item = Item(part.file_name, True, f"{path} removed")
         yield _Change(path, read_bytes(path), None, rights_of(path), item)
@@ -286,11 +325,12 @@ def _own_lines(data: bytes, part: Part) -> set[int]:
 
 def _is_needed(etc: Path, part: Part) -> bool:
     """Whether a line that stays includes our file in a way that Asterisk refuses once the file is gone."""
-    own = _own_lines(read_bytes(etc / part.host), part) if is_there(etc / part.host) else set()
+    hosts = [name for name in (part.host, *part.custom) if is_there(etc / name)]
+    own = {(name, number) for name in hosts for number in _own_lines(read_bytes(etc / name), part)}
     return any(
         include.needs(etc / part.file)
         for include in read_config(etc, part.host).includes
-        if include.line.file != part.host or include.line.number not in own
+        if (include.line.file, include.line.number) not in own
     )
 
 
@@ -308,22 +348,27 @@ def _left_behind(etc: Path, part: Part) -> Iterator[Item]:
 
 
 def _passing_changes(etc: Path) -> list[_Change]:
-    """Our dialplan as one that only dials, where it is in place and a route would fail without it."""
+    """Our dialplan as one that only dials, where it is in place and something of the site's would fail without it."""
     path = etc / DIALPLAN.file
-    config = read_config(etc, DIALPLAN.host)
-    is_included = any(path in include.files for include in config.includes)
-    if not (is_included and is_ours(path, DIALPLAN) and billed_routes(config)):
+    is_included = any(path in include.files for include in read_config(etc, DIALPLAN.host).includes)
+    if not (is_included and is_ours(path, DIALPLAN) and _calls_of_the_site(etc)):
         return []
     item = Item(DIALPLAN.file_name, True, f"{path} only dials now, because routes still need it")
     return [_Change(path, read_bytes(path), read_bytes(shipped("asterisk") / PASSING_FILE), rights_of(path), item)]
 
 
 def _passing_routes(etc: Path) -> Iterator[Item]:
-    cure = f"put Dial back in its place; once no route needs them, {DIALPLAN.file} and the line that includes it can go"
-    for route in billed_routes(read_config(etc, DIALPLAN.host)):
-        yield Item(
-            "route", True, f"{route.line.where} still calls {SUBROUTINE}: its calls pass, and are not billed", cure
-        )
+    cure = f"put Dial back in its place; once nothing needs them, {DIALPLAN.file} and the line that includes it can go"
+    for line in _calls_of_the_site(etc):
+        yield Item("route", True, f"{line.where} still calls billing: its calls pass, and are not billed", cure)
+
+
+def _calls_of_the_site(etc: Path) -> list[Line]:
+    """The lines of the site's own files that call ours: routes, and a pre-dial hook of the administrator's."""
+    config = read_config(etc, DIALPLAN.host)
+    routes = [route.line for route in billed_routes(config)]
+    hook = [line for line in own_hook(config) if "coovox-billing-hook" in line.text]
+    return [*routes, *hook]
 
 
 def _orphans(etc: Path) -> Iterator[Item]:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coovox_billing.errors import SetupError
-from coovox_billing.pbx.dialplan_check import DIALPLAN_FILE, active_lines, is_there, read_bytes, read_config
+from coovox_billing.pbx.dialplan_check import (
+    DIALPLAN_FILE,
+    FREEPBX_FILE,
+    HOOK_FILE,
+    active_lines,
+    is_there,
+    read_bytes,
+    read_config,
+)
 
 DEFAULT_ETC = Path("/etc/asterisk")
 AMI_FILE = "manager_coovox_billing.conf"
@@ -46,12 +54,16 @@ class Rights:
 
 @dataclass(frozen=True)
 class Part:
-    """A file of ours, the mark in its first line, and the file of the site that includes it."""
+    """A file of ours, the mark in its first line, and the file of the site that includes it.
+
+    Where a product such as FreePBX generates `host`, one of `custom` includes ours: what it leaves to its users.
+    """
 
     name: str
     file: str
     mark: bytes
     host: str
+    custom: tuple[str, ...] = ()
 
     @property
     def directive(self) -> str:
@@ -70,14 +82,19 @@ class Part:
         return f"{self.name} include"
 
 
-DIALPLAN = Part("dialplan", DIALPLAN_FILE, b"; CooVox Billing dialplan", "extensions.conf")
-AMI = Part("AMI user", AMI_FILE, b"; CooVox Billing manager user", "manager.conf")
-CEL = Part("CEL", "cel_coovox_billing.conf", b"; CooVox Billing channel events", "cel.conf")
+_EXTENSIONS, _EXTENSIONS_CUSTOM = "extensions.conf", ("extensions_custom.conf",)
+DIALPLAN = Part("dialplan", DIALPLAN_FILE, b"; CooVox Billing dialplan", _EXTENSIONS, _EXTENSIONS_CUSTOM)
+FREEPBX = Part("FreePBX dialplan", FREEPBX_FILE, b"; CooVox Billing on FreePBX", _EXTENSIONS, _EXTENSIONS_CUSTOM)
+HOOK = Part("hook", HOOK_FILE, b"; CooVox Billing hook", _EXTENSIONS, _EXTENSIONS_CUSTOM)
+AMI = Part("AMI user", AMI_FILE, b"; CooVox Billing manager user", "manager.conf", ("manager_custom.conf",))
+_CEL_CUSTOM = ("cel_custom_post.conf", "cel_general_custom.conf")
+CEL = Part("CEL", "cel_coovox_billing.conf", b"; CooVox Billing channel events", "cel.conf", _CEL_CUSTOM)
 CEL_MAPPING = Part("CEL mapping", "cel_custom_coovox_billing.conf", b"; CooVox Billing event file", "cel_custom.conf")
 CEL_PARTS = (CEL, CEL_MAPPING)
 CEL_DIRECTORY_NAME = "CEL directory"
 CEL_DIRECTORY_MODE = 0o2770
-PARTS = (DIALPLAN, AMI, *CEL_PARTS)
+FREEPBX_PARTS = (FREEPBX, HOOK)
+PARTS = (DIALPLAN, *FREEPBX_PARTS, AMI, *CEL_PARTS)
 
 
 def directory_of(etc: Path) -> Path:

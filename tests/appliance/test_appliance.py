@@ -179,7 +179,7 @@ def test_systemd_keeps_both_planes_alive_and_in_bounds(box: Box, image: Image, n
 def _hang(box: Box, unit: str) -> None:
     """A process that does not run any more gives way to another."""
     first = _main_pid(box, unit)
-    box.do("kill", "-STOP", first)
+    box.do("sh", "-c", f"kill -STOP {first}")
     box.wait_for("another process", lambda: _main_pid(box, unit) not in ("0", first), 30)
     box.wait_for("it to be up", lambda: box.run("systemctl", "is-active", unit).status == 0, 30)
 

@@ -133,10 +133,10 @@ class Office:
     async def dust_settles(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Everything that was left is booked and nothing is open any more; until then the box's time goes by."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while self.pbx.astdb.left() or self.open_calls():
+        while self.pbx.astdb.waiting() or self.open_calls():
             assert asyncio.get_running_loop().time() < deadline, f"the dust does not settle:\n{self.story()}"
             self.pbx.clock.pass_by(DUST_STEP_SECONDS[self.manager is not None])
-            if self.manager is None and self.pbx.astdb.left():
+            if self.manager is None and self.pbx.astdb.waiting():
                 await self._carry_leftovers()
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -178,7 +178,7 @@ class Office:
         ]
         columns = "call_id, state, reason, talk_seconds, cost_micros, hold_micros, flags, settled_by, attempts"
         rows = [" ".join(map(str, row)) for row in look_up(self.database, f"SELECT {columns} FROM calls")]
-        left = [f"AstDB {key}: {self.pbx.astdb.get(key)}" for key in self.pbx.astdb.left()]
+        left = [f"AstDB {key}: {self.pbx.astdb.get(key)}" for key in self.pbx.astdb.waiting()]
         return "\n".join([*calls, *rows, *left, f"statuses {self.plane.statuses}", self.plane.log[-4000:]])
 
 

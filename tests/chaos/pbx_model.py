@@ -66,8 +66,12 @@ class AstDb:
         return [key for key in self.rows if key.startswith(f"{tree}/")]
 
     def left(self) -> list[str]:
-        """The records that wait to be booked."""
+        """The records of what is over and waits to be booked."""
         return self.below(dialplan.LEFT)
+
+    def waiting(self) -> list[str]:
+        """All records that billing has not taken over yet, also of who may still talk."""
+        return self.left() + self.below(dialplan.TALKING_ALONE)
 
     def empty(self) -> None:
         """Somebody deletes astdb.sqlite3."""

@@ -660,7 +660,7 @@ def test_calls_pass_unbilled_where_billing_goes_and_a_route_still_needs_it(etc: 
     install(etc)
     items = remove(etc, let_calls_pass=True)
     assert bad(items) == []
-    assert "extensions.conf line 6 still calls coovox-billing-dial: its calls pass" in items[-1].message
+    assert "extensions.conf line 6 still calls billing: its calls pass" in items[-1].message
     passing = (etc / "extensions_coovox_billing.conf").read_text()
     assert "Dial(${ARG2},${ARG3},${ARG4})" in passing
     assert "AGI" not in passing
