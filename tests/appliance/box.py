@@ -163,8 +163,9 @@ class Box:
         """Stop both planes."""
         if self.has_systemd:
             self.do("systemctl", "stop", "coovox-billing-calls", "coovox-billing-web")
-        for plane in self._planes.values():
-            plane.terminate()
+        for name, plane in self._planes.items():
+            # The process itself, for what entered the box to start it hands no signal on.
+            os.kill(self._pid(name), signal.SIGTERM)
             plane.wait()
         self._planes.clear()
 
