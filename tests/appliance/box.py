@@ -141,7 +141,7 @@ class Box:
         if self.has_systemd:
             self.do("systemctl", "start", "coovox-billing-calls", "coovox-billing-web")
             return began
-        self.do("coovox-billing", "hook", "post-boot")
+        self.run("coovox-billing", "hook", "post-boot")  # as the unit has it: whatever becomes of it
         began = time.monotonic()
         for plane in PLANES:
             self._planes[plane] = subprocess.Popen(

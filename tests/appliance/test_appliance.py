@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.appliance.box import DATA, PLANES, ROOT, Box
-from tests.appliance.conftest import NEW_VERSION, OLD_VERSION, balance, furnish, install, installed_kb, version
+from tests.appliance.conftest import (
+    NEW_VERSION,
+    OLD_VERSION,
+    Installed,
+    balance,
+    furnish,
+    install,
+    installed_kb,
+    version,
+)
 from tests.appliance.images import Image
 from tests.packaging.test_bundle import load_builder
 
@@ -75,12 +84,12 @@ def test_it_leaves_the_box_in_order(box: Box) -> None:
         assert box.do("systemctl", "is-enabled", f"coovox-billing-{plane}").strip() == "enabled"
 
 
-def test_it_says_where_the_pages_and_the_first_password_are(clean_box: Box, package: Path) -> None:
-    said = install(clean_box, package)
+def test_it_says_where_the_pages_and_the_first_password_are(image: Image, installed: Installed) -> None:
+    said = installed.said
     assert "http://127.0.0.1:8080/" in said
     assert f"sudo cat {DATA}/first-password" in said
     assert "sudo coovox-billing pbx install --reload" in said, "there is no Asterisk"
-    assert ("No systemd runs here" in said) == (not clean_box.has_systemd)
+    assert ("No systemd runs here" in said) == (not image.is_native)
 
 
 def test_it_installs_from_one_file_without_any_archive(
