@@ -42,7 +42,8 @@ SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone C
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-pyotp \
 	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest \
-	python3-hypothesis faketime systemd gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck
+	python3-hypothesis python3-prometheus-client faketime systemd gcc libc6-dev debhelper dh-python po-debconf lintian \
+	shellcheck
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
 .PHONY: screenshot lint messages bump clean package bundle test-appliance

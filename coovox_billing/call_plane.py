@@ -13,10 +13,12 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coovox_billing import heartbeat
+from coovox_billing import __version__, heartbeat
 from coovox_billing.config import Config
 from coovox_billing.opening import open_site
+from coovox_billing.pbx import agi_identity
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_server import AgiServer
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
@@ -24,12 +26,16 @@ from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.manager import manager_address
 from coovox_billing.pbx.reconciler import Reconciler
 from coovox_billing.services import running
+from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.store.write_group import TooLate
 from coovox_billing.wall_clock import wall_clock_ms
 
 GARBAGE_THRESHOLD = 5_000
 COUNT_SECONDS = 300.0
+
+if TYPE_CHECKING:
+    from coovox_billing.pbx.metrics_server import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +47,9 @@ def run(config: Config) -> None:
         SetupError: the data directory or the address cannot be used.
     """
     with open_site(config.data) as opened:
-        path = opened.path
+        path, database_id = opened.path, opened.read(reads.database_id)
     _spare_the_collector()
-    asyncio.run(_answer(config, path))
+    asyncio.run(_answer(config, path, database_id))
 
 
 def _spare_the_collector() -> None:
@@ -53,7 +59,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 
-async def _answer(config: Config, path: Path) -> None:
+async def _answer(config: Config, path: Path, database_id: str) -> None:
     database = LoopDatabase(path)
     manager = manager_address(config.ami)
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
@@ -64,13 +70,29 @@ async def _answer(config: Config, path: Path) -> None:
         live_calls.compare = reconciler.compare
         runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.collector).run()]
     watchers = [asyncio.create_task(run) for run in runs]
+    metrics = await _tell_metrics(config, path, handlers, live_calls)
     try:
-        await _serve(AgiServer(handlers.by_path(), config.agi_allow), config, watchers)
+        identify = agi_identity.handler(__version__, database_id)
+        server = AgiServer({**handlers.by_path(), agi_identity.PATH: identify}, config.agi_allow)
+        await _serve(server, config, watchers)
     finally:
+        if metrics:
+            metrics.stop()
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         await database.close()
+
+
+async def _tell_metrics(
+    config: Config, path: Path, handlers: AgiHandlers, live_calls: LiveCalls | None
+) -> "MetricsServer | None":
+    """Where the settings say so; who has no monitor pays nothing for it."""
+    if config.metrics_listen is None:
+        return None
+    from coovox_billing.call_plane_metrics import begin
+
+    return await begin(config.metrics_listen, config.metrics_allow, path, handlers, live_calls)
 
 
 async def _count_running(database: LoopDatabase) -> None:

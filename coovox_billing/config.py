@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, SetupError
+from coovox_billing.log_output import LEVELS
 
 CONFIG_VARIABLE = "COOVOX_CONFIG"
 DEFAULT_CONFIG_FILE = Path("/etc/coovox-billing.toml")
@@ -62,6 +63,26 @@ FILE_SETTINGS = (
         "",
         "Addresses of web servers whose X-Forwarded headers are believed, separated by spaces.",
     ),
+    FileSetting(
+        "log_level",
+        "COOVOX_LOG_LEVEL",
+        "calls",
+        "What is logged: `quiet` faults alone, `calls` also what becomes of each call, `detail` also what Asterisk is "
+        "told of it.",
+    ),
+    FileSetting(
+        "metrics_listen",
+        "COOVOX_METRICS_LISTEN",
+        "",
+        "Where the call plane tells Prometheus how it fares, HOST:PORT, like 127.0.0.1:9173; empty for nowhere.",
+    ),
+    FileSetting(
+        "metrics_allow",
+        "COOVOX_METRICS_ALLOW",
+        "",
+        "Addresses beside this machine that may read the metrics, separated by spaces; needed where metrics_listen is "
+        "not on loopback.",
+    ),
 )
 
 
@@ -97,6 +118,9 @@ class Config:
     asterisk_log: Path
     web_prefix: str
     trusted_proxies: frozenset[str]
+    log_level: str
+    metrics_listen: Address | None
+    metrics_allow: frozenset[str]
 
 
 def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
@@ -109,12 +133,8 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     text |= _read_file(environment.get(CONFIG_VARIABLE))
     text |= {s.name: environment[s.variable] for s in FILE_SETTINGS if environment.get(s.variable)}
     prefix = "/" + text["web_prefix"].strip("/") if text["web_prefix"].strip("/") else ""
-    agi_listen = _address("agi_listen", text["agi_listen"])
-    agi_allow = frozenset(text["agi_allow"].split())
-    if not agi_listen.is_loopback and not agi_allow:
-        raise SetupError(
-            "agi_listen is %(agi_listen)s, not on loopback: name who may ask in agi_allow", agi_listen=agi_listen
-        )
+    agi_listen, agi_allow = _guarded("agi", text)
+    metrics_listen, metrics_allow = _guarded("metrics", text) if text["metrics_listen"] else (None, frozenset())
     return Config(
         data=_directory("data", data_option or text["data"]),
         data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
@@ -125,7 +145,30 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
         asterisk_log=_directory("asterisk_log", text["asterisk_log"]),
         web_prefix=prefix,
         trusted_proxies=frozenset(text["trusted_proxies"].split()),
+        log_level=_log_level(text["log_level"]),
+        metrics_listen=metrics_listen,
+        metrics_allow=metrics_allow,
     )
+
+
+def _guarded(name: str, text: Mapping[str, str]) -> tuple[Address, frozenset[str]]:
+    """Where to listen, and who may come: beyond this machine nobody whom the settings do not name."""
+    listen, allow = f"{name}_listen", f"{name}_allow"
+    address, allowed = _address(listen, text[listen]), frozenset(text[allow].split())
+    if not address.is_loopback and not allowed:
+        raise SetupError(
+            "%(listen)s is %(address)s, not on loopback: name who may ask in %(allow)s",
+            listen=listen,
+            address=address,
+            allow=allow,
+        )
+    return address, allowed
+
+
+def _log_level(word: str) -> str:
+    if word not in LEVELS:
+        raise SetupError("log_level is %(word)s: write quiet, calls or detail", word=repr(word[:80]))
+    return word
 
 
 def _directory(name: str, text: str) -> Path:

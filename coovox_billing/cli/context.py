@@ -24,6 +24,7 @@ class Context:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
+        self.has_usable_database = True
         self._reading: Any = None
 
     @cached_property

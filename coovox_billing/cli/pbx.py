@@ -30,11 +30,6 @@ def add_commands(commands: Any) -> None:
         verb.add_argument("--reload", action="store_true", help="make the running Asterisk read it")
 
 
-def pbx_items(context: Context) -> list[Item]:
-    """What `pbx check` finds on this machine; nothing where no Asterisk is configured."""
-    return _items(context, DEFAULT_ETC) if DEFAULT_ETC.is_dir() else []
-
-
 def _items(context: Context, etc: Path) -> list[Item]:
     from coovox_billing.pbx.manager import OFF
 

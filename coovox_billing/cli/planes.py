@@ -1,9 +1,9 @@
 """`serve`, `calls` and `web`: the running product."""
 
-import logging
 import sys
 from typing import Any
 
+from coovox_billing import log_output
 from coovox_billing.cli.context import Context
 
 
@@ -20,7 +20,7 @@ def add_commands(commands: Any) -> None:
 def _serve(context: Context) -> int:
     from coovox_billing.serve import Parent
 
-    _log_to_terminal()
+    log_output.begin(context.config.log_level)
     context.make_site()
     _greet(context)
     context.close()
@@ -31,14 +31,14 @@ def _calls(context: Context) -> None:
     sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without: 4 MB for what this plane never speaks
     from coovox_billing import call_plane
 
-    _log_to_terminal()
+    log_output.begin(context.config.log_level)
     call_plane.run(context.config)
 
 
 def _web(context: Context) -> None:
     from coovox_billing import web_plane
 
-    _log_to_terminal()
+    log_output.begin(context.config.log_level)
     web_plane.run(context.config)
 
 
@@ -58,7 +58,3 @@ def _greet(context: Context) -> None:
     elif left.exists():
         print(f"The owner's first password is in {left}")
     sys.stdout.flush()
-
-
-def _log_to_terminal() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

@@ -54,7 +54,7 @@ class Rate:
     @property
     def open_seconds_per_week(self) -> int:
         """Seconds of a week of wall-clock time in which the rate applies."""
-        span = _second_of_day(self.end_time) - _second_of_day(self.start_time)
+        span = second_of_day(self.end_time) - second_of_day(self.start_time)
         return (span % SECONDS_PER_DAY + 1) * len(self.days)
 
 
@@ -121,6 +121,11 @@ def is_open(rate: Rate, moment: datetime) -> bool:
     return clock <= rate.end_time and yesterday in rate.days
 
 
+def comes_before(rate: Rate, other: Rate) -> bool:
+    """Whether a rate wins over another where both match."""
+    return _precedence(rate) < _precedence(other)
+
+
 def _precedence(rate: Rate) -> tuple[int, bool, bool, int, int]:
     return (
         -len(rate.prefix),
@@ -145,5 +150,6 @@ def _why_beaten(winner: Rate, rate: Rate) -> str:
     return next(reason for won, beaten, reason in pairs if won != beaten)
 
 
-def _second_of_day(clock: time) -> int:
+def second_of_day(clock: time) -> int:
+    """Seconds since midnight."""
     return clock.hour * 3600 + clock.minute * 60 + clock.second

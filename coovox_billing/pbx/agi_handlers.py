@@ -24,6 +24,7 @@ from coovox_billing.pbx import leftovers
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
+from coovox_billing.pbx.call_lines import Noted, noting, teller
 from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
@@ -52,13 +53,19 @@ class _Decided:
     mirror: str
 
 
+def _untold(seconds: float) -> None:
+    """Nobody counts."""
+
+
 class AgiHandlers:
     """The handlers of one call plane. `now_ms` is the wall clock, ms since 1970 in UTC.
 
     Without `live_calls`, or while they have no connection, a call is promised all that its money affords at once.
+    `timed` is told how many seconds each question took that was answered.
     """
 
     def __init__(self, database: LoopDatabase, now_ms: Callable[[], int], live_calls: LiveCalls | None = None) -> None:
+        self.timed: Callable[[float], None] = _untold
         self._database = database
         self._now_ms = now_ms
         self._live_calls = live_calls
@@ -76,7 +83,7 @@ class AgiHandlers:
         try:
             decided = await self._decide(_question(arguments), self._deadline(session, arguments["asked"]))
         except BillingError as error:
-            log.warning("authorize: %s", error)
+            log.warning("call %s asked: %s", arguments.get("id", "")[:MAX_CALL_ID_LENGTH], error)
         except Exception:
             log.exception("authorize failed")
         try:
@@ -87,6 +94,7 @@ class AgiHandlers:
             raise
         if decided is None:
             return
+        self.timed(time.monotonic() - session.opened)
         if arguments["mirror"] != decided.mirror:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if self._wants_to_look(arguments) and not decided.answer.passes:
@@ -111,7 +119,7 @@ class AgiHandlers:
         talked = bool(arguments.get("talked"))
         if not talked and not leg.alone:
             self._asked_at.pop(call_id, None)
-            done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
+            done = self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg))
             if await _is_done_within(done, session.opened + END_SECONDS):
                 await session.set_variables({dialplan.ENDED: "1"})
         if talked and leg.alone:
@@ -138,11 +146,13 @@ class AgiHandlers:
             answer = calls.authorize(connection, question, now_ms, by_stretches)
             return _Decided(answer, reads.mirror_marker(connection))
 
-        done = self._database.submit(decide, deadline)
+        done = self._database.submit(noting(question.call_id, decide), deadline)
+        done.add_done_callback(teller(question.call_id, _by_whom(question.origin)))
         if not await _is_done_within(done, deadline):
+            log.warning("call %s asked: no answer in time, so the dialplan decides alone", question.call_id)
             done.add_done_callback(lambda late: self._withdraw(question) if late.exception() is None else None)
             return None
-        decided = done.result()
+        decided = done.result().result
         if decided.answer.passes:
             self._watch(question.call_id)
         return decided
@@ -161,11 +171,17 @@ class AgiHandlers:
     def _withdraw(self, question: Question) -> None:
         """Free what an answer holds that Asterisk did not hear."""
         now_ms = self._now_ms()
-        self._database.submit(
-            lambda connection: calls.withdraw(connection, question.call_id, question.stamp_ms, now_ms)
+        self._submit(
+            question.call_id, lambda connection: calls.withdraw(connection, question.call_id, question.stamp_ms, now_ms)
         )
 
-    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> "asyncio.Future[None]":
+    def _submit(self, call_id: str, job: Write) -> "asyncio.Future[Noted[None]]":
+        """Have it written, and logged what became of the call."""
+        done = self._database.submit(noting(call_id, job))
+        done.add_done_callback(teller(call_id))
+        return done
+
+    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> "asyncio.Future[Noted[None]]":
         own = UNKNOWN if leg.alone else self._own_time(call_id, leg.ended_ms)
         self._asked_at.pop(call_id, None)
         now_ms = self._now_ms()
@@ -175,12 +191,12 @@ class AgiHandlers:
 
         return self._settle(call_id, job, is_left=source is not Source.SETTLE)
 
-    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> "asyncio.Future[None]":
-        done = self._database.submit(job)
+    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> "asyncio.Future[Noted[None]]":
+        done = self._submit(call_id, job)
         done.add_done_callback(lambda done: self._settled(call_id, job, done, is_left=is_left))
         return done
 
-    def _settled(self, call_id: str, job: Write, done: "asyncio.Future[None]", *, is_left: bool) -> None:
+    def _settled(self, call_id: str, job: Write, done: "asyncio.Future[Noted[None]]", *, is_left: bool) -> None:
         """What the disk does not take is tried again, unless it `is_left` in AstDB, which may be on the same disk."""
         error = None if done.cancelled() else done.exception()
         if not isinstance(error, sqlite3.Error):
@@ -216,7 +232,7 @@ class AgiHandlers:
             TimeoutError: that takes too long.
         """
         if leg.answered_ms is None:
-            done = self._database.submit(lambda connection: calls.give_up(connection, call_id, leg))
+            done = self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg))
         else:
             done = self._submit_settle(call_id, leg, source)
         await _in_time(done)
@@ -227,7 +243,7 @@ class AgiHandlers:
         Raises:
             TimeoutError: that takes too long.
         """
-        await _in_time(self._database.submit(lambda connection: live_calls.begin_alone(connection, call_id, leg)))
+        await _in_time(self._submit(call_id, lambda connection: live_calls.begin_alone(connection, call_id, leg)))
         if self._live_calls is not None:
             self._live_calls.look_soon()
 
@@ -237,9 +253,14 @@ def _without(late_ms: int, since_ms: int | None) -> int | None:
     return since_ms if since_ms is None or late_ms > since_ms else since_ms - late_ms
 
 
-async def _in_time(done: "asyncio.Future[None]") -> None:
+async def _in_time(done: "asyncio.Future[Noted[None]]") -> None:
     if not await _is_done_within(done, time.monotonic() + END_SECONDS):
         raise TimeoutError("the database is too slow")
+
+
+def _by_whom(origin: Origin) -> str:
+    """What the log adds where the call is not dialed on the payer's own channel."""
+    return f", by a transfer of {origin.transferer_channel}" if origin.transferer_channel else ""
 
 
 def _question(arguments: Mapping[str, str]) -> Question:

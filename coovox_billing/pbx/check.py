@@ -1,29 +1,30 @@
 """`pbx check`: what of billing is in an Asterisk, what is missing, and which routes escape it."""
 
 import grp
-import re
 import shlex
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from coovox_billing.errors import SetupError
 from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE
-from coovox_billing.pbx.console import CEL_RELOADS, AsteriskCli
+from coovox_billing.pbx.console import AsteriskCli
 from coovox_billing.pbx.dialplan_check import (
+    CONTEXTS,
+    OWN_FILES,
     SUBROUTINE,
     Config,
     RouteProblem,
     billed_routes,
     bypass_problems,
-    direct_dials,
     include_problems,
     is_there,
     misspelled_calls,
     read_bytes,
     read_config,
 )
-from coovox_billing.pbx.freepbx import HOOK_CONTEXT, hook_items, product_of, trunk_routes, unhooked_trunks
+from coovox_billing.pbx.freepbx import hook_items, include_of, product_of, trunk_routes, unhooked_trunks
+from coovox_billing.pbx.outside_dials import direct_dials, twice_named, unbilled_dials, unreached_emergencies
 from coovox_billing.pbx.parts import (
     AMI,
     AMI_FILE,
@@ -46,23 +47,18 @@ from coovox_billing.pbx.parts import (
     rights_of,
     secret_in,
 )
+from coovox_billing.pbx.running_check import DEFAULT_AGI, is_same_agi, running_items
 from coovox_billing.shipped import shipped
 
-DEFAULT_AGI = "agi://127.0.0.1:4573"
-REQUIRED_MODULES = (
-    "res_agi", "app_dial", "app_stack", "app_exec", "func_strings", "func_cut", "func_db", "func_timeout",
-    "func_channel", "func_callerid", "func_logic", "func_rand", "func_dialplan",
-    "app_userevent", "app_chanspy", "app_playback", "app_playtones", "func_cdr", "func_env",
-)  # fmt: skip
-
-# Without these Asterisk writes no CEL file, and all the rest works.
-CEL_MODULES = ("app_celgenuserevent", "cel_custom")
-# Of Asterisk 22, and not even of all of those: what cel_custom writes through.
-_CEL_WRITER, _CEL_WRITER_SINCE = "res_cdrel_custom", 20
-_VERSION = re.compile(r"Asterisk (?:certified/)?(\d+)\.")
-_CEL_EVENTS = ("USER_DEFINED", "ANSWER", "HANGUP")
-
 _TRUE = frozenset({"yes", "true", "y", "t", "1", "on"})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What billing knows: the numbers that always pass, as they are dialed, and the trunks' devices."""
+
+    emergency_numbers: frozenset[str] = frozenset()
+    trunks: frozenset[str] = frozenset()
 
 
 def check(
@@ -71,12 +67,14 @@ def check(
     agi_address: str = DEFAULT_AGI,
     is_ami_meant: bool = True,
     asterisk_log: Path | None = None,
+    known: Known | None = None,
 ) -> list[Item]:
     """What is in place and what is missing, item by item, down to the routes that escape billing.
 
     `agi_address` is where the call plane answers; the dialplan must ask there.
     `is_ami_meant` is False where the site has decided to do without Asterisk's manager.
-    `asterisk_log` is where billing looks for Asterisk's records; left out, that is not looked at.
+    `asterisk_log` is where billing looks for Asterisk's records; left out, that is not looked at. `known` is what
+    billing knows of this dialplan's numbers and trunks.
 
     Raises:
         SetupError: there is no such directory, or a file cannot be read.
@@ -92,19 +90,21 @@ def check(
         _include_item(etc, DIALPLAN, dialplan),
         *_product_items(etc, product, dialplan),
         *hook,
+        *_shadow_items(etc, dialplan),
         _agi_address_item(dialplan, agi_address, "globals_custom.conf" if product else DIALPLAN.host),
         _ami_file_item(etc),
         _include_item(etc, AMI, manager),
         _ami_enabled_item(etc, manager, is_ami_meant),
+        *_ami_bind_items(etc, manager),
         *_cel_items(etc, cel, mapping),
         *_log_directory_items(etc, asterisk_log),
-        *_running_items(asterisk, product),
+        *running_items(dialplan, asterisk, agi_address, has_hook=product is not None),
         *(
             item
             for config in (dialplan, manager, cel, mapping)
             for item in _problem_items("include", include_problems(config))
         ),
-        *(_trunk_items(dialplan, hook) if product else _route_items(dialplan)),
+        *(_trunk_items(etc, dialplan, hook) if product else _route_items(etc, dialplan, known or Known())),
     ]
 
 
@@ -118,7 +118,7 @@ def _shipped_file_item(etc: Path, part: Part) -> Item:
 
 
 def _include_item(etc: Path, part: Part, config: Config) -> Item:
-    include = next((one for one in config.includes if one.names(etc / part.file)), None)
+    include = include_of(etc, part, config)
     if include is None:
         message = f"{etc / part.host} does not include {part.file}"
         return Item(part.include_name, False, message, f"run: {command('install', etc)}")
@@ -132,9 +132,23 @@ def _product_items(etc: Path, product: str | None, dialplan: Config) -> Iterator
         yield _include_item(etc, FREEPBX, dialplan)
 
 
+def _shadow_items(etc: Path, dialplan: Config) -> Iterator[Item]:
+    """A context of ours that stands elsewhere too: Asterisk keeps whichever line of a priority it reads first."""
+    including = [include.line for include in dialplan.includes if include.names(etc / DIALPLAN.file)]
+    if len(including) > 1:
+        where = " and ".join(line.where for line in including)
+        yield Item("dialplan twice", False, f"{where} include {DIALPLAN.file}", "take out all of these lines but one")
+    for line in dialplan.lines:
+        if line.text == f"[{line.section}]" and line.section in CONTEXTS and line.file not in OWN_FILES:
+            message = (
+                f"{line.where} has a [{line.section}] of its own, an older copy perhaps: Asterisk mixes it with ours"
+            )
+            yield Item("dialplan shadowed", False, message, "take that context out, then reload the dialplan")
+
+
 def _agi_address_item(dialplan: Config, agi_address: str, host: str) -> Item:
     asked = dialplan.globals().get("COOVOX_AGI", DEFAULT_AGI)
-    if asked == agi_address:
+    if is_same_agi(asked, agi_address):
         return Item("AGI address", True, f"the dialplan asks {asked}")
     cure = f"put COOVOX_AGI={agi_address} under [globals] in {host}, or change the setting agi_listen"
     return Item("AGI address", False, f"the dialplan asks {asked}, the call plane answers on {agi_address}", cure)
@@ -155,6 +169,14 @@ def _ami_enabled_item(etc: Path, manager: Config, is_meant: bool) -> Item:
         return Item("AMI enabled", True, "manager.conf enables AMI")
     cure = f"put `enabled = yes` under [general] of {etc / AMI.host}, then run: asterisk -rx 'manager reload'"
     return Item("AMI enabled", not is_meant, f"AMI is off: {WITHOUT_AMI}", cure if is_meant else "")
+
+
+def _ami_bind_items(etc: Path, manager: Config) -> Iterator[Item]:
+    """Where billing signs in to the user that `install` made: on this machine's own address."""
+    bound = manager.value("general", "bindaddr")
+    if bound and bound not in ("0.0.0.0", "::", "[::]", "127.0.0.1", "localhost"):  # noqa: S104  what is read, not bound
+        cure = f"put `bindaddr = 127.0.0.1` under [general] of {etc / AMI.host}, restart Asterisk; or set ami"
+        yield Item("AMI address", False, f"AMI listens on {bound}, billing signs in on 127.0.0.1", cure)
 
 
 def _cel_items(etc: Path, cel: Config, mapping: Config) -> Iterator[Item]:
@@ -226,66 +248,11 @@ def _group_name(group: int) -> str:
         return str(group)
 
 
-def _running_items(asterisk: AsteriskCli | None, product: str | None) -> list[Item]:
-    if asterisk is None:
-        message = "no asterisk command was found, so the running Asterisk was not looked at"
-        return [Item("Asterisk", False, message, "install Asterisk, or run this on the PBX")]
-    try:
-        modules = [_module_item(asterisk, module) for module in REQUIRED_MODULES]
-        context = asterisk(f"dialplan show {SUBROUTINE}")
-        user = asterisk(f"manager show user {AMI_USER}")
-        hook = asterisk(f"dialplan show {HOOK_CONTEXT}") if product else ""
-        recording = [*_cel_module_items(asterisk), _recording_item(asterisk("cel show status"))]
-    except SetupError as error:
-        return [Item("Asterisk", False, str(error), "start Asterisk, then check again")]
-    return [
-        *modules,
-        _known_item("dialplan loaded", f"Context '{SUBROUTINE}'" in context, "the billing dialplan"),
-        *([_known_item("hook loaded", "coovox-billing-hook" in hook, "the pre-dial hook")] if product else []),
-        _known_item("AMI user loaded", f"username: {AMI_USER}" in user, f"the AMI user {AMI_USER}"),
-        *recording,
-    ]
-
-
-def _cel_module_items(asterisk: AsteriskCli) -> Iterator[Item]:
-    items = [_module_item(asterisk, module) for module in CEL_MODULES]
-    yield from items
-    version = _VERSION.match(asterisk("core show version"))
-    if not items[-1].ok and version and int(version[1]) >= _CEL_WRITER_SINCE:
-        yield _module_item(asterisk, _CEL_WRITER)
-
-
-def _recording_item(status: str) -> Item:
-    """What `cel show status` says."""
-    tracked = [event for event in _CEL_EVENTS if f"Tracking Event: {event}\n" in status or "Event: ALL\n" in status]
-    is_written = "Subscriber: CEL Custom CSV Logging" in status
-    if "CEL Logging: Enabled" in status and len(tracked) == len(_CEL_EVENTS) and is_written:
-        return Item("CEL loaded", True, "the running Asterisk records answers and ends of calls")
-    cure = "run: " + " and ".join(f"asterisk -rx '{reload}'" for reload in CEL_RELOADS)
-    return Item("CEL loaded", False, f"the running Asterisk keeps no CEL file: {WITHOUT_CEL}", cure)
-
-
-def _module_item(asterisk: AsteriskCli, module: str) -> Item:
-    rows = asterisk(f"module show like {module}").splitlines()
-    row = next((row for row in rows if row.startswith(f"{module}.so ")), "")
-    if "Running" in row and "Not Running" not in row:
-        return Item(f"module {module}", True, f"{module} is loaded")
-    cure = f"load {module}.so in modules.conf, then run: asterisk -rx 'module load {module}.so'"
-    return Item(f"module {module}", False, f"Asterisk has not loaded {module}", cure)
-
-
-def _known_item(name: str, known: bool, what: str) -> Item:
-    if known:
-        return Item(name, True, f"the running Asterisk has {what}")
-    cure = "reload the dialplan and the manager; if it stays so, Asterisk's log says why"
-    return Item(name, False, f"the running Asterisk does not have {what}", cure)
-
-
 def _problem_items(name: str, problems: list[RouteProblem]) -> Iterator[Item]:
     return (Item(name, False, problem.message, problem.what_to_do) for problem in problems)
 
 
-def _trunk_items(dialplan: Config, hook: list[Item]) -> Iterator[Item]:
+def _trunk_items(etc: Path, dialplan: Config, hook: list[Item]) -> Iterator[Item]:
     """The trunks of a product that generates its dialplan, and what of the administrator's own goes past them."""
     trunks = trunk_routes(dialplan) if all(item.ok for item in hook) else []
     routes = [*billed_routes(dialplan), *trunks]
@@ -293,25 +260,29 @@ def _trunk_items(dialplan: Config, hook: list[Item]) -> Iterator[Item]:
         *unhooked_trunks(dialplan),
         *bypass_problems(routes),
         *misspelled_calls(dialplan),
-        *direct_dials(dialplan, routes),
+        *direct_dials(dialplan, etc, routes),
     ]
     yield from _problem_items("route", problems)
     if trunks and not problems:
         yield Item("routes", True, f"trunks that are dialed through billing: {len(trunks)}; none is dialed without it")
 
 
-def _route_items(dialplan: Config) -> Iterator[Item]:
+def _route_items(etc: Path, dialplan: Config, known: Known) -> Iterator[Item]:
     for line in dialplan.programs:
         yield Item("route", True, f"{line.where} is made by a program, so its routes were not looked at")
     routes = billed_routes(dialplan)
-    problems = [*bypass_problems(routes), *misspelled_calls(dialplan), *direct_dials(dialplan, routes)]
+    problems = [
+        *bypass_problems(routes),
+        *misspelled_calls(dialplan),
+        *direct_dials(dialplan, etc, routes),
+        *unbilled_dials(dialplan, etc, known.trunks),
+        *twice_named(routes),
+    ]
     yield from _problem_items("route", problems)
+    yield from _problem_items("emergency", unreached_emergencies(dialplan, known.emergency_numbers))
     if not routes:
         cure = f"in outbound routes, put Gosub({SUBROUTINE},s,1(NUMBER,DIAL-STRING,...)) in place of Dial"
         yield Item("routes", False, f"no route calls {SUBROUTINE}: nothing is billed", cure)
     elif not problems:
-        yield Item(
-            "routes",
-            True,
-            f"routes that dial through billing: {len(routes)}; none of their trunks is dialed without it",
-        )
+        message = f"routes that dial through billing: {len(routes)}; nothing is dialed to the outside without it"
+        yield Item("routes", True, message)

@@ -11,19 +11,20 @@ AsteriskCli = Callable[[str], str]
 
 CEL_RELOADS = ("module reload cel", "module reload cel_custom.so")
 RELOADS = ("dialplan reload", "manager reload", *CEL_RELOADS)
-_CLI_SECONDS = 10
+PATIENCE_SECONDS = 10.0
 
 
-def find_asterisk_cli() -> AsteriskCli | None:
+def find_asterisk_cli(patience_seconds: float | None = None) -> AsteriskCli | None:
     """How to ask the Asterisk of this machine, None where it is not installed.
 
-    What is returned raises SetupError where Asterisk does not run, does not answer, or not to this user.
+    What is returned raises SetupError where Asterisk does not run, does not answer in time, or not to this user.
     """
     # Where Debian puts it, which is not on the path of an ordinary user.
     binary = shutil.which("asterisk", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
     if binary is None:
         return None
-    return lambda command: _ask(binary, command)
+    patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+    return lambda command: _ask(binary, command, patience)
 
 
 def reload(asterisk: AsteriskCli) -> None:
@@ -39,17 +40,19 @@ def reload(asterisk: AsteriskCli) -> None:
         asterisk("module load cel_custom.so")
 
 
-def _ask(binary: str, command: str) -> str:
+def _ask(binary: str, command: str, patience_seconds: float) -> str:
     try:
         done = subprocess.run(
             [binary, "-rx", command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_CLI_SECONDS,
+            timeout=patience_seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SetupError("Asterisk did not answer in %(seconds)s s: look at its log", seconds=_CLI_SECONDS) from None
+        raise SetupError(
+            "Asterisk did not answer in %(seconds)s s: look at its log", seconds=format(patience_seconds, "g")
+        ) from None
     except OSError as error:
         raise SetupError(
             "%(binary)s cannot be run (%(reason)s): repair the installation", binary=binary, reason=error.strerror

@@ -117,6 +117,7 @@ class BilledRoute:
     devices: tuple[str, ...]
     dial_string: str
     options: str
+    trunk: str
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,24 @@ def read_config(etc: Path, name: str) -> Config:
     return config
 
 
+def direct_includes(etc: Path, name: str) -> set[Path]:
+    """The files that a configuration file includes by itself; none where it is missing.
+
+    Raises:
+        SetupError: it cannot be read.
+    """
+    if not is_there(etc / name):
+        return set()
+    lines = [Line(name, number, "", text) for number, text in active_lines(read_bytes(etc / name))]
+    directives = [(line, _DIRECTIVE.fullmatch(line.text)) for line in lines]
+    return {
+        file
+        for line, directive in directives
+        if directive and directive[1].lower() != "exec"
+        for file in _include(etc, line, directive, ()).files
+    }
+
+
 def _read_into(config: Config, etc: Path, path: Path, section: str, chain: tuple[Path, ...]) -> None:
     config.files.add(path)
     file = str(path.relative_to(etc)) if path.is_relative_to(etc) else str(path)
@@ -266,11 +285,11 @@ def include_problems(config: Config) -> list[RouteProblem]:
 def billed_routes(config: Config) -> list[BilledRoute]:
     """Every place that calls the billing subroutine."""
     routes = []
-    for line, text in _applications(config):
+    for line, text in applications(config):
         for match in _BILLED.finditer(text):
-            arguments = [*_arguments(text, match.end()), "", "", "", ""]
-            dial_string, options = arguments[1].strip(), arguments[3].strip()
-            routes.append(BilledRoute(line, tuple(trunks_in(dial_string)), dial_string, options))
+            arguments = [*_arguments(text, match.end()), "", "", "", "", ""]
+            dial_string, options, trunk = (arguments[at].strip() for at in (1, 3, 4))
+            routes.append(BilledRoute(line, tuple(trunks_in(dial_string)), dial_string, options, trunk))
     return routes
 
 
@@ -302,26 +321,16 @@ def misspelled_calls(config: Config) -> list[RouteProblem]:
     cure = f"write {SUBROUTINE}, or what of {DIALPLAN_FILE} was meant"
     return [
         RouteProblem(line, f"{line.where} calls {name}, which is no subroutine of billing", cure)
-        for line, text in _applications(config)
+        for line, text in applications(config)
         for name in _OURS.findall(text)
         if name not in CONTEXTS
     ]
 
 
-def direct_dials(config: Config, routes: list[BilledRoute]) -> list[RouteProblem]:
-    """The places that dial, without billing, a trunk that some billed route dials."""
-    billed = {device: route.line for route in routes for device in route.devices}
-    return [
-        _direct(line, device, billed[device])
-        for line, text in _applications(config)
-        for device in _dialed(text)
-        if device in billed
-    ]
-
-
-def _dialed(text: str) -> Iterator[str]:
+def dialed(text: str) -> Iterator[tuple[str, str]]:
+    """What a line of the dialplan dials with Asterisk's own applications: destinations, each with its device."""
     for name, arguments in dial_calls(text):
-        yield from trunks_in([*arguments, "", "", ""][_DEVICE_ARGUMENT[name]])
+        yield from _trunks([*arguments, "", "", ""][_DEVICE_ARGUMENT[name]])
 
 
 def dial_calls(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -330,12 +339,7 @@ def dial_calls(text: str) -> Iterator[tuple[str, list[str]]]:
         yield match[1].lower(), _arguments(text, match.end())
 
 
-def _direct(line: Line, device: str, billed: Line) -> RouteProblem:
-    message = f"{line.where} dials {device} without billing, which {billed.where} bills"
-    return RouteProblem(line, message, f"put Gosub({SUBROUTINE},s,1(...)) in place of that Dial")
-
-
-def _applications(config: Config) -> Iterator[tuple[Line, str]]:
+def applications(config: Config) -> Iterator[tuple[Line, str]]:
     """The dialplan's extension lines that are the site's own, globals put in."""
     variables = config.globals()
     for line in config.lines:
@@ -377,8 +381,13 @@ def _arguments(text: str, start: int) -> list[str]:
 
 def trunks_in(dial_string: str) -> list[str]:
     """The trunks of a dial string: `PJSIP/trunk` in `PJSIP/555@trunk` and in `PJSIP/trunk/sip:555@host`."""
-    named = (_trunk(device.strip()) for device in _masked(dial_string, "$").split("&"))
-    return [trunk for trunk in named if trunk is not None]
+    return [device for _, device in _trunks(dial_string)]
+
+
+def _trunks(dial_string: str) -> list[tuple[str, str]]:
+    """The destinations of a dial string, and the trunk of each."""
+    named = [(one.strip(), _trunk(one.strip())) for one in _masked(dial_string, "$").split("&")]
+    return [(destination, trunk) for destination, trunk in named if trunk is not None]
 
 
 def _trunk(device: str) -> str | None:

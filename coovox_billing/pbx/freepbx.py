@@ -14,12 +14,13 @@ from coovox_billing.pbx.dialplan_check import (
     OWN_FILES,
     BilledRoute,
     Config,
+    Include,
     Line,
     RouteProblem,
     dial_calls,
+    direct_includes,
     is_there,
     read_bytes,
-    read_config,
     trunks_in,
 )
 from coovox_billing.pbx.parts import DIALPLAN, HOOK, Item, Part
@@ -50,8 +51,7 @@ def product_of(etc: Path) -> str | None:
     Raises:
         SetupError: a file of it cannot be read.
     """
-    config = read_config(etc, DIALPLAN.host)
-    if etc / GENERATED[1] not in config.files:
+    if not is_there(etc / GENERATED[1]) or etc / GENERATED[1] not in direct_includes(etc, DIALPLAN.host):
         return None
     is_issabel = any(b"issabel" in read_bytes(etc / name)[:_HEAD_BYTES].lower() for name in GENERATED)
     return "Issabel" if is_issabel else "FreePBX"
@@ -66,7 +66,7 @@ def host_of(etc: Path, part: Part) -> str:
     product = product_of(etc)
     if product is None:
         return part.host
-    files = read_config(etc, part.host).files
+    files = direct_includes(etc, part.host)
     custom = next((name for name in part.custom if etc / name in files), None)
     if custom is not None:
         return custom
@@ -78,6 +78,12 @@ def host_of(etc: Path, part: Part) -> str:
             custom=" or ".join(part.custom) or part.file,
         )
     return part.host
+
+
+def include_of(etc: Path, part: Part, config: Config) -> Include | None:
+    """The line that includes our file, None where there is none that lasts; `config` is that of the part's host."""
+    passing = set(GENERATED) if product_of(etc) else set()
+    return next((one for one in config.includes if one.names(etc / part.file) and one.line.file not in passing), None)
 
 
 def own_hook(config: Config) -> list[Line]:
@@ -142,7 +148,7 @@ def trunk_routes(dialplan: Config) -> list[BilledRoute]:
     for line in dialplan.lines:
         name, _, value = (part.strip(" \t>") for part in line.text.partition("="))
         if line.section == "globals" and _OUT.fullmatch(name):
-            routes.append(BilledRoute(line, _devices(value, variables.get(f"{name}_SUFFIX", "")), "", options))
+            routes.append(BilledRoute(line, _devices(value, variables.get(f"{name}_SUFFIX", "")), "", options, ""))
     return routes
 
 

@@ -10,7 +10,7 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from coovox_billing.errors import SetupError
@@ -18,6 +18,7 @@ from coovox_billing.pbx.cel_file import CEL_DIRECTORY
 from coovox_billing.pbx.dialplan_check import (
     DIALPLAN_FILE,
     SUBROUTINE,
+    Config,
     Line,
     active_lines,
     billed_routes,
@@ -25,7 +26,7 @@ from coovox_billing.pbx.dialplan_check import (
     read_bytes,
     read_config,
 )
-from coovox_billing.pbx.freepbx import calls_billing, host_of, own_hook, own_hook_item, product_of
+from coovox_billing.pbx.freepbx import calls_billing, host_of, include_of, own_hook, own_hook_item, product_of
 from coovox_billing.pbx.parts import (
     AMI,
     AMI_FILE,
@@ -55,13 +56,31 @@ from coovox_billing.pbx.parts import (
 )
 from coovox_billing.shipped import shipped
 
-# What the changes before make of the site's files, of which one may take several lines.
-_Texts = dict[Path, bytes]
-
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
 PASSING_FILE = "extensions_coovox_billing_passing.conf"
 NOTHING_REMOVED = Item("billing", True, "nothing of billing was installed")
+
+
+@dataclass
+class _Site:
+    """An Asterisk's configuration while changes to it are put together.
+
+    `texts` are the site's files as the changes before make them, for one may take several lines of ours.
+    """
+
+    etc: Path
+    texts: dict[Path, bytes] = field(default_factory=dict)
+    _configs: dict[str, Config] = field(default_factory=dict)
+
+    def text(self, path: Path) -> bytes:
+        return self.texts[path] if path in self.texts else read_bytes(path)
+
+    def config(self, name: str) -> Config:
+        """A file and all that it includes, which may be long: read once."""
+        if name not in self._configs:
+            self._configs[name] = read_config(self.etc, name)
+        return self._configs[name]
 
 
 @dataclass(frozen=True)
@@ -93,15 +112,15 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     etc = directory_of(etc)
     if not is_there(etc / DIALPLAN.host):
         raise SetupError("%(path)s is missing: install Asterisk, or name its directory", path=etc / DIALPLAN.host)
-    texts: _Texts = {}
+    site = _Site(etc)
     changes = [
-        *_shipped_changes(etc, DIALPLAN, texts),
-        *_freepbx_changes(etc, texts),
-        *_ami_changes(etc, texts),
-        *_cel_changes(etc, texts),
+        *_shipped_changes(site, DIALPLAN),
+        *_freepbx_changes(site),
+        *_ami_changes(site),
+        *_cel_changes(site),
     ]
     _apply(changes)
-    return [*(change.item for change in changes), *_own_hook(etc), *_ami_missing(etc), *_cel_missing(etc)]
+    return [*(change.item for change in changes), *_own_hook(site), *_ami_missing(etc), *_cel_missing(etc)]
 
 
 def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Item]:
@@ -117,10 +136,10 @@ def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Ite
         SetupError: there is no such directory, or something cannot be read or written. Nothing is changed then.
     """
     etc = directory_of(etc)
-    texts: _Texts = {}
+    site = _Site(etc)
     passing = _passing_changes(etc) if let_calls_pass else []
     gone = [part for part in PARTS if not (passing and part is DIALPLAN)]
-    changes = [*passing, *(change for part in gone for change in _removals(etc, part, texts))]
+    changes = [*passing, *(change for part in gone for change in _removals(site, part))]
     if any(change.path == etc / CEL_MAPPING.file and change.after is None for change in changes):
         changes.extend(_directory_removal(etc))
     # Lines before files: at no moment is a file included that is gone.
@@ -132,30 +151,33 @@ def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Ite
     return [*done, *left, *(_passing_routes(etc) if passing else _orphans(etc))]
 
 
-def _shipped_changes(etc: Path, part: Part, texts: _Texts) -> list[_Change]:
+def _shipped_changes(site: _Site, part: Part) -> list[_Change]:
+    etc = site.etc
     before, wanted = _own_bytes(etc, part), read_bytes(shipped("asterisk") / part.file)
     file = _file_change(etc, part, before, wanted, rights_of(etc / host_of(etc, part)))
-    return [file, _include_change(etc, part, texts)]
+    return [file, _include_change(site, part)]
 
 
-def _freepbx_changes(etc: Path, texts: _Texts) -> list[_Change]:
+def _freepbx_changes(site: _Site) -> list[_Change]:
     """What a product that generates its dialplan needs; with an own hook that calls billing, none of ours."""
+    etc = site.etc
     if product_of(etc) is None:
         return []
-    own, changes = own_hook(read_config(etc, DIALPLAN.host)), _shipped_changes(etc, FREEPBX, texts)
+    own, changes = own_hook(site.config(DIALPLAN.host)), _shipped_changes(site, FREEPBX)
     if not own:
-        changes.extend(_shipped_changes(etc, HOOK, texts))
+        changes.extend(_shipped_changes(site, HOOK))
     elif calls_billing(own):
-        changes.extend(_removals(etc, HOOK, texts))
+        changes.extend(_removals(site, HOOK))
     return changes
 
 
-def _own_hook(etc: Path) -> list[Item]:
-    hook = own_hook(read_config(etc, DIALPLAN.host)) if product_of(etc) else []
+def _own_hook(site: _Site) -> list[Item]:
+    hook = own_hook(site.config(DIALPLAN.host)) if product_of(site.etc) else []
     return [own_hook_item(hook)] if hook else []
 
 
-def _ami_changes(etc: Path, texts: _Texts) -> list[_Change]:
+def _ami_changes(site: _Site) -> list[_Change]:
+    etc = site.etc
     if not is_there(etc / AMI.host):
         return []
     before = _own_bytes(etc, AMI)
@@ -163,7 +185,7 @@ def _ami_changes(etc: Path, texts: _Texts) -> list[_Change]:
     wanted = read_bytes(shipped("asterisk") / AMI_FILE).replace(NO_SECRET, secret.encode())
     host = rights_of(etc / host_of(etc, AMI))
     rights = Rights(host.owner, asterisk_group(host.group), 0o640)
-    return [_file_change(etc, AMI, before, wanted, rights), _include_change(etc, AMI, texts)]
+    return [_file_change(etc, AMI, before, wanted, rights), _include_change(site, AMI)]
 
 
 def _ami_missing(etc: Path) -> list[Item]:
@@ -174,10 +196,11 @@ def _ami_missing(etc: Path) -> list[Item]:
     return [Item(AMI.name, False, message, cure)]
 
 
-def _cel_changes(etc: Path, texts: _Texts) -> list[_Change]:
+def _cel_changes(site: _Site) -> list[_Change]:
+    etc = site.etc
     if _missing_cel_hosts(etc):
         return []
-    changes = [change for part in CEL_PARTS for change in _shipped_changes(etc, part, texts)]
+    changes = [change for part in CEL_PARTS for change in _shipped_changes(site, part)]
     return [*changes, *_new_directory(etc)]
 
 
@@ -250,20 +273,17 @@ def _own_bytes(etc: Path, part: Part) -> bytes | None:
     return read_bytes(path)
 
 
-def _include_change(etc: Path, part: Part, texts: _Texts) -> _Change:
+def _include_change(site: _Site, part: Part) -> _Change:
+    etc = site.etc
     path = (etc / host_of(etc, part)).resolve()
-    before = _text_of(path, texts)
-    known = next((one for one in read_config(etc, part.host).includes if one.names(etc / part.file)), None)
+    before = site.text(path)
+    known = include_of(etc, part, site.config(part.host))
     if known is not None:
         after, message = before, f"{known.line.where} includes {part.file} already"
     else:
         after, message = _with_line(before, part, path.name), f"{path} includes {part.file} now"
-    texts[path] = after
+    site.texts[path] = after
     return _Change(path, before, after, rights_of(path), Item(part.include_name, True, message))
-
-
-def _text_of(path: Path, texts: _Texts) -> bytes:
-    return texts[path] if path in texts else read_bytes(path)
 
 
 def _with_line(data: bytes, part: Part, host: str) -> bytes:
@@ -280,14 +300,15 @@ def _with_line(data: bytes, part: Part, host: str) -> bytes:
     return after
 
 
-def _removals(etc: Path, part: Part, texts: _Texts) -> Iterator[_Change]:
+def _removals(site: _Site, part: Part) -> Iterator[_Change]:
+    etc = site.etc
     path = etc / part.file
     for host in (etc / name for name in (part.host, *part.custom) if is_there(etc / name)):
         real = host.resolve()
-        before = _text_of(real, texts)
+        before = site.text(real)
         after = _without_line(before, part)
         if after != before:
-            texts[real] = after
+            site.texts[real] = after
             item = Item(part.include_name, True, f"{host} no longer includes {part.file}")
             yield _Change(real, before, after, rights_of(host), item)
     if is_ours(path, part) and not _is_needed(etc, part):
@@ -374,6 +395,10 @@ def _calls_of_the_site(etc: Path) -> list[Line]:
 def _orphans(etc: Path) -> Iterator[Item]:
     if is_there(etc / DIALPLAN_FILE):
         return
+    for line in own_hook(read_config(etc, DIALPLAN.host)):
+        if "coovox-billing-hook" in line.text:
+            message = f"{line.where}, in your own pre-dial hook, still calls billing, which is gone: calls will fail"
+            yield Item(HOOK.name, False, message, "take out that line and the one below it, then reload the dialplan")
     for route in billed_routes(read_config(etc, DIALPLAN.host)):
         message = f"{route.line.where} still calls {SUBROUTINE}, which is gone: calls over it will fail"
         yield Item("route", False, message, "put Dial back in its place, then reload the dialplan")

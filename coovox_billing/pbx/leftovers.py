@@ -43,12 +43,14 @@ log = logging.getLogger(__name__)
 class Collector:
     """Books what the dialplan left, for whoever finds it. One at a time: several would all book the same records.
 
-    `is_wanted`: something was left, and whoever has the manager is to look soon.
+    `is_wanted`: something was left, and whoever has the manager is to look soon. `backlog`: how many records were
+    there at the last look and could not be booked.
     """
 
     def __init__(self, books: Books) -> None:
         self.has_collected = False
         self.is_wanted = False
+        self.backlog = 0
         self._books = books
         self._is_busy = False
 
@@ -76,19 +78,21 @@ class Collector:
                 taking = (_take_over(astdb, tree, key, book) for key in some[start : start + astdb.at_once])
                 has_taken |= any(await asyncio.gather(*taking))
             if len(keys) > most:
+                self.backlog = len(keys) - most
                 return Remains.MORE if has_taken else Remains.STUCK
-        if await _is_any_left(astdb):
+        self.backlog = await _left(astdb)
+        if self.backlog:
             await astdb.put(dialplan.LEFTOVERS, "1")
             return Remains.STUCK
         await astdb.put(dialplan.LEFTOVERS, "")
-        if await _is_any_left(astdb):
+        if await _left(astdb):
             await astdb.put(dialplan.LEFTOVERS, "1")
             return Remains.MORE
         return Remains.NOTHING
 
 
-async def _is_any_left(astdb: AstDb) -> bool:
-    return bool(await astdb.keys(dialplan.LEFT) or await astdb.keys(dialplan.TALKING_ALONE))
+async def _left(astdb: AstDb) -> int:
+    return len(await astdb.keys(dialplan.LEFT)) + len(await astdb.keys(dialplan.TALKING_ALONE))
 
 
 async def _take_over(astdb: AstDb, tree: str, key: str, book: Callable[[str, Leg], Awaitable[None]]) -> bool:

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable, Collection
 
 from coovox_billing.core.clock import CLOCK_TOLERANCE_SECONDS, parse_stamp_ms
 from coovox_billing.errors import BadInput
+from coovox_billing.pbx import call_lines
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiAddress, AmiError, AmiGone, Message
 from coovox_billing.pbx.astdb import ManagerAstDb
+from coovox_billing.pbx.call_lines import Noted, noting
 from coovox_billing.pbx.live_call import UNTOLD, LiveCall, hang_up, is_there, tell_limit
 from coovox_billing.pbx.reconciler import Roll
 from coovox_billing.pbx.warning import warn
@@ -121,16 +123,19 @@ class LiveCalls:
             live_calls.answer(connection, answered)
             return live_calls.resume(connection, answered, now_ms)
 
-        stored = self._database.submit(store)
+        stored = self._database.submit(noting(answered.call_id, store))
+        stored.add_done_callback(call_lines.teller(answered.call_id))
         stored.add_done_callback(lambda done: self._stored(answered, now, done, is_there=is_there))
 
-    def _stored(self, answered: Answered, since: float, done: "asyncio.Future[Resumed]", *, is_there: bool) -> None:
+    def _stored(
+        self, answered: Answered, since: float, done: "asyncio.Future[Noted[Resumed]]", *, is_there: bool
+    ) -> None:
         if done.cancelled() or done.exception() is not None:
             log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
             self.forget(answered.call_id)
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
         elif answered.call_id not in self._calls:
-            self._keep(answered, since, done.result())
+            self._keep(answered, since, done.result().result)
             self._calls[answered.call_id].is_missing = not is_there
 
     def _keep(self, answered: Answered, now: float, resumed: Resumed) -> None:
@@ -250,6 +255,7 @@ class LiveCalls:
             return
         live.see()
         if (live.channel, live.uniqueid) != (channel, uniqueid):
+            call_lines.tell_moved(call_id, channel)
             live.channel, live.uniqueid = channel, uniqueid
             live.limit_seconds, live.review_at = UNTOLD, 0.0
 
@@ -292,6 +298,8 @@ class LiveCalls:
             self.forget(live.call_id)
             return
         live.review_at = live.answered + outlook.review_at_seconds
+        if outlook.bought_seconds:
+            call_lines.tell_lengthened(live.call_id, outlook.bought_seconds, outlook.hold_micros, outlook.limit_seconds)
         try:
             await self._tell(live, outlook)
         except (AmiError, AmiGone, ValueError) as error:
@@ -302,6 +310,7 @@ class LiveCalls:
         limit = outlook.limit_seconds
         if outlook.must_end or (limit is not None and live.left_seconds(limit) <= 0):
             await hang_up(self.ami, live)
+            call_lines.tell_cut(live.call_id, int(live.talked_seconds))
         elif outlook.is_lifted or limit is not None:
             await self._tell_limit(live, limit)
         if limit is not None and not outlook.must_end:
@@ -310,9 +319,12 @@ class LiveCalls:
     async def _tell_limit(self, live: LiveCall, limit_seconds: int | None) -> None:
         if live.limit_seconds != limit_seconds:
             await tell_limit(self.ami, live, limit_seconds)
+            call_lines.tell_limit(live.call_id, limit_seconds)
 
     async def _warn(self, live: LiveCall, outlook: Outlook, left_seconds: float) -> None:
         if not outlook.is_last:
             live.is_warned = False
         elif not live.is_warned and 0 < left_seconds <= outlook.warning_seconds:
             live.is_warned = await warn(self.ami, live.channel, round(left_seconds))
+            if live.is_warned:
+                call_lines.tell_warned(live.call_id, round(left_seconds))

@@ -136,15 +136,24 @@ def log_directory_of(etc: Path) -> Path | None:
     """
     if not is_there(etc / "asterisk.conf"):
         return DEFAULT_LOG_DIRECTORY if etc == DEFAULT_ETC else None
+    return directory_setting(etc, "astlogdir") or DEFAULT_LOG_DIRECTORY
+
+
+def directory_setting(etc: Path, name: str) -> Path | None:
+    """One of the directories that asterisk.conf names, None where it names none.
+
+    Raises:
+        SetupError: asterisk.conf cannot be read.
+    """
     named, is_counted = None, False
     for line in read_config(etc, "asterisk.conf").lines:
         if line.text.startswith("["):
             # Debian's own file is a template, [directories](!), which Asterisk takes nothing from.
             is_counted = line.section == "directories" and "!" not in line.text.rpartition("]")[2]
         key, equals, value = line.text.partition("=")
-        if is_counted and equals and key.strip() == "astlogdir":
+        if is_counted and equals and key.strip() == name:
             named = value.removeprefix(">").strip()
-    return Path(named) if named else DEFAULT_LOG_DIRECTORY
+    return Path(named) if named else None
 
 
 def rights_of(path: Path) -> Rights:

@@ -21,6 +21,7 @@ from coovox_billing.errors import BadInput
 from coovox_billing.pbx import cdr_file, cel_file
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.astdb import AstDb
+from coovox_billing.pbx.call_lines import noting, tell
 from coovox_billing.pbx.leftovers import MOST_OVER_THE_MANAGER, Books, Collector
 from coovox_billing.services import reconciliation
 from coovox_billing.services.reconciliation import OpenCall
@@ -108,12 +109,15 @@ class Reconciler:
         now_ms = self._now_ms()
         closing = {
             call_id: self._database.submit(
-                partial(
-                    reconciliation.close,
-                    call_id=call_id,
-                    trace=traces.get(call_id),
-                    talked_seconds=talked_seconds.get(call_id),
-                    now_ms=now_ms,
+                noting(
+                    call_id,
+                    partial(
+                        reconciliation.close,
+                        call_id=call_id,
+                        trace=traces.get(call_id),
+                        talked_seconds=talked_seconds.get(call_id),
+                        now_ms=now_ms,
+                    ),
                 )
             )
             for call_id in gone
@@ -125,6 +129,7 @@ class Reconciler:
                 log.error("call %s is gone from Asterisk and could not be closed yet: %s", call_id, error)
             else:
                 log.warning("call %s is gone from Asterisk: %s", call_id, _how(traces.get(call_id)))
+                tell(call_id, done.result())
         return {call_id for call_id, done in closing.items() if done.exception() is None}
 
     async def _traces(self, call_ids: set[str]) -> dict[str, Trace]:

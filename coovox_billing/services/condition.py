@@ -18,13 +18,13 @@ from stat import S_IWUSR
 
 from coovox_billing.sentences import Sentence
 from coovox_billing.store import probe, reads
-from coovox_billing.store.database import FILE_NAME
+from coovox_billing.store.database import FILE_NAME, migrations
 from coovox_billing.store.probe import Trial, Trouble
 
 FULL_BYTES = 1_000_000
 LOW_BYTES = 50_000_000
 GLANCE_WAIT_MS = 400
-THOROUGH_WAIT_MS = 10_000
+THOROUGH_WAIT_MS = 2_000
 SLOW_LOCK_SECONDS = 1.0
 SLOW_WRITE_SECONDS = 0.5
 CLOCK_TOLERANCE_MS = 60_000
@@ -53,6 +53,8 @@ ADVICE: dict[Trouble, str] = {
     Trouble.FULL: Sentence("The disk is full: free some space."),
     Trouble.FAILING: Sentence("The disk fails: keep a copy of the database, and replace the disk."),
 }
+_NEWER_SCHEMA = Sentence("The database was made by a newer version: install that version again, or restore a backup.")
+_OLDER_SCHEMA = Sentence("The database is of an older version: start billing, which brings it up to date.")
 _SLOW_LOCK = "Other programs keep the database locked for too long: end them; `coovox-billing doctor` tells more."
 _READ_ONLY_DISK = "The disk is read-only, as after an error: look into the system's log, and make it writable again."
 _LOW_DISK = "The disk is nearly full: free some space, for calls are refused when it is full."
@@ -64,16 +66,20 @@ _CALL_PLANE = "The call plane does not answer, so no call is billed: start billi
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One thing that was examined; `what_to_do` is empty where all is well."""
+    """One thing that was examined; `what_to_do` is empty where all is well.
+
+    `is_note`: no fault, for it may be meant so, but a person should know it.
+    """
 
     name: str
     finding: str
     what_to_do: str = ""
+    is_note: bool = False
 
     @property
     def is_good(self) -> bool:
-        """Whether there is nothing to do about it."""
-        return not self.what_to_do
+        """Whether nothing has to be done about it."""
+        return self.is_note or not self.what_to_do
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,9 @@ def _database(directory: Path, trial: Trial) -> Condition:
         )
     if trial.trouble:
         return Condition("database", f"{trial.trouble.value}, in {directory}: {trial.detail}", ADVICE[trial.trouble])
+    if trial.schema != len(migrations()):
+        advice = _NEWER_SCHEMA if trial.schema > len(migrations()) else _OLDER_SCHEMA
+        return Condition("database", f"schema {trial.schema}, this version's is {len(migrations())}", advice)
     if trial.waited_seconds > SLOW_LOCK_SECONDS:
         return Condition("database", f"others kept it locked for {trial.waited_seconds:.1f} s", _SLOW_LOCK)
     if not os.access(directory, os.W_OK | os.X_OK):

@@ -5,7 +5,7 @@ Each function is a job for the write door and may be repeated.
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -43,7 +43,8 @@ class Outlook:
     limit. `review_at_seconds`: the second of talk at which to look again.
     `is_last`: there is no money for more, and `warning_seconds` before the limit
     the caller is to hear that. `must_end`: it is to be cut now. `is_lifted`: it
-    had a limit, which is to be taken away.
+    had a limit, which is to be taken away. `bought_seconds` of talk were bought
+    just now, and `hold_micros` is all that the call holds.
     """
 
     limit_seconds: int | None
@@ -52,6 +53,8 @@ class Outlook:
     warning_seconds: int = 0
     must_end: bool = False
     is_lifted: bool = False
+    bought_seconds: int = field(default=0, compare=False)
+    hold_micros: int = field(default=0, compare=False)
 
 
 WITHOUT_LIMIT = Outlook(None)
@@ -215,7 +218,14 @@ class _Review:
             promise = longer
         self._keep(call, before, promise)
         review_at_seconds = max(promise.promised_seconds - lead_seconds, talked_seconds + RETRY_SECONDS)
-        return Outlook(promise.limit_seconds, review_at_seconds, is_last, self._site.warning_seconds)
+        return Outlook(
+            promise.limit_seconds,
+            review_at_seconds,
+            is_last,
+            self._site.warning_seconds,
+            bought_seconds=promise.promised_seconds - before.promised_seconds,
+            hold_micros=promise.hold_micros,
+        )
 
     def _lengthen(self, call: sqlite3.Row, promise: Promise) -> Promise:
         account = reads.account(self._connection, call["account_id"])

@@ -46,13 +46,7 @@ class Database:
 
     def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job that only reads, on a snapshot of its own: no write waits for it, however long it takes."""
-        connection = connect(existing(self.path))
-        try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("BEGIN")
-            return job(connection)
-        finally:
-            connection.close()
+        return read_apart(self.path, job)
 
     def submit(self, job: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Like `write`, without waiting."""
@@ -101,6 +95,21 @@ class Database:
         except Exception as error:
             # Whatever it is, nobody may wait for ever for a writer that has died of it.
             abandon(self._connection, group, error)
+
+
+def read_apart(path: Path, job: Callable[[sqlite3.Connection], T]) -> T:
+    """Run a job that only reads on a connection and a snapshot of its own, without a write door.
+
+    Raises:
+        sqlite3.Error: there is no database, or it cannot be read.
+    """
+    connection = connect(existing(path))
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        return job(connection)
+    finally:
+        connection.close()
 
 
 def open_database(directory: Path) -> Database:

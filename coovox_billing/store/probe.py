@@ -45,12 +45,13 @@ _TROUBLE_OF_CODE = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What trying it out has shown; `detail` is SQLite's own word. `newest_record_ms`: 0 where it is not known."""
+    """What trying it out has shown; `detail` is SQLite's own word. `newest_record_ms`, `schema`: 0 where not known."""
 
     trouble: Trouble | None
     detail: str = ""
     waited_seconds: float = 0.0
     newest_record_ms: int = 0
+    schema: int = 0
 
 
 def try_out(path: Path, wait_ms: int) -> Trial:
@@ -63,16 +64,17 @@ def try_out(path: Path, wait_ms: int) -> Trial:
     except OSError as error:
         return Trial(Trouble.CLOSED, error.strerror or "")
     began = time.monotonic()
-    newest_ms = 0
+    newest_ms = schema = 0
     try:
         with closing(_open(path, wait_ms)) as connection:
+            schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
             newest_ms = reads.newest_record_ms(connection)
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE site SET value = value WHERE name = 'database_id'")
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
-        return Trial(trouble_of(error) or Trouble.DAMAGED, str(error), time.monotonic() - began, newest_ms)
-    return Trial(None, "", time.monotonic() - began, newest_ms)
+        return Trial(trouble_of(error) or Trouble.DAMAGED, str(error), time.monotonic() - began, newest_ms, schema)
+    return Trial(None, "", time.monotonic() - began, newest_ms, schema)
 
 
 def trouble_of(error: BaseException) -> Trouble | None:
@@ -91,10 +93,29 @@ def lock_holders(path: Path) -> list[str]:
     with suppress(OSError):
         file = path.stat().st_ino
         shared = path.with_name(f"{path.name}-shm").stat().st_ino
-        locks = _write_locks()
+        locks = _locks("WRITE")
         holders = {p for p, inode, byte in locks if inode == file or (inode, byte) == (shared, _WAL_WRITE_LOCK_BYTE)}
         return [f"{_name_of(pid)} (process {pid})" for pid in sorted(holders, key=int)]
     return []
+
+
+def users_of(path: Path) -> list[int]:
+    """The processes that have the database open just now; empty where nobody can tell."""
+    with suppress(OSError):
+        shared = path.with_name(f"{path.name}-shm").stat().st_ino
+        return sorted({int(pid) for pid, inode, _ in _locks() if inode == shared})
+    return []
+
+
+def faults_of_pages(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with the file's pages, in its own words; empty where all is well."""
+    try:
+        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    except sqlite3.DatabaseError as error:
+        if trouble_of(error) is not Trouble.DAMAGED:
+            raise
+        return [str(error)]
+    return [] if found == ["ok"] else found
 
 
 def lost_calls_since(connection: sqlite3.Connection, since_ms: int) -> int:
@@ -125,12 +146,13 @@ def _count(connection: sqlite3.Connection, query: str, instant_ms: int) -> int:
     return int(connection.execute(query, (instant_ms,)).fetchone()[0])
 
 
-def _write_locks() -> Iterator[tuple[str, int, str]]:
-    """Process, inode and first byte of each lock for writing, as the kernel lists them."""
+def _locks(kind: str = "") -> Iterator[tuple[str, int, str]]:
+    """Process, inode and first byte of each lock, or of those for writing, as the kernel lists them."""
     for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
         words = line.split()
-        if "->" not in words and "WRITE" in words:
-            at = words.index("WRITE")
+        found = next((word for word in words if word in ("READ", "WRITE")), "")
+        if "->" not in words and found and kind in ("", found):
+            at = words.index(found)
             yield words[at + 1], int(words[at + 2].rpartition(":")[2]), words[at + 3]
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
@@ -175,9 +175,62 @@ def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
     return row
 
 
+class CallFacts(NamedTuple):
+    """What the log tells of a call; the columns of its row."""
+
+    state: str
+    reason: str
+    extension: str
+    device: str
+    number_dialed: str
+    trunk: str
+    attempts: int
+    attempt_stamp_ms: int
+    answered_at_ms: int | None
+    talk_seconds: int
+    hold_micros: int
+    promised_seconds: int | None
+    limit_seconds: int | None
+    cost_micros: int
+    uncollected_micros: int
+    rate: str | None
+    flags: str
+    settled_by: str
+    hangup_cause: str
+
+
+_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id = ?"  # noqa: S608
+
+
+def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None:
+    """What the log tells of a call."""
+    row = connection.execute(_CALL_FACTS, (call_id,)).fetchone()
+    return None if row is None else CallFacts(*row)
+
+
 def talking_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     """The calls that were answered and are not over."""
     return connection.execute("SELECT * FROM calls WHERE state = 'talking'").fetchall()
+
+
+def open_calls_by_state(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many calls are held, and how many talk."""
+    query = "SELECT state, count(*) FROM calls WHERE state IN ('held', 'talking') GROUP BY state"
+    return dict(connection.execute(query).fetchall())
+
+
+def held_micros(connection: sqlite3.Connection) -> int:
+    """All money that calls hold."""
+    return int(connection.execute("SELECT coalesce(sum(held_micros), 0) FROM accounts").fetchone()[0])
+
+
+def newest_answer_ms(connection: sqlite3.Connection) -> int:
+    """When the newest of the last hundred calls was answered that billing itself saw; 0 where none was."""
+    return int(
+        connection.execute(
+            "SELECT coalesce(max(answered_at_ms), 0) FROM (SELECT answered_at_ms FROM calls ORDER BY id DESC LIMIT 100)"
+        ).fetchone()[0]
+    )
 
 
 def has_any_open_call(connection: sqlite3.Connection) -> bool:

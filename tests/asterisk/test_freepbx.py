@@ -38,7 +38,7 @@ MORE = ("chan_iax2", "res_clioriginate", "app_queue")
 MODULES = {16: ("app_macro", "chan_sip", *MORE), 22: MORE}
 HOT_DESK, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX = "100", "200", "103", "104", "120", "121"
 PEOPLE = (SALES, LOBBY, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX)
-MORE_RATES = "".join(f"1,route {digit},{digit}5,0,0,0,0.01,1,,,,all\n" for digit in "765432")
+MORE_RATES = "".join(f"1,route {prefix},{prefix},0,0,0,0.01,1,,,,all\n" for prefix in (*"765432", "11"))
 OUTSIDE = "0790000000"
 TELLS_WHO_IS_CALLED = "send_pai = yes\ntrust_id_outbound = yes\n"
 HANGS_UP_MS = 1_400
@@ -71,6 +71,7 @@ DIALED = {
     "route of emergencies": (LOBBY, "93300"),
     "custom trunk": (SALES, "75551710"),
     "custom trunk by Local": (SALES, "65551810"),
+    "sent on from a custom trunk": (SALES, f"1{LOBBY}"),
     "switched off": (SALES, "55551910"),
     "hot desk": (HOT_DESK, "95552010"),
     "forwarded": (SALES, FORWARDING),
@@ -301,6 +302,12 @@ def test_it_bills_a_custom_trunk_that_dials_another_route_once(box: FreePbx) -> 
     (leg,) = box.legs("5551810")["trunk"]
     assert_billed(box.row("65551810"), SALES, "Local/from-internal", leg)
     assert box.rows("95551810") == []
+
+
+def test_it_asks_again_where_a_telephone_forwards_what_a_custom_trunk_brought(box: FreePbx) -> None:
+    row = box.row("95550000")
+    assert (row["extension"], row["state"], row["reason"]) == (LOBBY, "refused", "no-money")
+    assert box.legs("5550000") == {"trunk": [], "trunk2": []}
 
 
 def test_it_bills_the_trunk_behind_one_that_is_switched_off(box: FreePbx) -> None:

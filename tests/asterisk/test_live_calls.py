@@ -112,7 +112,9 @@ def test_it_lengthens_a_call_by_a_recharge_in_its_last_seconds(site: BilledPbx) 
     customer.recharge(4)
     answered(call.wait())
     assert _leg(site).talk_seconds == pytest.approx(11, abs=0.2)
-    assert (customer.the_call()["talk_seconds"], customer.balance) == (11, 0)
+    call_row = customer.the_call()
+    assert (call_row["talk_seconds"], customer.balance) == (11, 0)
+    assert f"call {call_row['id']} lengthened: by 4 s, holds 0.1100, ends at 11 s of talk" in site.billing.log()
 
 
 def test_its_caller_hears_that_the_money_is_nearly_out(site: BilledPbx) -> None:
@@ -139,7 +141,7 @@ def test_its_caller_hears_that_the_money_is_nearly_out(site: BilledPbx) -> None:
         ]
     assert 5 <= loud[0] < 7
     assert 1 <= loud[-1] - loud[0] < 1.5, "once"
-    customer.the_call()
+    assert site.billing.log().count(f"call {customer.the_call()['id']} warned: the caller hears that 5 s are left") == 1
 
 
 def test_it_gives_what_one_call_left_to_another(site: BilledPbx) -> None:
@@ -178,6 +180,7 @@ def test_it_ends_calls_of_a_locked_extension_where_the_setting_says_so(site: Bil
     assert ended_at is not None
     assert ended_at - locked_at < 2
     answered(others.wait())
+    assert f"call {customer.the_call()['id']} cut: Asterisk hangs it up after" in site.billing.log()
     assert (customer.the_call()["talk_seconds"], other.the_call()["talk_seconds"]) == (
         int(_leg(site).talk_seconds or 0),
         6,

@@ -58,6 +58,8 @@ def test_it_bills_who_sent_a_colleague_out_also_where_the_second_trunk_answers(s
     scene.end()
     (row,) = scene.assert_paid((SALES, "85550101"))
     assert row["trunk"] == "Trunk 2"
+    asked = [line for line in scene.site.billing.log().splitlines() if f"call {row['id']} asked" in line]
+    assert [f", by a transfer of PJSIP/{SALES}-" in line for line in asked] == [True, True]
 
 
 @pytest.mark.parametrize("caller", ["trunk", SALES])

@@ -11,10 +11,17 @@ from coovox_billing.pbx.dialplan_check import (
     active_lines,
     billed_routes,
     bypass_problems,
-    direct_dials,
     include_problems,
     misspelled_calls,
     read_config,
+)
+from coovox_billing.pbx.outside_dials import (
+    direct_dials,
+    matches,
+    places,
+    twice_named,
+    unbilled_dials,
+    unreached_emergencies,
 )
 
 BILLED = "exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${EXTEN},PJSIP/${EXTEN:1}@trunk,30,%s,trunk))"
@@ -29,7 +36,7 @@ def dialplan(etc: Path, *lines: str, name: str = "extensions.conf") -> Path:
 def problems(etc: Path) -> list[RouteProblem]:
     config = read_config(etc, "extensions.conf")
     routes = billed_routes(config)
-    return [*bypass_problems(routes), *direct_dials(config, routes)]
+    return [*bypass_problems(routes), *direct_dials(config, etc, routes)]
 
 
 @pytest.mark.parametrize(
@@ -276,3 +283,112 @@ def test_it_finds_a_local_channel_that_would_step_aside(tmp_path: Path, destinat
     route = f"exten => _9X.,1,Gosub(coovox-billing-dial,s,1(${{EXTEN}},{destination},30,,trunk))"
     said = [problem for problem in problems(dialplan(tmp_path, route)) if "steps aside" in problem.message]
     assert len(said) == found
+
+
+def unbilled(etc: Path, *trunks: str) -> list[str]:
+    return [problem.message for problem in unbilled_dials(read_config(etc, "extensions.conf"), etc, trunks)]
+
+
+@pytest.mark.parametrize(
+    ("line", "device"),
+    [
+        ("exten => _8X.,1,Dial(PJSIP/${EXTEN:1}@other,30)", "PJSIP/other"),
+        ("exten => _8X.,1,Dial(PJSIP/other/sip:${EXTEN}@10.0.0.1)", "PJSIP/other"),
+        ("exten => _8X.,1,Dial(SIP/other/${EXTEN:1},30)", "SIP/other"),
+        ("exten => _8X.,1,Dial(SIP/${EXTEN}@10.0.0.1)", "SIP/10.0.0.1"),
+        ("exten => _8X.,1,Dial(IAX2/other/${EXTEN})", "IAX2/other"),
+        ("exten => _8X.,1,Dial(DAHDI/g1/${EXTEN:1})", "DAHDI/g1"),
+        ("exten => _8X.,1,Dial(DAHDI/R1/${EXTEN:1})", "DAHDI/g1"),
+        ("exten => _8X.,1,ExecIf($[1]?Dial(PJSIP/100&PJSIP/${EXTEN}@other))", "PJSIP/other"),
+        ("exten => _8X.,1,Originate(PJSIP/${EXTEN}@other,app,Playback,x)", "PJSIP/other"),
+        ("exten => 500,1,Dial(PJSIP/backup)", "PJSIP/backup"),
+    ],
+)
+def test_it_names_whatever_goes_out_unbilled(tmp_path: Path, line: str, device: str) -> None:
+    dialplan(tmp_path, BILLED % "", line)
+    (message,) = unbilled(tmp_path, "PJSIP/backup")
+    assert message.startswith("extensions.conf line 3 ([outbound] ")
+    assert f"priority 1) dials {device} without billing" in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exten => _1XX,1,Dial(PJSIP/${EXTEN},30)",
+        "exten => 100,1,Dial(PJSIP/100&SIP/100&DAHDI/5,30)",
+        "exten => 100,1,Dial(${PJSIP_DIAL_CONTACTS(100)},30)",
+        "exten => 100,1,Dial(Local/9555@outbound/n)",
+        "exten => 100,1,Dial(PJSIP/${EXTEN}@${WHATEVER})",
+        "exten => _8X.,1,Dial(PJSIP/${EXTEN:1}@other,30) ; inside line, coovox-billing: free",
+        ";exten => _8X.,1,Dial(PJSIP/${EXTEN:1}@other,30)",
+        "exten => _8X.,1,Gosub(coovox-billing-dial,s,1(${EXTEN},PJSIP/${EXTEN:1}@other,30,,other))",
+        "exten => _8X.,1,Dial(PJSIP/${EXTEN:1}@trunk,30)",
+    ],
+)
+def test_it_takes_no_telephone_and_nothing_that_is_meant_for_a_way_out(tmp_path: Path, line: str) -> None:
+    assert unbilled(dialplan(tmp_path, BILLED % "", line)) == []
+
+
+def test_it_lets_a_trunk_be_dialed_free_where_a_remark_says_so(tmp_path: Path) -> None:
+    line = "exten => 800,1,Dial(PJSIP/0800@trunk) ; coovox-billing: free"
+    assert problems(dialplan(tmp_path, BILLED % "", line)) == []
+
+
+def test_it_knows_where_each_line_stands(tmp_path: Path) -> None:
+    dialplan(tmp_path, "exten => _9X.,1,NoOp()", " same => n(here),NoOp()", "exten=>7,5,NoOp()", "same=>n,NoOp(a,b)")
+    assert list(places(read_config(tmp_path, "extensions.conf")).values()) == [
+        "[outbound] _9X., priority 1",
+        "[outbound] _9X., priority 2",
+        "[outbound] 7, priority 5",
+        "[outbound] 7, priority 6",
+    ]
+
+
+def test_it_names_a_trunk_with_two_names(tmp_path: Path) -> None:
+    second = (BILLED % "").replace("_9X.", "_8X.").replace(",trunk)", ",Backup)")
+    config = read_config(dialplan(tmp_path, BILLED % "", BILLED % "", second), "extensions.conf")
+    (found,) = twice_named(billed_routes(config))
+    assert found.message.startswith(
+        "extensions.conf line 4 calls the trunk PJSIP/trunk `Backup`, and extensions.conf line 2 calls it `trunk`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "number", "taken"),
+    [
+        ("911", "911", True),
+        ("911", "9112", False),
+        ("_9X.", "911", True),
+        ("_9X.", "91", False),
+        ("_9X!", "91", True),
+        ("_9!", "9", True),
+        ("_[1-35]Z", "39", True),
+        ("_[1-35]Z", "49", False),
+        ("_[1-35]Z", "30", False),
+        ("_NXX-XXXX", "2345678", True),
+        ("_NXX-XXXX", "1345678", False),
+        ("_.", "1", True),
+        ("_.", "", False),
+        ("_x", "5", True),
+    ],
+)
+def test_it_matches_a_pattern_as_asterisk_does(pattern: str, number: str, taken: bool) -> None:
+    assert matches(pattern, number) == taken
+
+
+@pytest.mark.parametrize(
+    ("lines", "sent"),
+    [
+        ([BILLED % ""], ["911 is sent out as 11 by"]),
+        ([BILLED % "", (BILLED % "").replace("_9X.", "911").replace("EXTEN:1", "EXTEN")], []),
+        ([BILLED % "", "exten => 911,1,Dial(PJSIP/911@trunk)"], []),
+        ([(BILLED % "").replace("_9X.", "_0X.")], []),
+        ([(BILLED % "").replace("EXTEN:1", "EXTEN")], []),
+        ([(BILLED % "").replace("_9X.", "_9NXXXXXX")], []),
+        (["exten => _9X.,1,Dial(PJSIP/${EXTEN:1})"], []),
+    ],
+)
+def test_it_names_emergency_numbers_that_a_route_cuts(tmp_path: Path, lines: list[str], sent: list[str]) -> None:
+    config = read_config(dialplan(tmp_path, *lines), "extensions.conf")
+    found = [problem.message for problem in unreached_emergencies(config, {"112", "911", "9911", "0112"})]
+    assert [words in message for words, message in zip(sent, found, strict=True)] == [True] * len(sent)

@@ -11,12 +11,13 @@ import pytest
 from coovox_billing.cli.main import main
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx.check import check
-from coovox_billing.pbx.freepbx import product_of
+from coovox_billing.pbx.dialplan_check import DIALPLAN_FILE, FREEPBX_FILE
+from coovox_billing.pbx.freepbx import HOOK_CONTEXT, product_of
 from coovox_billing.pbx.install import install, remove
 from coovox_billing.pbx.parts import Item
 from tests import freepbx_box
 from tests.freepbx_box import FREEPBX_16, FREEPBX_17, ISSABEL, Box
-from tests.pbx.test_install import answering, bad, contents, logs_of
+from tests.pbx.test_install import bad, contents, logs_of, running, shown
 
 DOCUMENTATION = (Path(__file__).parents[2] / "docs/freepbx.md").read_text()
 EVERY_BOX = pytest.mark.parametrize(
@@ -52,8 +53,15 @@ def etc(tmp_path: Path) -> Path:
 
 def checked(etc: Path) -> list[Item]:
     """What `pbx check` finds where the running Asterisk has our hook."""
-    hook = "'s' => 1. Gosub(coovox-billing-hook,s,1)\n"
-    return check(etc, answering(dialplan_show_macro_dialout_trunk_predial_hook=hook))
+    return check(etc, running_hooked)
+
+
+def running_hooked(command: str) -> str:
+    if command == f"dialplan show {HOOK_CONTEXT}":
+        return "'s' => 1. Gosub(coovox-billing-hook,s,1)\n"
+    if command.startswith("dialplan show coovox-billing"):
+        return shown(command.removeprefix("dialplan show "), files=(DIALPLAN_FILE, FREEPBX_FILE))
+    return running(command)
 
 
 def faults(etc: Path) -> dict[str, str]:
@@ -138,6 +146,7 @@ def test_it_takes_out_the_lines_of_an_installation_from_before_the_product_came(
     text = host.read_text()
     host.write_text(text + line)
     install(etc)
+    assert line in (etc / "extensions_custom.conf").read_text(), "the other is gone with the next Apply Config"
     assert bad(remove(etc)) == []
     assert host.read_text() == text
 
@@ -232,6 +241,15 @@ def test_it_finds_an_own_hook_that_asterisk_does_not_take(etc: Path) -> None:
     assert any("is a second pre-dial hook, which Asterisk does not take" in message for message in faults(etc))
 
 
+def test_it_names_an_own_hook_that_still_calls_billing(etc: Path) -> None:
+    custom = etc / "extensions_custom.conf"
+    custom.write_text(OWN_HOOK + CALLS_BILLING)
+    install(etc)
+    (item,) = (item for item in remove(etc) if not item.ok)
+    assert "extensions_custom.conf line 3, in your own pre-dial hook, still calls billing" in item.message
+    assert custom.read_text() == OWN_HOOK + CALLS_BILLING
+
+
 # What escapes.
 
 
@@ -245,8 +263,8 @@ def test_it_finds_the_hook_missing(etc: Path) -> None:
 
 def test_it_finds_a_hook_that_the_running_asterisk_has_not_read(etc: Path) -> None:
     install(etc)
-    stale = answering(dialplan_show_macro_dialout_trunk_predial_hook="'s' => 1. MacroExit()\n")
-    assert bad(check(etc, stale)) == ["hook loaded"]
+    items = check(etc, lambda command: running_hooked(command).replace("coovox-billing-hook", "other"))
+    assert bad(items) == ["hook loaded"]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +304,7 @@ def test_it_names_an_own_context_that_dials_a_trunk_past_billing(etc: Path, dial
     with (etc / "extensions_custom.conf").open("a") as file:
         file.write(f"[from-internal-custom]\nexten => _1X.,1,Dial({dial},30)\n")
     (message,) = faults(etc)
-    assert "extensions_custom.conf line 6 dials" in message
+    assert message.startswith("extensions_custom.conf line 6 (") and " dials " in message
     assert "without billing" in message
 
 

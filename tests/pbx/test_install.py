@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx import console
 from coovox_billing.pbx import install as installer
-from coovox_billing.pbx.check import REQUIRED_MODULES, check
+from coovox_billing.pbx.check import Known, check
 from coovox_billing.pbx.console import find_asterisk_cli, reload
 from coovox_billing.pbx.dialplan_check import active_lines
 from coovox_billing.pbx.install import install, remove
 from coovox_billing.pbx.parts import Item, log_directory_of
+from coovox_billing.pbx.running_check import CEL_MODULES, REQUIRED_MODULES, is_same_agi
 from coovox_billing.shipped import shipped
 
 EXTENSIONS = b"[general]\nstatic=yes\n\n[from-internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n"
@@ -107,15 +108,12 @@ def bad(items: list[Item]) -> list[str]:
 
 def running(command: str) -> str:
     """An Asterisk in which all is well, answering as 16 and 22 do."""
-    if command.startswith("module show like "):
-        module = command.removeprefix("module show like ")
-        return (
-            "Module                         Description           Use Count  Status      Support Level\n"
-            f"{module}.so                    Something             1          Running              core\n"
-            "1 modules loaded\n"
-        )
-    if command == "dialplan show coovox-billing-dial":
-        return "[ Context 'coovox-billing-dial' created by 'pbx_config' ]\n"
+    if command == "module show":
+        return modules_but()
+    if command.startswith("dialplan show coovox-billing"):
+        return shown(command.removeprefix("dialplan show "))
+    if command == "dialplan show globals":
+        return "   TRUNK=PJSIP/trunk\n\n    -- 1 variable(s)\n"
     if command == "core show version":
         return "Asterisk 22.10.1~dfsg built by nobody @ debian.org on a x86_64 running Linux\n"
     if command == "cel show status":
@@ -123,7 +121,35 @@ def running(command: str) -> str:
             "CEL Logging: Enabled\nCEL Tracking Event: HANGUP\nCEL Tracking Event: ANSWER\n"
             "CEL Tracking Event: USER_DEFINED\nCEL Event Subscriber: CEL Custom CSV Logging\n\n"
         )
-    return "\n          username: coovox-billing\n            secret: <Set>\n"
+    return user_with("system,call,user", "system,call,originate")
+
+
+def modules_but(*missing: str) -> str:
+    """What `module show` says where some are not there."""
+    rows = [
+        f"{module}.so                    Something             1          Running              core\n"
+        for module in (*REQUIRED_MODULES, *CEL_MODULES)
+        if module not in missing
+    ]
+    return "Module                         Description           Use Count  Status      Support Level\n" + "".join(rows)
+
+
+def shown(context: str, lines: Sequence[str] | None = None, files: Sequence[str] = (DIALPLAN_FILE,)) -> str:
+    """A context as `dialplan show` prints it: as the files are shipped, or with other lines."""
+    if lines is None:
+        texts = [(shipped("asterisk") / file).read_text() for file in files]
+        here = "\n".join(text.partition(f"[{context}]\n")[2].split("\n[")[0] for text in texts)
+        lines = re.findall(r"^(?:exten| same) => (?:[^,]+,)?(?:1|n)(?:\(\w+\))?,(.*)$", here, re.MULTILINE)
+    head = f"[ Context '{context}' created by 'pbx_config' ]\n"
+    rows = [f"     [label]   {at}. {text}   [{DIALPLAN_FILE}:{at}]\n" for at, text in enumerate(lines, 1)]
+    return head + "".join(rows) + f"\n-= 1 extension ({len(rows)} priorities) in 1 context. =-\n"
+
+
+def user_with(read: str, write: str) -> str:
+    return (
+        "\n          username: coovox-billing\n            secret: <Set>\n               ACL: yes\n"
+        f"         read perm: {read}\n        write perm: {write}\n   displayconnects: yes\n"
+    )
 
 
 def answering(**replies: str) -> Callable[[str], str]:
@@ -496,8 +522,7 @@ def test_it_is_content_with_a_site_that_records_everything(etc: Path) -> None:
 @pytest.mark.parametrize(("version", "asked"), [("Asterisk 16.28.0~dfsg built", False), ("Asterisk 22.10.1", True)])
 def test_it_asks_for_the_writer_of_asterisk_22_where_there_is_no_cel_file(etc: Path, version: str, asked: bool) -> None:
     missing = "0 modules loaded\n"
-    replies = {"module_show_like_cel_custom": missing, "module_show_like_res_cdrel_custom": missing}
-    items = check(etc, answering(core_show_version=version, **replies))
+    items = check(etc, answering(core_show_version=version, module_show=modules_but("cel_custom") + missing))
     assert ("module res_cdrel_custom" in bad(items)) == asked
     assert "module cel_custom" in bad(items)
 
@@ -789,7 +814,7 @@ def test_it_refuses_a_directory_that_is_not_there(tmp_path: Path, act: Callable[
 )
 def test_it_notices_a_module_that_is_not_loaded(etc: Path, reply: str) -> None:
     install(etc)
-    items = check(etc, answering(module_show_like_func_cut=reply))
+    items = check(etc, answering(module_show=modules_but("func_cut") + reply))
     assert bad(items) == ["module func_cut", "routes"]
     assert "module load func_cut.so" in next(item.what_to_do for item in items if not item.ok)
 
@@ -831,7 +856,7 @@ def test_it_names_routes_that_escape_billing(etc: Path) -> None:
     items = [item for item in check(etc, running) if item.name.startswith("route")]
     assert [item.ok for item in items] == [False, False]
     assert "option p escapes billing" in items[0].message
-    assert "line 7 dials PJSIP/trunk without billing" in items[1].message
+    assert "line 7 ([from-internal] _8X., priority 1) dials PJSIP/trunk without billing" in items[1].message
 
 
 def test_it_says_which_lines_a_program_makes(etc: Path) -> None:
@@ -839,6 +864,119 @@ def test_it_says_which_lines_a_program_makes(etc: Path) -> None:
     items = [item for item in check(etc, running) if item.name.startswith("route")]
     assert [item.ok for item in items] == [True, True]
     assert "extensions.conf line 7 is made by a program" in items[0].message
+
+
+def finding(items: list[Item], name: str) -> Item:
+    """The one fault of that name."""
+    (found,) = [item for item in items if item.name == name and not item.ok]
+    return found
+
+
+def test_it_notices_that_what_runs_is_not_what_the_file_says(etc: Path) -> None:
+    install(etc)
+    older = shown("coovox-billing-settle", ["Set(COOVOX_LEG_ENDED=1)", "Return()"])
+    item = finding(check(etc, answering(dialplan_show_coovox_billing_settle=older)), "dialplan loaded")
+    assert item.message.startswith("the running Asterisk has other lines in coovox-billing-settle than")
+    assert item.what_to_do == "run: asterisk -rx 'dialplan reload'"
+
+
+def test_it_notices_a_copy_of_ours_in_another_file(etc: Path) -> None:
+    install(etc)
+    (etc / "extensions_custom.conf").write_bytes(b"[coovox-billing-dial]\nexten => s,1,Dial(${ARG2})\n")
+    (etc / "extensions.conf").write_bytes(b"#include extensions_custom.conf\n" + EXTENSIONS + ROUTE + LINE)
+    item = finding(check(etc, running), "dialplan shadowed")
+    assert item.message.startswith("extensions_custom.conf line 1 has a [coovox-billing-dial] of its own")
+
+
+def test_it_notices_that_ours_is_included_twice(etc: Path) -> None:
+    install(etc)
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + ROUTE + LINE + LINE)
+    assert finding(check(etc, running), "dialplan twice").message.startswith(
+        "extensions.conf line 7 and extensions.conf line 8 include"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "same"),
+    [
+        ("agi://127.0.0.1:4573", "agi://127.0.0.1:4573", True),
+        ("agi://localhost", "agi://127.0.0.1:4573", True),
+        ("agi://localhost/", "agi://[::1]:4573", True),
+        ("agi://10.0.0.2:4573", "agi://0.0.0.0:4573", True),
+        ("agi://10.0.0.2:4574", "agi://0.0.0.0:4573", False),
+        ("agi://10.0.0.2", "agi://127.0.0.1:4573", False),
+        ("agi://127.0.0.1:4574", "agi://127.0.0.1:4573", False),
+        ("http://127.0.0.1:4573", "agi://127.0.0.1:4573", False),
+    ],
+)
+def test_it_knows_the_same_address_however_it_is_spelled(asked: str, answered: str, same: bool) -> None:
+    assert is_same_agi(asked, answered) == same
+
+
+def test_it_notices_an_agi_address_that_was_set_while_asterisk_ran(etc: Path) -> None:
+    install(etc)
+    said = "   COOVOX_AGI=agi://10.9.9.9:1\n"
+    item = finding(check(etc, answering(dialplan_show_globals=said)), "AGI address running")
+    assert "asks agi://10.9.9.9:1, the call plane answers on agi://127.0.0.1:4573" in item.message
+
+
+@pytest.mark.parametrize(
+    ("read", "write", "missing"),
+    [
+        ("call", "system,call,originate", "system (read), user (read)"),
+        ("all", "system,call", "originate (write)"),
+        ("<none>", "all", "system (read), user (read)"),
+    ],
+)
+def test_it_names_what_the_ami_user_may_not(etc: Path, read: str, write: str, missing: str) -> None:
+    install(etc)
+    item = finding(check(etc, answering(manager_show_user_coovox_billing=user_with(read, write))), "AMI user loaded")
+    assert item.message == f"the AMI user coovox-billing may not {missing}"
+
+
+def test_it_takes_an_ami_user_who_may_all(etc: Path) -> None:
+    install(etc)
+    items = check(etc, answering(manager_show_user_coovox_billing=user_with("all", "all")))
+    assert "AMI user loaded" not in bad(items)
+
+
+@pytest.mark.parametrize(("bound", "found"), [(b"192.168.1.5", True), (b"0.0.0.0", False), (b"127.0.0.1", False)])
+def test_it_notices_where_ami_is_bound_elsewhere(etc: Path, bound: bytes, found: bool) -> None:
+    install(etc)
+    (etc / "manager.conf").write_bytes(MANAGER.replace(b"127.0.0.1", bound) + AMI_LINE)
+    assert ("AMI address" in bad(check(etc, running))) == found
+
+
+@pytest.mark.parametrize(("version", "old"), [("13.38.3", True), ("16.28.0", False), ("certified/18.9-cert3", False)])
+def test_it_notices_an_asterisk_that_is_too_old(etc: Path, version: str, old: bool) -> None:
+    install(etc)
+    said = f"Asterisk {version} built by nobody\n"
+    assert ("Asterisk version" in bad(check(etc, answering(core_show_version=said)))) == old
+
+
+def test_it_asks_an_asterisk_that_hangs_only_once(etc: Path) -> None:
+    asked = []
+
+    def hung(command: str) -> str:
+        asked.append(command)
+        raise SetupError("Asterisk did not answer in 2 s: look at its log")
+
+    install(etc)
+    assert "did not answer in 2 s" in finding(check(etc, hung), "Asterisk").message
+    assert len(asked) == 1
+
+
+def test_it_knows_the_sites_trunks_and_emergency_numbers(etc: Path) -> None:
+    install(etc)
+    bare = b"[outbound]\nexten => 200,1,Dial(PJSIP/backup)\n" + ROUTE
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + bare + LINE)
+    known = Known(frozenset({"112", "911", "9911"}), frozenset({"PJSIP/backup"}))
+    items = check(etc, running, known=known)
+    assert "line 7 ([outbound] 200, priority 1) dials PJSIP/backup without billing" in finding(items, "route").message
+    item = finding(items, "emergency")
+    assert item.message == (
+        "who dials the emergency number 911 is sent out as 11 by extensions.conf line 8 ([outbound] _9X.)"
+    )
 
 
 # It talks to Asterisk.
@@ -900,7 +1038,7 @@ def test_it_gives_the_answer_of_a_command_that_failed(monkeypatch: pytest.Monkey
 def test_it_says_why_asterisk_cannot_be_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, message: str
 ) -> None:
-    monkeypatch.setattr(console, "_CLI_SECONDS", 0.2)
+    monkeypatch.setattr(console, "PATIENCE_SECONDS", 0.2)
     an_asterisk(monkeypatch, tmp_path, script)
     cli = find_asterisk_cli()
     assert cli is not None

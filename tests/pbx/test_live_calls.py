@@ -244,7 +244,9 @@ def test_it_does_not_touch_another_channel_of_the_same_name(exchange: Exchange, 
     tell(exchange, story)
 
 
-def test_it_finds_a_call_again_that_is_on_another_channel(exchange: Exchange) -> None:
+def test_it_finds_a_call_again_that_is_on_another_channel(exchange: Exchange, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
     async def story(box: Box) -> None:
         box.asks_and_buys_all("1")
         await box.switchboard.answers_call("1", talked_seconds=601)
@@ -254,6 +256,8 @@ def test_it_finds_a_call_again_that_is_on_another_channel(exchange: Exchange) ->
         await box.until(lambda: moved.hung_up)
 
     tell(exchange, story)
+    assert "call 1 moved: goes on on channel PJSIP/carrier-0000000c" in caplog.messages
+    assert any(line.startswith("call 1 cut: Asterisk hangs it up after 60") for line in caplog.messages)
 
 
 def test_it_forgets_a_call_that_is_over(exchange: Exchange) -> None:

@@ -1,0 +1,1 @@
+"""What `doctor` examines, one module per place where something may be wrong."""

@@ -1,0 +1,90 @@
+"""Which rates price no call, and whom no rate prices."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Any
+
+import pytest
+
+from coovox_billing.core.tariff import Rate
+from coovox_billing.services.rate_reach import idle_rates, unpriced_extensions
+from tests.cast import RATES, a_rate
+
+DAY = {"start_time": time(8), "end_time": time(19, 59, 59)}
+NIGHT = {"start_time": time(20), "end_time": time(7, 59, 59)}
+SOME = frozenset({"100"})
+NOT_BEFORE = "rate 1 comes before it at all its hours, for the same numbers"
+
+
+def idle(*rates: Rate) -> dict[int, str]:
+    return {rate.id: why for rate, why in idle_rates(rates, {"100", "101"})}
+
+
+def second(**changes: Any) -> Rate:
+    return a_rate(id=2, **changes)
+
+
+def test_it_says_which_comes_before_it() -> None:
+    assert idle(a_rate(id=1), second()) == {2: NOT_BEFORE}
+    assert idle(a_rate(id=1, extensions=frozenset({"100", "101"})), second(extensions=SOME)) == {2: NOT_BEFORE}
+    assert idle(a_rate(id=1, **DAY), a_rate(id=2, **NIGHT), a_rate(id=3)) == {
+        3: "rate 1, 2 comes before it at all its hours, for the same numbers"
+    }
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        RATES,
+        (a_rate(id=1), second(prefix="98")),
+        (a_rate(id=1), second(number_length=0)),
+        (a_rate(id=1, extensions=SOME), second()),
+        (a_rate(id=1, **DAY), second()),
+        (a_rate(id=1, **DAY), second(**NIGHT)),
+        (a_rate(id=1, active=False), second()),
+        (a_rate(id=1, **NIGHT, days=frozenset({7})), second(**NIGHT)),
+        (a_rate(id=1, start_time=time(0), end_time=time(23, 59, 58)), second()),
+    ],
+)
+def test_it_leaves_a_rate_alone_that_prices_some_call(rates: tuple[Rate, ...]) -> None:
+    assert idle(*rates) == {}
+
+
+def test_it_knows_a_window_that_crosses_the_end_of_the_week() -> None:
+    early = {"start_time": time(22), "end_time": time(2)}
+    late = {"start_time": time(1), "end_time": time(1, 30)}
+    sunday_night = a_rate(id=1, **early, days=frozenset({7}), extensions=SOME)
+    monday_morning = a_rate(id=2, **late, days=frozenset({1}), extensions=SOME)
+    assert idle(monday_morning, sunday_night) == {}
+    listed = a_rate(id=3, **late, days=frozenset({1}))
+    assert idle(listed, sunday_night) == {}
+    for_all = a_rate(id=4, **early, days=frozenset({7}))
+    assert idle(a_rate(id=3, **late, days=frozenset({1})), for_all) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"extensions": frozenset({"777"})}, "none of the extensions it applies to is there"),
+        ({"prefix": "00441", "number_length": 3}, "the numbers it is for are shorter than its prefix"),
+        ({"extensions": frozenset({"777", "100"})}, None),
+        ({"prefix": "00441", "number_length": 5}, None),
+        ({"extensions": frozenset({"777"}), "active": False}, None),
+    ],
+)
+def test_it_names_a_rate_for_nobody_and_nothing(changes: dict[str, Any], why: str | None) -> None:
+    assert idle(a_rate(id=1, **changes)) == ({} if why is None else {1: why})
+
+
+@pytest.mark.parametrize(
+    ("rates", "unpriced"),
+    [
+        ([], ["9", "100", "101"]),
+        ([a_rate(extensions=SOME)], ["9", "101"]),
+        ([a_rate(extensions=SOME), a_rate(active=False)], ["9", "101"]),
+        ([a_rate(extensions=SOME), a_rate()], []),
+    ],
+)
+def test_it_names_the_billed_whom_no_rate_prices(rates: list[Rate], unpriced: list[str]) -> None:
+    assert unpriced_extensions(rates, {"101", "100", "9"}) == unpriced
