@@ -17,6 +17,8 @@ from tests.appliance.box import DATA, ROOT, Box
 from tests.appliance.images import Image, ImageError, image_of
 
 IMAGES = [image_of(text) for text in os.environ.get("IMAGES", "bookworm trixie bookworm-armhf").split()]
+# Those that a real systemd boots on: a story that needs one is for them alone.
+on_native_images = pytest.mark.parametrize("image", [one for one in IMAGES if one.is_native], ids=str, indirect=True)
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "arch-test": "arch-test",

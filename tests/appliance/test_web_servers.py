@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 
 from tests.appliance.box import DATA, Box
-from tests.appliance.conftest import furnish
-from tests.appliance.images import Image
+from tests.appliance.conftest import furnish, on_native_images
 from tests.appliance.visitor import LIE
 
 VISITOR = "10.9.8.7"
@@ -48,10 +46,9 @@ SERVERS = {
 }
 
 
+@on_native_images
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_pages_work_behind(box: Box, image: Image, server: str, note: Callable[..., None]) -> None:
-    if not image.is_native:
-        pytest.skip("its servers are tried on this machine's own architecture; the snippets are the same")
+def test_the_pages_work_behind(box: Box, server: str) -> None:
     _put_behind(box, server)
     furnish(box)
     box.do("python3", "-c", CALL_OFTEN, user="coovox-billing")
