@@ -9,6 +9,8 @@ CALLS ?= 1000000
 KILLS ?= 10000
 CALLERS ?= 450
 ASTERISK ?= 22
+RELEASE ?= bookworm
+ARCH ?= armhf
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
@@ -42,10 +44,10 @@ SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-pyotp \
 	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest \
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
-	gcc libc6-dev
+	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
-.PHONY: screenshot lint messages bump clean
+.PHONY: screenshot lint messages bump clean package bundle test-appliance
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -134,6 +136,20 @@ demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (ma
 ## screenshot: make the README's pictures anew
 screenshot: deps $(VENV)/test.stamp
 	PICTURES=docs $(PYTEST) tests/browser/test_demo.py -k real
+
+## package: the Debian package, in dist/
+package: DEBIAN_PACKAGES := debhelper dh-python po-debconf dpkg-dev
+package: deps
+	$(DEBIAN_PYTHON) packaging/build_deb.py --into dist
+
+## bundle: one file for a box without internet, for RELEASE= (bookworm, trixie) and ARCH= (armhf, arm64, amd64), in dist/
+bundle: package
+	$(DEBIAN_PYTHON) packaging/build_bundle.py $$(ls -t dist/*.deb | head -1) --release $(RELEASE) --architecture $(ARCH) --into dist
+
+## test-appliance: the package on clean Debian systems, of this machine and of ARM under qemu (IMAGES="trixie bookworm-arm64"); needs root
+test-appliance: DEBIAN_PACKAGES := debhelper dh-python po-debconf dpkg-dev mmdebstrap arch-test qemu-user-static iproute2 git
+test-appliance: deps $(VENV)/test.stamp
+	$(PYTEST) -p no:cacheprovider tests/appliance --durations=5
 
 ## lint: ruff, and the type checker
 lint: $(VENV)/test.stamp

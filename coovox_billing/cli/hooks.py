@@ -49,7 +49,7 @@ def _leave_asterisk(etc: Path) -> Iterator[Step]:
 
     if not etc.is_dir():
         return
-    items = install.remove(etc)
+    items = install.remove(etc, let_calls_pass=True)
     for item in items:
         yield Step(item.ok, f"{item.name}: {item.message}" + (f"; {item.what_to_do}" if item.what_to_do else ""))
     asterisk = console.find_asterisk_cli()

@@ -23,6 +23,9 @@ def add_commands(commands: Any) -> None:
     for verb in (installing, checking, removing):
         verb.add_argument("--etc", metavar="DIR", default=str(DEFAULT_ETC), help="Asterisk's configuration")
         listable(verb)
+    removing.add_argument(
+        "--let-calls-pass", action="store_true", help="routes that still dial through billing go on dialing, unbilled"
+    )
     for verb in (installing, removing):
         verb.add_argument("--reload", action="store_true", help="make the running Asterisk read it")
 
@@ -49,7 +52,7 @@ def _install(context: Context) -> None:
 
 
 def _remove(context: Context) -> None:
-    _finish(context, install.remove(_etc(context)))
+    _finish(context, install.remove(_etc(context), let_calls_pass=context.arguments.let_calls_pass))
 
 
 def _check(context: Context) -> int:

@@ -19,6 +19,7 @@ from coovox_billing.pbx.dialplan_check import (
     DIALPLAN_FILE,
     SUBROUTINE,
     Config,
+    Line,
     active_lines,
     billed_routes,
     is_there,
@@ -57,6 +58,7 @@ from coovox_billing.shipped import shipped
 
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
+PASSING_FILE = "extensions_coovox_billing_passing.conf"
 NOTHING_REMOVED = Item("billing", True, "nothing of billing was installed")
 
 
@@ -121,8 +123,11 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     return [*(change.item for change in changes), *_own_hook(site), *_ami_missing(etc), *_cel_missing(etc)]
 
 
-def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
+def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Item]:
     """Take out the files and lines that `install` wrote; what a person edited or wrote is left and named.
+
+    With `let_calls_pass`, for when billing itself goes: while a route still dials through billing, the dialplan's file
+    stays, and only dials.
 
     A file of ours stays while an edited line still needs it, because Asterisk refuses a configuration that
     includes a missing file. What the CEL file has recorded stays.
@@ -132,16 +137,18 @@ def remove(etc: Path = DEFAULT_ETC) -> list[Item]:
     """
     etc = directory_of(etc)
     site = _Site(etc)
-    changes = [change for part in PARTS for change in _removals(site, part)]
+    passing = _passing_changes(etc) if let_calls_pass else []
+    gone = [part for part in PARTS if not (passing and part is DIALPLAN)]
+    changes = [*passing, *(change for part in gone for change in _removals(site, part))]
     if any(change.path == etc / CEL_MAPPING.file and change.after is None for change in changes):
         changes.extend(_directory_removal(etc))
     # Lines before files: at no moment is a file included that is gone.
     changes.sort(key=lambda change: (change.after is None) + change.is_directory)
     _apply(changes)
     done = [change.item for change in changes] or [NOTHING_REMOVED]
-    parts = PARTS if product_of(etc) else [part for part in PARTS if part not in FREEPBX_PARTS]
-    left = [item for part in parts for item in _left_behind(etc, part)]
-    return [*done, *left, *_orphans(etc)]
+    looked_at = gone if product_of(etc) else [part for part in gone if part not in FREEPBX_PARTS]
+    left = [item for part in looked_at for item in _left_behind(etc, part)]
+    return [*done, *left, *(_passing_routes(etc) if passing else _orphans(etc))]
 
 
 def _shipped_changes(site: _Site, part: Part) -> list[_Change]:
@@ -359,6 +366,30 @@ def _left_behind(etc: Path, part: Part) -> Iterator[Item]:
         yield Item(part.file_name, False, f"{path} is left, because a line that is left needs it", "as above")
     elif os.path.lexists(path):
         yield Item(part.file_name, False, f"{path} was not written by install and is left", "look at it")
+
+
+def _passing_changes(etc: Path) -> list[_Change]:
+    """Our dialplan as one that only dials, where it is in place and something of the site's would fail without it."""
+    path = etc / DIALPLAN.file
+    is_included = any(path in include.files for include in read_config(etc, DIALPLAN.host).includes)
+    if not (is_included and is_ours(path, DIALPLAN) and _calls_of_the_site(etc)):
+        return []
+    item = Item(DIALPLAN.file_name, True, f"{path} only dials now, because routes still need it")
+    return [_Change(path, read_bytes(path), read_bytes(shipped("asterisk") / PASSING_FILE), rights_of(path), item)]
+
+
+def _passing_routes(etc: Path) -> Iterator[Item]:
+    cure = f"put Dial back in its place; once nothing needs them, {DIALPLAN.file} and the line that includes it can go"
+    for line in _calls_of_the_site(etc):
+        yield Item("route", True, f"{line.where} still calls billing: its calls pass, and are not billed", cure)
+
+
+def _calls_of_the_site(etc: Path) -> list[Line]:
+    """The lines of the site's own files that call ours: routes, and a pre-dial hook of the administrator's."""
+    config = read_config(etc, DIALPLAN.host)
+    routes = [route.line for route in billed_routes(config)]
+    hook = [line for line in own_hook(config) if "coovox-billing-hook" in line.text]
+    return [*routes, *hook]
 
 
 def _orphans(etc: Path) -> Iterator[Item]:

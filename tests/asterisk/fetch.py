@@ -125,7 +125,7 @@ def _apt_options(state: Path, suite: str) -> list[str]:
     for folder in ("lists/partial", "cache/archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     (state / "status").touch()
-    (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
+    (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n")
     settings = {
         "Dir::State": state,
         "Dir::State::status": state / "status",
@@ -151,7 +151,7 @@ def _apt(suite: str, *arguments: str) -> None:
         raise FetchError(f"apt could not get Asterisk from Debian {suite}:\n{tail}")
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The Debian archive this machine itself uses: it is the one that can be reached from here."""
     form = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     for line in _run("apt-get", "indextargets", "--format", form).stdout.splitlines():

@@ -59,6 +59,21 @@ def test_it_bills_the_readmes_route_after_pbx_install(asterisk_version: int, tmp
         assert (etc / "extensions.conf").read_bytes() == before
 
 
+def test_the_readmes_route_goes_on_dialing_when_billing_is_gone(asterisk_version: int, tmp_path: Path) -> None:
+    billing = Billing(tmp_path)
+    route = README_ROUTE.replace("@carrier", "@trunk")
+    with Pbx(asterisk_version, DIALPLAN.format(agi_port=billing.agi_port, route=route)) as pbx:
+        etc = pbx.folder / "etc"
+        billing.do("pbx", "install", "--etc", str(etc))
+        reload(pbx.cli)
+        billing.do("pbx", "remove", "--let-calls-pass", "--etc", str(etc))
+        reload(pbx.cli)
+        phone(pbx, "95550000").wait()
+        pbx.wait_idle()
+        (leg,) = pbx.trunk_calls()
+        assert leg.answered
+
+
 def test_it_says_so_where_asterisk_does_not_run(tmp_path: Path) -> None:
     def silent(command: str) -> str:
         raise SetupError("Asterisk does not answer")

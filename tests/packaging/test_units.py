@@ -67,8 +67,13 @@ def test_it_reads_as_root_what_only_root_may_read_before_the_pages_start() -> No
 
 def test_the_pages_may_write_the_persistent_store_of_every_board() -> None:
     boards = [tomllib.loads(path.read_text()) for path in (PACKAGING.parent / "firmware_hooks/boards").glob("*.toml")]
-    (writable,) = values(PACKAGING / "coovox-billing-web.service", "ReadWritePaths")
-    assert {f"-{board['store']['directory']}" for board in boards} == set(writable.split())
+    stores, _ = values(PACKAGING / "coovox-billing-web.service", "ReadWritePaths")
+    assert {f"-{board['store']['directory']}" for board in boards} == set(stores.split())
+
+
+def test_the_pages_may_write_backups_onto_a_stick() -> None:
+    _, sticks = values(PACKAGING / "coovox-billing-web.service", "ReadWritePaths")
+    assert set(sticks.split()) == {"-/media", "-/mnt", "-/run/media"}
 
 
 def test_it_never_ends_with_asterisk() -> None:

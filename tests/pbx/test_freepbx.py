@@ -187,6 +187,26 @@ def test_it_is_content_with_an_own_hook_that_calls_billing(etc: Path) -> None:
     assert not (etc / "extensions_coovox_billing_hook.conf").exists()
 
 
+def test_an_own_hook_that_calls_billing_goes_on_with_their_dial_when_billing_is_gone(etc: Path) -> None:
+    (etc / "extensions_custom.conf").write_text(OWN_HOOK + CALLS_BILLING + " same => n,MacroExit()\n")
+    install(etc)
+    items = remove(etc, let_calls_pass=True)
+    assert bad(items) == []
+    assert any("still calls billing: its calls pass" in item.message for item in items)
+    left = (etc / "extensions_coovox_billing.conf").read_text()
+    assert "[coovox-billing-hook]" in left
+    assert "AGI(" not in left
+    assert not (etc / "extensions_coovox_billing_freepbx.conf").exists()
+
+
+def test_nothing_of_ours_is_left_when_billing_is_gone_and_the_hook_was_ours(etc: Path) -> None:
+    before = (etc / "extensions_custom.conf").read_bytes()
+    install(etc)
+    assert bad(remove(etc, let_calls_pass=True)) == []
+    assert (etc / "extensions_custom.conf").read_bytes() == before
+    assert not list(etc.glob("*coovox*"))
+
+
 def test_it_takes_its_own_hook_away_where_an_own_one_calls_billing_by_now(etc: Path) -> None:
     install(etc)
     custom = etc / "extensions_custom.conf"

@@ -680,6 +680,29 @@ def test_it_names_the_routes_that_still_call_the_subroutine(etc: Path) -> None:
     assert "extensions.conf line 6 still calls coovox-billing-dial" in items[-1].message
 
 
+def test_calls_pass_unbilled_where_billing_goes_and_a_route_still_needs_it(etc: Path) -> None:
+    (etc / "extensions.conf").write_bytes(EXTENSIONS + ROUTE)
+    install(etc)
+    items = remove(etc, let_calls_pass=True)
+    assert bad(items) == []
+    assert "extensions.conf line 6 still calls billing: its calls pass" in items[-1].message
+    passing = (etc / "extensions_coovox_billing.conf").read_text()
+    assert "Dial(${ARG2},${ARG3},${ARG4})" in passing
+    assert "AGI" not in passing
+    assert not (etc / "manager_coovox_billing.conf").exists()
+    assert LINE in (etc / "extensions.conf").read_bytes()
+    assert bad(remove(etc, let_calls_pass=True)) == [], "again"
+    install(etc)
+    assert "/authorize" in (etc / "extensions_coovox_billing.conf").read_text()
+
+
+def test_nothing_stays_where_billing_goes_and_no_route_needs_it(etc: Path) -> None:
+    before = contents(etc)
+    install(etc)
+    assert bad(remove(etc, let_calls_pass=True)) == []
+    assert contents(etc) == before
+
+
 @pytest.mark.parametrize("steps", range(9))
 def test_it_undoes_a_removal_that_fails_half_way(etc: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     install(etc)
