@@ -167,6 +167,8 @@ def migrations() -> list[Path]:
 
 
 def _migrate(path: Path) -> None:
+    if not path.exists():
+        _make(path)
     connection = connect(path)
     try:
         migrate(connection)
@@ -174,6 +176,14 @@ def _migrate(path: Path) -> None:
             raise SetupError("%(path)s was made by a newer version of CooVox Billing: install that version", path=path)
     finally:
         connection.close()
+
+
+def _make(path: Path) -> None:
+    """An empty file, whose empty pages can later be given back in small steps: only a new one can be told so."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
 
 
 def migrate(connection: sqlite3.Connection) -> None:

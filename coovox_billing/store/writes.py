@@ -162,6 +162,36 @@ def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
     connection.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
 
 
+def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
+    """Take a call out of the log, and keep what balances and totals need of it."""
+    connection.execute(
+        "INSERT INTO archived_calls (call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros)"
+        " SELECT call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros FROM calls WHERE call_id = ?",
+        (call_id,),
+    )
+    connection.execute("DELETE FROM calls WHERE call_id = ?", (call_id,))
+
+
+def count_archived(connection: sqlite3.Connection, path: str, month: str, calls: int) -> None:
+    """Remember that so many more calls of a month were moved into a file."""
+    connection.execute(
+        "INSERT INTO archive_files (path, month, calls) VALUES (?, ?, ?)"
+        " ON CONFLICT (path) DO UPDATE SET calls = calls + excluded.calls",
+        (path, month, calls),
+    )
+
+
+def give_back_pages(connection: sqlite3.Connection, most: int) -> int:
+    """Give up to `most` empty pages at the file's end back to the file system; returns how many empty ones are left.
+
+    A database that was made before it could do so keeps them, for new calls.
+    """
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+        return 0
+    connection.execute(f"PRAGMA incremental_vacuum({most})").fetchall()
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
 def promise_columns(promise: Promise | None) -> dict[str, Any]:
     """The columns of a call's row that keep its promise; a call without limit has none."""
     return {
