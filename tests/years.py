@@ -12,7 +12,7 @@ _PATTERN = "pattern"
 _TALK_SECONDS = 238
 _OWN_COLUMNS = {
     "id": "NULL",
-    "call_id": "printf('%018d', i)",
+    "call_id": "printf('past-%013d', i)",
     "number": "'9' || (900000000 + i * 7919 % 99999999)",
     "number_dialed": "'9' || (900000000 + i * 7919 % 99999999)",
     "asked_at_ms": "asked_at_ms - :back * i",
@@ -59,7 +59,7 @@ def _go_by(connection: sqlite3.Connection, many: int, back_ms: int, now_ms: int)
         connection.execute(
             f"INSERT INTO {table} (day, {column}, calls, talk_seconds, cost_micros)"
             f" SELECT local_day, {column}, count(*), sum(talk_seconds), sum(cost_micros) FROM calls"
-            f" WHERE call_id <> :pattern AND length(call_id) = 18 GROUP BY local_day, {column}"
+            f" WHERE call_id <> :pattern AND call_id LIKE 'past-%' GROUP BY local_day, {column}"
             f" ON CONFLICT (day, {column}) DO UPDATE SET calls = calls + excluded.calls,"
             " talk_seconds = talk_seconds + excluded.talk_seconds, cost_micros = cost_micros + excluded.cost_micros",
             facts,

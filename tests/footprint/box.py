@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.chaos.pbx_model import Pbx
@@ -35,15 +36,14 @@ class NothingKept(list[Action]):
 
 
 class Box:
-    """A data directory and the two planes on it. `wrapper` is put before their command."""
+    """A data directory and the two planes on it."""
 
-    def __init__(self, machine: Machine, data: Path, ami: str, wrapper: tuple[str, ...] = ()) -> None:
+    def __init__(self, machine: Machine, data: Path, ami: str) -> None:
         self.machine = machine
         self.data = data
         self.ports = {name: _free_port() for name in PLANES}
         self.logs = {name: data.with_name(f"{name}.log") for name in PLANES}
         self._ami = ami
-        self._wrapper = wrapper
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -60,7 +60,7 @@ class Box:
 
     def start_plane(self, name: str) -> None:
         """Start one plane; what it logs goes to a file, as into the journal."""
-        command = [*self._wrapper, *self.machine.python, "-m", "coovox_billing", "--data", str(self.data), name]
+        command = [*self.machine.python, "-m", "coovox_billing", "--data", str(self.data), name]
         with self.logs[name].open("ab") as log:
             self._processes[name] = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log, cwd="/")
 
@@ -159,21 +159,21 @@ class Browser:
 
 
 @asynccontextmanager
-async def a_box(machine: Machine, data: Path, wrapper: tuple[str, ...] = ()) -> AsyncIterator[tuple[Box, Pbx, FakeAmi]]:
+async def a_box(machine: Machine, data: Path) -> AsyncIterator[tuple[Box, Pbx]]:
     """A box that runs, beside an Asterisk with a manager; time is this machine's own."""
-    async with FakeAmi() as manager:
-        manager.actions = NothingKept()
-        at = manager.address
-        box = Box(machine, data, f"{at.user}:{at.secret}@{at.host}:{at.port}", wrapper)
-        pbx = Pbx(BoxClock(data.with_name("clock")), box.ports["calls"])
-        pbx.pass_by = asyncio.sleep
-        pbx.is_managed_by(manager)
-        pbx.writes_cel(data.with_name("asterisk"))
-        try:
-            await asyncio.to_thread(box.start)
-            yield box, pbx, manager
-        finally:
-            await asyncio.to_thread(box.stop)
+    with TemporaryDirectory() as aside:
+        async with FakeAmi() as manager:
+            manager.actions = NothingKept()
+            at = manager.address
+            box = Box(machine, data, f"{at.user}:{at.secret}@{at.host}:{at.port}")
+            pbx = Pbx(BoxClock(Path(aside) / "clock"), box.ports["calls"])
+            pbx.pass_by = asyncio.sleep
+            pbx.is_managed_by(manager)
+            try:
+                await asyncio.to_thread(box.start)
+                yield box, pbx
+            finally:
+                await asyncio.to_thread(box.stop)
 
 
 def wait_for(port: int, seconds: float = START_SECONDS) -> None:

@@ -26,7 +26,7 @@ CREATE TRIGGER archived_calls_refuse_what_is_no_call BEFORE INSERT ON archived_c
 WHEN NOT EXISTS (
     SELECT 1 FROM calls WHERE call_id = NEW.call_id AND state = NEW.state AND account_id IS NEW.account_id
     AND local_day = NEW.local_day AND trunk = NEW.trunk AND talk_seconds = NEW.talk_seconds
-    AND cost_micros = NEW.cost_micros AND uncollected_micros = 0
+    AND cost_micros = NEW.cost_micros AND uncollected_micros = 0 AND flags = ''
 ) OR EXISTS (SELECT 1 FROM archived_calls WHERE call_id = NEW.call_id)
 BEGIN SELECT RAISE(ABORT, 'only a call that is over can be archived, and once'); END;
 
