@@ -143,8 +143,8 @@ def _calls(account: Any, time: tuple[int, int], within: Any) -> tuple[list[Bille
     kept, archived = _counted(Call, is_billed), _counted(ArchivedCall, ArchivedCall.call_id << named)
     count, talk_seconds = kept[0] + archived[0], kept[1] + archived[1]
     columns = (Call.call_id, Call.asked_at_ms, Call.number, Call.number_dialed, Call.talk_seconds)
-    newest = Call.select(*columns).where(is_billed).order_by(Call.asked_at_ms.desc(), Call.id.desc())
-    rows = list(newest.limit(MOST_LISTED).tuples())[::-1]
+    newest: Any = Call.select(*columns).where(is_billed).order_by(Call.asked_at_ms.desc(), Call.id.desc())
+    rows: list[Any] = list(newest.limit(MOST_LISTED).tuples())[::-1]
     charged = _charged(within, [row[0] for row in rows])
     listed = [
         BilledCall(asked_at_ms, number or dialed, talk, charged.get(call_id, 0))
