@@ -46,7 +46,7 @@ DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography pyth
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
 	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck
 
-.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench soak soak-fake
+.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench footprint soak soak-fake
 .PHONY: screenshot lint messages bump clean package bundle test-appliance
 
 ## run: start the product on an embedded database; never needs root
@@ -120,6 +120,12 @@ fuzz: $(VENV)-fuzz/stamp
 bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
 bench: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python tests/bench/bench.py $(BENCH)
+
+## footprint: memory on emulated ARM and here, start time, flash writes, beside what each may be; FOOTPRINT= options
+footprint: DEBIAN_PACKAGES := qemu-user-static python3-cryptography python3-flask python3-peewee python3-pyotp \
+	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial e2fsprogs
+footprint: deps $(VENV)/test.stamp
+	PYTHONPATH=. $(BIN)/python -m tests.footprint.footprint $(FOOTPRINT)
 
 ## soak: calls of all kinds on a real Asterisk (ASTERISK=22 or 16) for SOAK= minutes while everything dies
 soak: deps $(VENV)/test.stamp

@@ -21,8 +21,6 @@ from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
-from coovox_billing.pbx.devices import read_devices
-from coovox_billing.pbx.manager import manager_address, what_to_do
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
 from coovox_billing.upkeep import note_running
@@ -33,6 +31,7 @@ from coovox_billing.web.bodies import LARGEST_BYTES
 THREADS = 4
 MOST_CONNECTIONS = 32
 SILENT_SECONDS = 30
+MOST_UNREAD_BYTES = 256 * 1024
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
@@ -78,6 +77,8 @@ def run(config: Config) -> None:
                 connection_limit=MOST_CONNECTIONS,
                 channel_timeout=SILENT_SECONDS,
                 max_request_body_size=LARGEST_BYTES,
+                # A download waits for who reads it, rather than in memory and then in a file.
+                outbuf_high_watermark=MOST_UNREAD_BYTES,
                 clear_untrusted_proxy_headers=False,
             )
         except (OSError, ValueError) as error:
@@ -100,9 +101,14 @@ def run(config: Config) -> None:
 def _read_devices(ami: str) -> Sequence[Listing]:
     """Asterisk's devices, for *Sync*; where its manager is, is looked up each time, for it may be installed meanwhile.
 
+    Imported late: asyncio and all it brings along are 6 MB, which no other page needs.
+
     Raises:
         SetupError: there is no manager, or no connection to it.
     """
+    from coovox_billing.pbx.devices import read_devices
+    from coovox_billing.pbx.manager import manager_address, what_to_do
+
     manager = manager_address(ami)
     if manager is None:
         raise SetupError("Sync asks Asterisk's manager. %(advice)s", advice=what_to_do(ami))

@@ -85,6 +85,8 @@ def bring_up_to_date(path: Path) -> Upgrade | None:
         return None
     if found == 0:
         with closing(open_plainly(path)) as connection:
+            # Pages that become empty can be given back in small steps: only a new file can be told so.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection)
