@@ -31,6 +31,7 @@ CLOCK_TOLERANCE_MS = 60_000
 DAY_MS = 86_400_000
 LOST_DAYS = 7
 OVERDUE_MS = 10 * 60_000
+OPENING_LOCK = "opening.lock"  # of `store.database`: who cannot write it opens nothing
 
 WRITES_TIMED = 3
 _WRITE_BYTES = 4096
@@ -262,7 +263,7 @@ def _calls(count: int) -> str:
 def check_files(directory: Path) -> Condition:
     """Whether the directory's user may write the database's files: what root makes or closes keeps billing out."""
     owner = directory.stat()
-    paths = [directory / f"{FILE_NAME}{ending}" for ending in ("", "-wal", "-shm")]
+    paths = [*(directory / f"{FILE_NAME}{ending}" for ending in ("", "-wal", "-shm")), directory / OPENING_LOCK]
     strange = [str(path) for path in paths if path.exists() and not _is_writable_by(path, owner.st_uid)]
     if strange:
         finding = f"{' and '.join(strange)} cannot be written by the user of {directory}"
