@@ -18,7 +18,7 @@ from stat import S_IWUSR
 
 from coovox_billing.sentences import Sentence
 from coovox_billing.store import file_locks, probe, reads, schema
-from coovox_billing.store.database import FILE_NAME
+from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK
 from coovox_billing.store.probe import Trial, Trouble
 
 FULL_BYTES = 1_000_000
@@ -31,7 +31,6 @@ CLOCK_TOLERANCE_MS = 60_000
 DAY_MS = 86_400_000
 LOST_DAYS = 7
 OVERDUE_MS = 10 * 60_000
-OPENING_LOCK = "opening.lock"  # of `store.database`: who cannot write it opens nothing
 
 WRITES_TIMED = 3
 _WRITE_BYTES = 4096

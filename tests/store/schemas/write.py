@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,7 +104,27 @@ def since_the_people(office: Exchange) -> None:
     site.activate(person)
 
 
-STORIES = (calls_in_every_state, since_live_calls, since_whatever_dies, since_the_pages, since_the_people)
+def since_the_archive(office: Exchange) -> None:
+    """Schema 6; what was over is archived, and more is talked since."""
+    archive: Any = import_module("coovox_billing.services.archive")
+    shown = archive.Shown(("Call",), lambda row: (row["call_id"],))
+    data = office.database.path.parent
+    assert [*archive.Archive(office.database, data, data / "archive", shown).move(date(9999, 1, 1), MANAGER)]
+    office.ask("since")
+    office.settle("since", 238)
+    office.ask("nobody-since", "100")
+    office.give_up("nobody-since")
+    office.ask("locked-since", "102")
+
+
+STORIES = (
+    calls_in_every_state,
+    since_live_calls,
+    since_whatever_dies,
+    since_the_pages,
+    since_the_people,
+    since_the_archive,
+)
 
 
 def main() -> None:
@@ -118,7 +139,8 @@ def main() -> None:
         with closing(sqlite3.connect(office.database.path)) as connection:
             lines = [*connection.iterdump()]
     lines.insert(len(lines) - 1, f"PRAGMA user_version = {schema};")
-    Path(sys.argv[1]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = "\n".join(lines).replace(folder, "/var/lib/coovox-billing")
+    Path(sys.argv[1]).write_text(f"{text}\n", encoding="utf-8")
     print(schema, "written")
 
 
