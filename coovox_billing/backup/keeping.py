@@ -21,6 +21,8 @@ from coovox_billing.store.database import Database
 
 LOCK_FILE = "backup.lock"
 
+_BROKEN_OFF = Sentence("it was broken off, as by a power cut or where memory is short")
+
 
 def back_up(
     database: Database, directory: Path, device: Device, now_ms: int, pause: Callable[[], object] = int
@@ -34,6 +36,8 @@ def back_up(
     with _alone(directory):
         found = backups.state(directory)
         try:
+            # Who is killed in it counts as failed, or it would be begun again every minute.
+            backups.keep_state(directory, found.after_failure(now_ms, _BROKEN_OFF))
             found = _back_up(database, directory, device, now_ms, pause)
         except (BillingError, OSError, sqlite3.Error) as error:
             trouble = _told(error)

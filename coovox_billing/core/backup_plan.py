@@ -96,9 +96,9 @@ def is_due(schedule: Schedule, record: Record, zone: ZoneInfo, now_ms: int) -> b
 
 
 def is_overdue(schedule: Schedule, record: Record, zone: ZoneInfo, now_ms: int) -> bool:
-    """Whether the last good one is older than it should be: a day after its time there is still none."""
+    """Whether the last good one is older than it should be: a day after its time, or after a second try, is none."""
     if record.good_ms is None:
-        return record.failures > 0
+        return record.failures > 1
     return _is_missing(schedule, record, zone, now_ms - GRACE_MS) and now_ms - record.good_ms > GRACE_MS
 
 

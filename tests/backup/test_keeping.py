@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -79,6 +81,30 @@ def test_it_tells_why_it_failed_and_keeps_the_good_ones(exchange: Exchange, tmp_
     assert back_up(exchange, NOW_MS + DAY_MS).failures == 0
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from coovox_billing.backup import keeping
+from coovox_billing.store.database import Database
+from tests.licenses import a_device
+directory = Path(sys.argv[1])
+database = Database(directory / sys.argv[2])
+keeping.back_up(database, directory, a_device(), int(sys.argv[3]), lambda: os.kill(os.getpid(), 9))
+"""
+
+
+def test_it_counts_one_that_was_killed_and_cleans_up_after_it(exchange: Exchange, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), exchange.database.path.name, str(NOW_MS)]
+    root = Path(__file__).parents[2]
+    assert subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}).returncode == -9
+    state = backups.state(tmp_path)
+    assert (state.failures, state.failed_ms) == (1, NOW_MS)
+    assert "broken off" in state.failure
+    assert any(path.name.startswith("working-copy-") for path in (tmp_path / "backups").iterdir())
+    assert back_up(exchange, NOW_MS + 1).failures == 0
+    assert {path.name for path in (tmp_path / "backups").iterdir()} == {backups.state(tmp_path).good_name}
+
+
 def test_it_makes_one_at_a_time(exchange: Exchange, tmp_path: Path) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -95,7 +121,7 @@ def test_it_makes_one_at_a_time(exchange: Exchange, tmp_path: Path) -> None:
         back_up(exchange, NOW_MS + 1)
     leave.set()
     slow.join(10)
-    assert backups.state(tmp_path).failures == 0
+    assert backups.state(tmp_path).failures == 0, "the other one was not begun"
 
 
 def test_it_fetches_nothing_but_backups(exchange: Exchange, tmp_path: Path) -> None:
