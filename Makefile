@@ -24,7 +24,7 @@ FAST_firmware := tests/firmware
 FAST_backup := tests/backup
 FAST_rest := tests/core tests/license tests/store tests/house
 CHAOS_killed := tests/chaos/test_killed_at_every_step.py
-CHAOS_rest := $(patsubst %,tests/chaos/test_%.py,bad_days soak upgrades restores)
+CHAOS_rest := tests/chaos/test_bad_days.py tests/chaos/test_soak.py
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies clock lives transfers scenarios)
 ASTERISK_soak := tests/asterisk/test_soak.py
 ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_soak))
