@@ -90,7 +90,8 @@ def test_it_tells_what_would_change_and_changes_nothing(site: Path) -> None:
     assert [(one.extension, one.now_micros, one.then_micros) for one in plan.differences] == [
         ("100", 15_000_000, 10_000_000)
     ]
-    assert (plan.schema_now, plan.told.schema, plan.is_same_device) == (schema.known_version(), 5, True)
+    known = schema.known_version()
+    assert (plan.schema_now, plan.told.schema, plan.is_same_device) == (known, known, True)
 
 
 def test_it_brings_a_backup_back_and_keeps_what_was_there(site: Path) -> None:
@@ -180,7 +181,7 @@ def _foreign(site: Path) -> bytes:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_newer, r"newer version of CooVox Billing \(schema 99, this one knows 5\)"),
+        (_newer, r"newer version of CooVox Billing \(schema 99, this one knows [0-9]+\)"),
         (_unsound, "books of the backup are not sound: extension 100"),
         (_broken, r"cannot be used|is damaged"),
         (_foreign, "no backup"),
