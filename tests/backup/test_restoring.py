@@ -106,6 +106,22 @@ def test_it_brings_a_backup_back_and_keeps_what_was_there(site: Path) -> None:
     assert balance(site) == 15_000_000
 
 
+def test_it_brings_the_months_of_calls_that_lie_in_files(site: Path, tmp_path: Path) -> None:
+    (site / "archive").mkdir()
+    months = {f"calls-2025-0{month}.csv.gz": bytes([month]) * 100_000 for month in (1, 2)}
+    for name, content in months.items():
+        (site / "archive" / name).write_bytes(content)
+    (site / "archive" / "notes.txt").write_text("not ours")
+    data = backed_up(site, MANAGER.now_ms)
+    brought_back(tmp_path / "new", data)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new" / "archive").iterdir()} == months
+    (site / "archive" / "calls-2025-01.csv.gz").write_bytes(b"another")
+    brought_back(site, data)
+    kept = {path.name: path.read_bytes() for path in (site / "archive").iterdir()}
+    assert months.items() <= kept.items()
+    assert b"another" in kept.values()
+
+
 def test_it_brings_a_backup_to_a_place_that_has_nothing(site: Path, tmp_path: Path) -> None:
     data = backed_up(site, MANAGER.now_ms)
     plan = brought_back(tmp_path / "new", data)
