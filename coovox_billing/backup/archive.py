@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import socket
 import tarfile
 import zlib
@@ -30,6 +31,10 @@ ENDING, ENCRYPTED_ENDING = ".tar.gz", ".tar.gz.age"
 # Beside the database: what the trial's rules need. What lets somebody in (the link's key, a first password) is not.
 SITE_FILES = (TRIAL_FILE, LICENSE_FILE)
 
+# Months of calls that were moved out of the database into files beside it, which are not written again.
+CALLS_FOLDER = "archive"
+
+_CALLS_FILE = re.compile(r"archive/calls-[0-9]{4}-[0-9]{2}(-[0-9]{1,4})?\.csv\.gz")
 _MANIFEST = "manifest.json"
 _PACKING = 6
 _SOME_BYTES = 64 * 1024
@@ -105,11 +110,22 @@ def _describe(directory: Path, copy: Path, device: Device, now_ms: int) -> Manif
         for name in SITE_FILES
         if (data := _site_file(directory, name)) is not None
     ]
+    parts += [_calls_part(directory, path) for path in _calls_files(directory)]
     with closing(contents.reading(copy)) as connection:
         rows = contents.row_counts(connection)
         version = schema.version(connection)
     name, mark = socket.gethostname(), mark_of(device)
     return Manifest(__version__, version, now_ms, name, device.board, mark, rows, tuple(parts))
+
+
+def _calls_files(directory: Path) -> list[Path]:
+    found = (directory / CALLS_FOLDER).glob("*.csv.gz")
+    return sorted(path for path in found if _CALLS_FILE.fullmatch(f"{CALLS_FOLDER}/{path.name}"))
+
+
+def _calls_part(directory: Path, path: Path) -> Part:
+    with path.open("rb") as file:
+        return Part(str(path.relative_to(directory)), path.stat().st_size, _digest(file))
 
 
 def mark_of(device: Device) -> str:
@@ -140,8 +156,8 @@ def _pack(directory: Path, copy: Path, told: Manifest, out: BinaryIO, pause: Cal
         text = told.encoded()
         _add(tar, Part(_MANIFEST, len(text), ""), io.BytesIO(text), told.made_ms, pause)
         for part in told.parts:
-            if part.name == DATABASE:
-                with copy.open("rb") as file:
+            if part.name == DATABASE or _CALLS_FILE.fullmatch(part.name):
+                with (copy if part.name == DATABASE else directory / part.name).open("rb") as file:
                     _add(tar, part, file, told.made_ms, pause)
             else:
                 data = _site_file(directory, part.name)
@@ -179,6 +195,11 @@ class Unpacked:
     def database(self) -> Path:
         """Its database."""
         return self.directory / DATABASE
+
+    @property
+    def calls_files(self) -> list[Path]:
+        """Its months of calls that were moved into files."""
+        return _calls_files(self.directory)
 
     def site_file(self, name: str) -> bytes | None:
         """A further file of it, None where it has none."""
@@ -246,8 +267,11 @@ def _read_manifest(tar: tarfile.TarFile) -> Manifest:
 
 def _unpack_parts(tar: tarfile.TarFile, told: Manifest, target: Path) -> None:
     """Each where the manifest tells of it, in its order, and nothing else."""
-    if {DATABASE} - {part.name for part in told.parts} or {part.name for part in told.parts} - {DATABASE, *SITE_FILES}:
+    names = [part.name for part in told.parts]
+    known = {DATABASE, *SITE_FILES, *filter(_CALLS_FILE.fullmatch, names)}
+    if DATABASE not in names or set(names) - known:
         raise _damaged()
+    (target / CALLS_FOLDER).mkdir(mode=0o700)
     for part in told.parts:
         entry = tar.next()
         if entry is None or not entry.isreg() or (entry.name, entry.size) != (part.name, part.size):

@@ -180,6 +180,7 @@ def _replace(directory: Path, found: Unpacked, plan: Plan, device: Device, perso
             aside, kept = _set_aside(directory, person.now_ms, stack)
             _prepare(found, kept, plan, person)
             _bring_files(directory, found, device)
+            _bring_calls_files(directory, found, person.now_ms)
             found.database.replace(directory / FILE_NAME)
         except (OSError, sqlite3.Error) as error:
             raise Refused(
@@ -285,6 +286,19 @@ def _bring_files(directory: Path, found: Unpacked, device: Device) -> None:
         wanted = trial if not present else stricter(present, trial) if _is_ours(trial, device.identifiers) else present
         if wanted != present:
             replace_small(directory / TRIAL_FILE, wanted)
+
+
+def _bring_calls_files(directory: Path, found: Unpacked, now_ms: int) -> None:
+    """The database of the backup tells of them. One of that name with other content is kept under another."""
+    folder, owner = directory / archive.CALLS_FOLDER, directory.stat()
+    for path in found.calls_files:
+        make_directory(folder, owner.st_uid, owner.st_gid)
+        present = folder / path.name
+        if present.exists() and present.read_bytes() != path.read_bytes():
+            present.replace(folder / f"{KEPT_ASIDE}{now_ms}-{path.name}")
+        path.replace(present)
+    if found.calls_files or folder.is_dir():
+        sync_directory(folder)
 
 
 def _present_file(directory: Path, name: str) -> bytes | None:

@@ -20,6 +20,7 @@ from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services import calls, handover, payments
 from coovox_billing.store import contents, snapshot
 from coovox_billing.store.database import FILE_NAME, Database
+from coovox_billing.store.schema import known_version
 from tests.cast import MANAGER, NOW_MS, Exchange, a_question, audited, look_up
 from tests.licenses import a_device
 
@@ -44,7 +45,7 @@ def test_it_holds_all_that_the_site_has(exchange: Exchange, tmp_path: Path, pass
     (tmp_path / TRIAL_FILE).write_text("a trial")
     (tmp_path / LICENSE_FILE).write_text("a license")
     found = unpacked(made(tmp_path, passphrase), tmp_path / "there", passphrase)
-    assert (found.told.schema, found.told.made_ms, found.told.board) == (5, NOW_MS, "CooVox U50")
+    assert (found.told.schema, found.told.made_ms, found.told.board) == (known_version(), NOW_MS, "CooVox U50")
     assert found.told.rows["calls"] == 1
     assert found.told.rows["accounts"] == 4
     assert found.site_file(TRIAL_FILE) == b"a trial"
@@ -161,7 +162,7 @@ def test_it_refuses_other_files(tmp_path: Path, data: bytes) -> None:
 def test_it_takes_a_bare_copy_of_a_database(exchange: Exchange, tmp_path: Path) -> None:
     snapshot.copy_of_live(exchange.database.path, tmp_path / "kept" / "upgrade.sqlite3")
     found = unpacked((tmp_path / "kept" / "upgrade.sqlite3").read_bytes(), tmp_path / "there")
-    assert found.told.schema == 5
+    assert found.told.schema == known_version()
     assert found.told.rows["accounts"] == 4
 
 
