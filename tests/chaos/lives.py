@@ -123,6 +123,9 @@ async def two_at_once(office: Office) -> None:
         await call.is_answered()
     for call in dialing:
         await is_watched(office, call)
+    for call in dialing:
+        await is_watched(office, call)
+        await is_paid_ahead(office, call)
         await call.talks(40.4)
         await call.hangs_up()
 
@@ -150,9 +153,9 @@ async def passed_alone(office: Office) -> None:
 
 
 async def is_watched(office: Office, call: Call) -> None:
-    """The manager was told the call's limit, where there is one who will tell it."""
+    """The plane that is there told the manager the call's limit; what is told while time goes by counts from then on."""
     if not call.alone:
-        await _unless_down(office, lambda: call.times_told > 0)
+        await _unless_down(office, lambda: call.told_by_life == office.plane.lives)
 
 
 async def is_paid_ahead(office: Office, call: Call) -> None:

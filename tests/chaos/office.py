@@ -73,6 +73,7 @@ class Office:
     def __init__(self, plane: Plane, pbx: Pbx, manager: FakeAmi | None) -> None:
         self.plane = plane
         self.pbx = pbx
+        pbx.life = lambda: plane.lives
         self.manager = manager
         self.dies_whole = False
         # By the ids of calls whose end nobody told before the power failed: whether their answer was on disk.

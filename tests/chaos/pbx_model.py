@@ -102,7 +102,7 @@ class Channel:
     uniqueid: str
     variables: dict[str, str] = field(default_factory=dict)
     limit_at: float = inf
-    times_told: int = 0
+    told_by_life: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -201,6 +201,7 @@ class Pbx:
         self.cel: Path | None = None
         self.pass_by: Callable[[float], Awaitable[None]] = self._pass_by
         self.is_patient: Callable[[], bool] = lambda: False
+        self.life: Callable[[], int] = lambda: 1
         self._agi_port = agi_port
         self._number = count(1)
         self._running: set[_Agi] = set()
@@ -363,7 +364,7 @@ class Pbx:
         assert action.get("Variable") == "TIMEOUT(absolute)"
         seconds = float(action.get("Value"))
         channel.limit_at = self.clock.monotonic() + seconds if seconds > 0 else inf
-        channel.times_told += 1
+        channel.told_by_life = self.life()
         return success(action)
 
     def _hangup(self, action: Action, channel: Channel) -> str:
@@ -416,9 +417,9 @@ class Call:
         return self._leg_channel.limit_at if self._leg_channel else inf
 
     @property
-    def times_told(self) -> int:
-        """How often the manager was told its limit."""
-        return self._leg_channel.times_told if self._leg_channel else 0
+    def told_by_life(self) -> int:
+        """Which of the call planes, counted from 1, was the last to tell the manager its limit; 0 for none."""
+        return self._leg_channel.told_by_life if self._leg_channel else 0
 
     async def asks(self, trunk: str = "carrier", ring_seconds: int = 30, patience: float = QUESTION_SECONDS) -> bool:
         """All up to Dial(); whether it is reached. A caller without `patience` hangs up during the question."""

@@ -86,6 +86,7 @@ class Laboratory:
             self._of_starting.update(plane.steps)
         if office.dies_whole and plane.dies.is_set():
             office.dies_whole = False
+            await plane.is_down.wait()
             await office.comes_up()
         await self._play(office, life)
         plane.comes_back = True
