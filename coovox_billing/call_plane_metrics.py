@@ -10,13 +10,11 @@ from coovox_billing.pbx import call_lines
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.metrics import Gauges, Metrics
-from coovox_billing.pbx.metrics_server import MetricsServer, newest_file_ms
-from coovox_billing.services import gauges
+from coovox_billing.pbx.metrics_server import MetricsServer
+from coovox_billing.services import backups, gauges
 from coovox_billing.services.condition import check_clock, room_of
 from coovox_billing.store.database import read_apart
 from coovox_billing.wall_clock import wall_clock_ms
-
-BACKUPS = "backups"
 
 log = logging.getLogger(__name__)
 
@@ -66,5 +64,5 @@ def look_up(path: Path) -> Gauges:
         disk_free_bytes=room_of(path.parent).free_bytes,
         is_clock_wrong=not check_clock(now_ms, found.newest_record_ms, RELEASED_MS).is_good,
         trial_over_ms=found.trial_over_ms,
-        last_backup_ms=newest_file_ms(path.parent / BACKUPS),
+        last_backup_ms=backups.state(path.parent).good_ms or 0,
     )

@@ -47,7 +47,7 @@ def replace_small(path: Path, content: bytes) -> None:
     handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         with os.fdopen(handle, "wb") as file:
-            _give_to_owner_of(path.parent, handle)
+            give_to_owner_of(path.parent, handle)
             file.write(content)
             file.flush()
             os.fsync(handle)
@@ -82,7 +82,7 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def _give_to_owner_of(directory: Path, handle: int) -> None:
+def give_to_owner_of(directory: Path, handle: int) -> None:
     """What root writes must not keep out the user of the directory."""
     owner = directory.stat()
     if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (0, 0):

@@ -15,13 +15,12 @@ from typing import Any
 from waitress import trigger
 from waitress.server import create_server
 
-from coovox_billing import heartbeat
+from coovox_billing import RELEASED_MS, heartbeat
+from coovox_billing.backup.runner import Runner
 from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
-from coovox_billing.pbx.devices import read_devices
-from coovox_billing.pbx.manager import manager_address, what_to_do
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
 from coovox_billing.upkeep import note_running
@@ -32,6 +31,7 @@ from coovox_billing.web.bodies import LARGEST_BYTES
 THREADS = 4
 MOST_CONNECTIONS = 32
 SILENT_SECONDS = 30
+MOST_UNREAD_BYTES = 256 * 1024
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
@@ -51,6 +51,7 @@ def run(config: Config) -> None:
     with open_site(config.data) as database:
         owner.ensure_first_password(database, config.data, wall_clock_ms())
         licensing = open_licensing(database, config.data)
+        runner = Runner(database, config.data, wall_clock_ms)
         app = create_app(
             config.data,
             database,
@@ -59,6 +60,7 @@ def run(config: Config) -> None:
             call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
             read_devices=lambda: _read_devices(config.ami),
             licensing=licensing,
+            runner=runner,
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}
@@ -75,6 +77,8 @@ def run(config: Config) -> None:
                 connection_limit=MOST_CONNECTIONS,
                 channel_timeout=SILENT_SECONDS,
                 max_request_body_size=LARGEST_BYTES,
+                # A download waits for who reads it, rather than in memory and then in a file.
+                outbuf_high_watermark=MOST_UNREAD_BYTES,
                 clear_untrusted_proxy_headers=False,
             )
         except (OSError, ValueError) as error:
@@ -88,6 +92,8 @@ def run(config: Config) -> None:
         pulse = Pulse(trigger.trigger(dispatchers), workers)
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
         threading.Thread(target=note_running, args=[licensing, _stopping], name="upkeep", daemon=True).start()
+        looking = (RELEASED_MS, _stopping)
+        threading.Thread(target=runner.look_after, args=looking, name="backups", daemon=True).start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
         server.run()
 
@@ -95,9 +101,14 @@ def run(config: Config) -> None:
 def _read_devices(ami: str) -> Sequence[Listing]:
     """Asterisk's devices, for *Sync*; where its manager is, is looked up each time, for it may be installed meanwhile.
 
+    Imported late: asyncio and all it brings along are 6 MB, which no other page needs.
+
     Raises:
         SetupError: there is no manager, or no connection to it.
     """
+    from coovox_billing.pbx.devices import read_devices
+    from coovox_billing.pbx.manager import manager_address, what_to_do
+
     manager = manager_address(ami)
     if manager is None:
         raise SetupError("Sync asks Asterisk's manager. %(advice)s", advice=what_to_do(ami))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from coovox_billing.cli import call_archive
 from coovox_billing.cli.context import Context, complain, listable
 from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import iso
@@ -27,6 +28,7 @@ def add_commands(commands: Any) -> None:
     listing.add_argument("--flag", choices=FLAGS, default="", help="only those with this flag")
     listable(listing)
     listing.set_defaults(run=_list)
+    call_archive.add_verb(verbs)
     auditing = commands.add_parser("audit", help="prove that balances, holds, ledger, calls and totals agree")
     auditing.set_defaults(run=_audit)
 

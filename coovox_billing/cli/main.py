@@ -27,6 +27,8 @@ COMMANDS_OF = {
     "boards": ("board",),
     "hooks": ("hook",),
     "health": ("doctor",),
+    "backups": ("backup", "restore", "backups"),
+    "database": ("database",),
 }
 
 

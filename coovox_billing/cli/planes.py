@@ -36,6 +36,9 @@ def _calls(context: Context) -> None:
 
 
 def _web(context: Context) -> None:
+    from coovox_billing.frugal_memory import give_back_freed
+
+    give_back_freed()
     from coovox_billing import web_plane
 
     log_output.begin(context.config.log_level)

@@ -4,10 +4,12 @@ They live in the database and are edited with `setting set` or by page. The
 file settings (listeners, data directory) are `config`'s.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from coovox_billing.core import backup_plan
 from coovox_billing.core.stretch import Terms
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, NotFound
@@ -17,6 +19,9 @@ ACTIVATION = "activation"
 DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
 DEFAULT_DATE_FORMAT = "YYYY-MM-DD"
 DATE_FORMATS = (DEFAULT_DATE_FORMAT, "DD.MM.YYYY", "DD/MM/YYYY", "DD-MM-YYYY", "MM/DD/YYYY", "YYYY/MM/DD")
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,31 @@ def _payer_policy(text: str) -> str:
     )
 
 
+def _backup_address(text: str) -> str:
+    backup_plan.parse_address(text)
+    return text
+
+
+def _backups_kept(text: str) -> str:
+    keep = backup_plan.parse_keep(text)
+    return f"{keep.days} {keep.weeks} {keep.months}"
+
+
+def _fingerprint(text: str) -> str:
+    if text and not _FINGERPRINT.fullmatch(text):
+        raise BadInput(
+            "%(text)s is no fingerprint: write SHA256: and 43 characters, as `ssh-keygen -lf` shows it",
+            text=repr(text[:80]),
+        )
+    return text
+
+
+def _region(text: str) -> str:
+    if not _REGION.fullmatch(text):
+        raise BadInput("%(text)s is no region: write a name like eu-central-1", text=repr(text[:40]))
+    return text
+
+
 SITE_SETTINGS = (
     SiteSetting(
         "currency",
@@ -166,6 +196,38 @@ SITE_SETTINGS = (
         "Whether locking an extension also ends its calls in progress. Needs AMI.",
         _one_of("no", "yes"),
     ),
+    SiteSetting(
+        "backup_at",
+        backup_plan.OFF,
+        "At which time of the day a backup is made: off, or like 02:30.",
+        backup_plan.parse_at,
+    ),
+    SiteSetting(
+        "backup_days",
+        backup_plan.EVERY_DAY,
+        "On which days of the week a backup is made: digits, 1 is Monday.",
+        backup_plan.parse_days,
+    ),
+    SiteSetting(
+        "backup_to",
+        "",
+        "Where backups go: empty for the data directory, /FOLDER, usb:/FOLDER (only while a stick is mounted there), "
+        "sftp://USER@HOST/FOLDER, s3://HOST/BUCKET/PREFIX.",
+        _backup_address,
+    ),
+    SiteSetting(
+        "backup_keep",
+        backup_plan.DEFAULT_KEEP,
+        "How many daily, weekly and monthly backups are kept there.",
+        _backups_kept,
+    ),
+    SiteSetting(
+        "backup_host_key",
+        "",
+        "The fingerprint of the SFTP server's key, SHA256:…; nothing is sent to a server that shows another.",
+        _fingerprint,
+    ),
+    SiteSetting("backup_s3_region", "us-east-1", "The region of the S3 storage, where it has regions.", _region),
 )
 
 _BY_NAME = {setting.name: setting for setting in SITE_SETTINGS}

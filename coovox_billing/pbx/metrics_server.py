@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection
 from ipaddress import ip_address
-from pathlib import Path
 
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx.metrics import Gauges
@@ -118,12 +117,3 @@ def _noted(done: "asyncio.Future[Gauges]") -> None:
     """What went wrong while nobody waited any more is no fault of the loop's."""
     if not done.cancelled():
         done.exception()
-
-
-def newest_file_ms(directory: Path) -> int:
-    """When the newest file of a directory was written, ms since 1970; 0 where there is none."""
-    try:
-        times = [path.stat().st_mtime_ns for path in directory.iterdir() if path.is_file()]
-    except OSError:
-        return 0
-    return max(times, default=0) // 1_000_000

@@ -96,7 +96,7 @@ def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     """
     call = reads.call(connection, call_id)
     if call is None:
-        if ended.alone:
+        if ended.alone and not reads.is_archived(connection, call_id):
             _insert_alone_unanswered(connection, call_id, ended)
         return
     if ended.asked_ms != call["attempt_stamp_ms"]:

@@ -17,8 +17,8 @@ from shlex import quote
 from stat import S_IWUSR
 
 from coovox_billing.sentences import Sentence
-from coovox_billing.store import probe, reads
-from coovox_billing.store.database import FILE_NAME, migrations
+from coovox_billing.store import file_locks, probe, reads, schema
+from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK
 from coovox_billing.store.probe import Trial, Trouble
 
 FULL_BYTES = 1_000_000
@@ -143,15 +143,15 @@ _TROUBLE_OF_ERRNO = {ENOSPC: Trouble.FULL, EDQUOT: Trouble.FULL, EROFS: Trouble.
 
 def _database(directory: Path, trial: Trial) -> Condition:
     if trial.trouble is Trouble.LOCKED:
-        holders = " and ".join(probe.lock_holders(directory / FILE_NAME)) or "another program"
+        holders = " and ".join(file_locks.lock_holders(directory / FILE_NAME)) or "another program"
         return Condition(
             "database", f"locked by {holders} for {trial.waited_seconds:.1f} s and longer", ADVICE[Trouble.LOCKED]
         )
     if trial.trouble:
         return Condition("database", f"{trial.trouble.value}, in {directory}: {trial.detail}", ADVICE[trial.trouble])
-    if trial.schema != len(migrations()):
-        advice = _NEWER_SCHEMA if trial.schema > len(migrations()) else _OLDER_SCHEMA
-        return Condition("database", f"schema {trial.schema}, this version's is {len(migrations())}", advice)
+    if trial.schema != (known := schema.known_version()):
+        advice = _NEWER_SCHEMA if trial.schema > known else _OLDER_SCHEMA
+        return Condition("database", f"schema {trial.schema}, this version's is {known}", advice)
     if trial.waited_seconds > SLOW_LOCK_SECONDS:
         return Condition("database", f"others kept it locked for {trial.waited_seconds:.1f} s", _SLOW_LOCK)
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -262,7 +262,7 @@ def _calls(count: int) -> str:
 def check_files(directory: Path) -> Condition:
     """Whether the directory's user may write the database's files: what root makes or closes keeps billing out."""
     owner = directory.stat()
-    paths = [directory / f"{FILE_NAME}{ending}" for ending in ("", "-wal", "-shm")]
+    paths = [*(directory / f"{FILE_NAME}{ending}" for ending in ("", "-wal", "-shm")), directory / OPENING_LOCK]
     strange = [str(path) for path in paths if path.exists() and not _is_writable_by(path, owner.st_uid)]
     if strange:
         finding = f"{' and '.join(strange)} cannot be written by the user of {directory}"

@@ -88,6 +88,8 @@ def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
     """
     call = reads.call(connection, call_id)
     if call is None:
+        if reads.is_archived(connection, call_id):
+            return
         call = insert_alone(connection, call_id, leg, State.ASKED)
     state = State(call["state"])
     following = next_state(state, Event.GO_ALONE)

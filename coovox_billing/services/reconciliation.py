@@ -56,7 +56,7 @@ def news(connection: sqlite3.Connection, legs: Sequence[tuple[str, Leg]]) -> lis
     return [
         (call_id, leg)
         for call_id, leg in legs
-        if begun_ms is not None and leg.asked_ms >= begun_ms and _is_unsettled(reads.call(connection, call_id))
+        if begun_ms is not None and leg.asked_ms >= begun_ms and _is_unsettled(connection, call_id)
     ]
 
 
@@ -91,5 +91,8 @@ def keep_seen(connection: sqlite3.Connection, talked_seconds: Mapping[str, int])
         writes.keep_seen(connection, call_id, seconds)
 
 
-def _is_unsettled(call: sqlite3.Row | None) -> bool:
-    return call is None or call["state"] != State.SETTLED or LOST in call["flags"].split()
+def _is_unsettled(connection: sqlite3.Connection, call_id: str) -> bool:
+    call = reads.call(connection, call_id)
+    if call is None:
+        return not reads.is_archived(connection, call_id)
+    return call["state"] != State.SETTLED or LOST in call["flags"].split()

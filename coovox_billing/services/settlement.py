@@ -48,11 +48,15 @@ def settle(
 
     A call that was thought over, or that the dialplan let pass alone, is
     settled late; one that was closed by rule is corrected. A leg that nobody
-    answered changes nothing here.
+    answered changes nothing here, nor does what is told of an archived call.
     """
     if ended.answered_ms is None:
         return
-    call = reads.call(connection, call_id) or insert_alone(connection, call_id, ended, State.ASKED)
+    call = reads.call(connection, call_id)
+    if call is None:
+        if reads.is_archived(connection, call_id):
+            return
+        call = insert_alone(connection, call_id, ended, State.ASKED)
     following = _state_after(call)
     if following is None:
         return

@@ -23,12 +23,17 @@ def prepare(connection: sqlite3.Connection, time_zone: str) -> None:
     """
     if not is_new(connection):
         return
-    writes.set_site_value(connection, "database_id", os.urandom(8).hex())
+    rename_database(connection)
     writes.set_setting(connection, "time_zone", time_zone)
     writes.set_setting(connection, ACTIVATION, "off")
     writes.mirror(connection, "inactive", "1")
     writes.mirror(connection, "policy", site_setting("when_billing_is_down").default)
     _mirror_emergency(connection, "", DEFAULT_EMERGENCY_NUMBERS)
+
+
+def rename_database(connection: sqlite3.Connection) -> None:
+    """Give the database a random name, by which Asterisk's mirror of another one is known as such."""
+    writes.set_site_value(connection, "database_id", os.urandom(8).hex())
 
 
 def change_setting(connection: sqlite3.Connection, name: str, text: str, person: Person) -> str:

@@ -6,7 +6,7 @@ Each check is one query that finds what is off; a sound database has none.
 import sqlite3
 from dataclasses import dataclass
 
-from coovox_billing.store.database import migrate
+from coovox_billing.store.schema import migrate
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,20 @@ _CHECKS = (
     ),
     _Check(
         "extension {extension}: call {found} did not cost what its ledger entries and uncollected part are, {expected}",
-        """SELECT calls.extension, calls.call_id AS found,
-                  uncollected_micros - coalesce(sum(amount_micros), 0) AS expected
-           FROM calls LEFT JOIN ledger ON ledger.call_id = calls.call_id
-           GROUP BY calls.id HAVING cost_micros <> uncollected_micros - coalesce(sum(amount_micros), 0)""",
+        """SELECT coalesce(accounts.extension, '') AS extension, booked.call_id AS found,
+                  uncollected_micros - coalesce(charged, 0) AS expected
+           FROM booked_calls AS booked
+           LEFT JOIN (SELECT call_id, sum(amount_micros) AS charged FROM ledger WHERE call_id IS NOT NULL
+                      GROUP BY call_id) AS charges ON charges.call_id = booked.call_id
+           LEFT JOIN accounts ON accounts.id = booked.account_id
+           WHERE cost_micros <> uncollected_micros - coalesce(charged, 0)""",
+    ),
+    _Check(
+        "extension {extension}: ledger entry {found} is about call {expected}, which is neither there nor archived",
+        """SELECT extension, ledger.id AS found, call_id AS expected
+           FROM ledger JOIN accounts ON accounts.id = account_id
+           WHERE call_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.call_id = ledger.call_id)
+           AND NOT EXISTS (SELECT 1 FROM archived_calls WHERE archived_calls.call_id = ledger.call_id)""",
     ),
     _Check(
         "extension {extension}: the totals of {found} differ from its calls ({expected})",
@@ -61,7 +71,7 @@ _CHECKS = (
                   sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros' AS expected
            FROM (SELECT day, account_id, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_extension_totals
                  UNION ALL
-                 SELECT local_day, account_id, -1, -talk_seconds, -cost_micros FROM calls
+                 SELECT local_day, account_id, -1, -talk_seconds, -cost_micros FROM booked_calls
                  WHERE state = 'settled' AND account_id IS NOT NULL) AS both_sides
            JOIN accounts ON accounts.id = account_id
            GROUP BY day, account_id HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",
@@ -72,7 +82,7 @@ _CHECKS = (
                   sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros' AS expected
            FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_trunk_totals
                  UNION ALL
-                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros FROM calls
+                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros FROM booked_calls
                  WHERE state = 'settled') AS both_sides
            GROUP BY day, trunk HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",
     ),

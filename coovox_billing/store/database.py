@@ -9,7 +9,7 @@ connections starve each other for seconds).
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
@@ -18,12 +18,17 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from coovox_billing.errors import SetupError
+from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK, existing
+from coovox_billing.store.schema import Upgrade, bring_up_to_date
 from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
+
+__all__ = ["BUSY_TIMEOUT_MS", "FILE_NAME", "Database", "alone", "connect", "existing", "open_database", "upgrade"]
 
 T = TypeVar("T")
 
-FILE_NAME = "coovox-billing.sqlite3"
 BUSY_TIMEOUT_MS = 10_000
+# A WAL that is kept is written over, which costs the file system no journal; it is twice what a checkpoint waits for.
+MOST_WAL_BYTES = 8 * 1024 * 1024
 
 
 class Database:
@@ -113,17 +118,32 @@ def read_apart(path: Path, job: Callable[[sqlite3.Connection], T]) -> T:
 
 
 def open_database(directory: Path) -> Database:
-    """The database of a data directory, made or migrated to this version if need be.
+    """The database of a data directory, made or brought to this version if need be.
 
     Raises:
         SetupError: the directory cannot be used, or the file is of a newer version or no database.
     """
+    with _usable(directory), alone(directory):
+        bring_up_to_date(directory / FILE_NAME)
+        return Database(directory / FILE_NAME)
+
+
+def upgrade(directory: Path) -> Upgrade | None:
+    """Bring the database of a data directory to this version; what was done to one that was older.
+
+    Raises:
+        SetupError: as `open_database`.
+    """
+    with _usable(directory), alone(directory):
+        return bring_up_to_date(directory / FILE_NAME)
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    """Make the directory if it is missing, and tell what keeps it from being used."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / FILE_NAME
-        with _alone(directory):
-            _migrate(path)
-            return Database(path)
+        yield
     except (FileExistsError, NotADirectoryError):
         raise SetupError(
             "%(directory)s is no directory: name the data directory with --data", directory=directory
@@ -141,16 +161,11 @@ def open_database(directory: Path) -> Database:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> Iterator[None]:
     """Keeps other processes from opening at the same time: making a file WAL does not wait for them (SQLITE_BUSY)."""
-    with (directory / "opening.lock").open("w") as lock:
+    with (directory / OPENING_LOCK).open("w") as lock:
         flock(lock, LOCK_EX)
         yield
-
-
-def existing(path: Path) -> str:
-    """The address under which SQLite opens a file that is there, and makes none that is not."""
-    return f"{path.absolute().as_uri()}?mode=rw"
 
 
 def connect(place: Path | str) -> sqlite3.Connection:
@@ -165,54 +180,7 @@ def connect(place: Path | str) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_size_limit = {MOST_WAL_BYTES}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
-
-
-def migrations() -> list[Path]:
-    """The numbered SQL files, in order; the n-th brings a database to version n."""
-    return sorted((Path(__file__).parent / "migrations").glob("*.sql"))
-
-
-def _migrate(path: Path) -> None:
-    connection = connect(path)
-    try:
-        migrate(connection)
-        if _version(connection) > len(migrations()):
-            raise SetupError("%(path)s was made by a newer version of CooVox Billing: install that version", path=path)
-    finally:
-        connection.close()
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a database to this version."""
-    for version, script in enumerate(migrations(), start=1):
-        if _version(connection) < version:
-            _apply(connection, script, version)
-
-
-def _apply(connection: sqlite3.Connection, script: Path, version: int) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if _version(connection) < version:
-            for statement in _statements(script.read_text(encoding="utf-8")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _statements(script: str) -> Iterable[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

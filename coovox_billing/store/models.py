@@ -227,6 +227,27 @@ class BillingUserRow(_Table):
         table_name = "people"
 
 
+class ArchivedCall(_Table):
+    """What is left here of a call that was moved into a file."""
+
+    call_id = CharField(primary_key=True)
+    talk_seconds = IntegerField()
+
+    class Meta:
+        table_name = "archived_calls"
+
+
+class ArchiveFile(_Table):
+    """A file that calls of a month were moved into."""
+
+    path = CharField(primary_key=True)
+    month = CharField()
+    calls = IntegerField()
+
+    class Meta:
+        table_name = "archive_files"
+
+
 class SecondFactor(_Table):
     """What somebody signs in with beside the password, once it is confirmed."""
 

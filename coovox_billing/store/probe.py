@@ -6,16 +6,13 @@ wait for a lock is ten seconds, which no page and no monitor has.
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from coovox_billing.store import reads
 from coovox_billing.store.database import existing
-
-_WAL_WRITE_LOCK_BYTE = "120"
 
 
 class Trouble(Enum):
@@ -88,25 +85,6 @@ def trouble_of(error: BaseException) -> Trouble | None:
     return None
 
 
-def lock_holders(path: Path) -> list[str]:
-    """Who keeps others from writing to the database, like `sqlite3 (process 1234)`; empty where nobody can tell."""
-    with suppress(OSError):
-        file = path.stat().st_ino
-        shared = path.with_name(f"{path.name}-shm").stat().st_ino
-        locks = _locks("WRITE")
-        holders = {p for p, inode, byte in locks if inode == file or (inode, byte) == (shared, _WAL_WRITE_LOCK_BYTE)}
-        return [f"{_name_of(pid)} (process {pid})" for pid in sorted(holders, key=int)]
-    return []
-
-
-def users_of(path: Path) -> list[int]:
-    """The processes that have the database open just now; empty where nobody can tell."""
-    with suppress(OSError):
-        shared = path.with_name(f"{path.name}-shm").stat().st_ino
-        return sorted({int(pid) for pid, inode, _ in _locks() if inode == shared})
-    return []
-
-
 def faults_of_pages(connection: sqlite3.Connection) -> list[str]:
     """What SQLite finds wrong with the file's pages, in its own words; empty where all is well."""
     try:
@@ -144,19 +122,3 @@ def _open(path: Path, wait_ms: int) -> sqlite3.Connection:
 
 def _count(connection: sqlite3.Connection, query: str, instant_ms: int) -> int:
     return int(connection.execute(query, (instant_ms,)).fetchone()[0])
-
-
-def _locks(kind: str = "") -> Iterator[tuple[str, int, str]]:
-    """Process, inode and first byte of each lock, or of those for writing, as the kernel lists them."""
-    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-        words = line.split()
-        found = next((word for word in words if word in ("READ", "WRITE")), "")
-        if "->" not in words and found and kind in ("", found):
-            at = words.index(found)
-            yield words[at + 1], int(words[at + 2].rpartition(":")[2]), words[at + 3]
-
-
-def _name_of(pid: str) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
-    return "a program"

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import KnownTrunk
+
+# A call that a person may have to look after stays: each such call, an uncollected one too, has a flag.
+_MAY_BE_ARCHIVED = "state IN ('settled', 'released', 'refused') AND flags = ''"
 
 
 def site(connection: sqlite3.Connection) -> Site:
@@ -206,6 +209,38 @@ def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None
     """What the log tells of a call."""
     row = connection.execute(_CALL_FACTS, (call_id,)).fetchone()
     return None if row is None else CallFacts(*row)
+
+
+def is_archived(connection: sqlite3.Connection, call_id: str) -> bool:
+    """Whether a call was moved into a file: it is over, and what is told of it so late is no news."""
+    return connection.execute("SELECT 1 FROM archived_calls WHERE call_id = ?", (call_id,)).fetchone() is not None
+
+
+def months_to_archive(connection: sqlite3.Connection, before: str) -> list[str]:
+    """The months, as `2026-03`, from whose days before `before` there are calls that may be archived; oldest first."""
+    rows = connection.execute(
+        f"SELECT DISTINCT substr(local_day, 1, 7) FROM calls WHERE local_day < ? AND {_MAY_BE_ARCHIVED} ORDER BY 1",  # noqa: S608
+        (before,),
+    )
+    return [row[0] for row in rows]
+
+
+def calls_to_archive(connection: sqlite3.Connection, month: str, from_ms: int, to_ms: int) -> Iterator[sqlite3.Row]:
+    """The calls of a month that may be archived, each with its account's `name`, in the order of their dialing.
+
+    The instants, ms since 1970 in UTC, are for the index: no zone's month begins before or ends after them.
+    """
+    return connection.execute(
+        "SELECT calls.*, coalesce(accounts.name, '') AS name FROM calls LEFT JOIN accounts ON accounts.id = account_id"  # noqa: S608
+        f" WHERE asked_at_ms BETWEEN ? AND ? AND substr(local_day, 1, 7) = ? AND {_MAY_BE_ARCHIVED}"
+        " ORDER BY asked_at_ms, calls.id",
+        (from_ms, to_ms, month),
+    )
+
+
+def call_columns(connection: sqlite3.Connection) -> list[str]:
+    """The names of all that a call's row keeps."""
+    return [row["name"] for row in connection.execute("PRAGMA table_info(calls)")]
 
 
 def talking_calls(connection: sqlite3.Connection) -> list[sqlite3.Row]:

@@ -162,6 +162,36 @@ def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
     connection.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
 
 
+def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
+    """Take a call out of the log, and keep what balances and totals need of it."""
+    connection.execute(
+        "INSERT INTO archived_calls (call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros)"
+        " SELECT call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros FROM calls WHERE call_id = ?",
+        (call_id,),
+    )
+    connection.execute("DELETE FROM calls WHERE call_id = ?", (call_id,))
+
+
+def count_archived(connection: sqlite3.Connection, path: str, month: str, calls: int) -> None:
+    """Remember that so many more calls of a month were moved into a file."""
+    connection.execute(
+        "INSERT INTO archive_files (path, month, calls) VALUES (?, ?, ?)"
+        " ON CONFLICT (path) DO UPDATE SET calls = calls + excluded.calls",
+        (path, month, calls),
+    )
+
+
+def give_back_pages(connection: sqlite3.Connection, most: int) -> int:
+    """Give up to `most` empty pages at the file's end back to the file system; returns how many empty ones are left.
+
+    A database that was made before it could do so keeps them, for new calls.
+    """
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+        return 0
+    connection.execute(f"PRAGMA incremental_vacuum({most})").fetchall()
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
 def promise_columns(promise: Promise | None) -> dict[str, Any]:
     """The columns of a call's row that keep its promise; a call without limit has none."""
     return {
@@ -284,9 +314,14 @@ def set_setting(connection: sqlite3.Connection, name: str, value: str) -> None:
 
 def set_site_value(connection: sqlite3.Connection, name: str, value: str | None) -> None:
     """Store (or, with None, forget) something the site has one of."""
-    connection.execute("DELETE FROM site WHERE name = ?", (name,))
-    if value is not None:
-        connection.execute("INSERT INTO site (name, value) VALUES (?, ?)", (name, value))
+    if value is None:
+        connection.execute("DELETE FROM site WHERE name = ?", (name,))
+        return
+    # In place, which is a third of the flash that a new row costs: how long billing ran is stored all day long.
+    connection.execute(
+        "INSERT INTO site (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
 
 
 def mirror(connection: sqlite3.Connection, key: str, value: str) -> None:

@@ -12,9 +12,10 @@ from jinja2 import StrictUndefined
 from werkzeug.routing import Map
 
 from coovox_billing import RELEASED_MS, __version__
+from coovox_billing.backup.runner import Runner
 from coovox_billing.core.devices import Listing
 from coovox_billing.core.money import format_amount, format_price
-from coovox_billing.services import condition
+from coovox_billing.services import backups, condition
 from coovox_billing.services.condition import Room, room_of
 from coovox_billing.services.licensing import UNKNOWN_DEVICE, Build, Licensing
 from coovox_billing.shipped import shipped
@@ -51,11 +52,13 @@ from coovox_billing.web.pages import (
     statistics,
     theme,
 )
+from coovox_billing.web.pages.addons import backups as backups_page
 from coovox_billing.web.pages.addons import billing_settings, enter, first_steps
 from coovox_billing.web.parts import Parts, no_manager
 
 STATIC_SECONDS = 3600
 DISK_SPEED_FRESH_SECONDS = 60.0
+BACKUP_FRESH_SECONDS = 60.0
 SESSION_KEY_BYTES = 32
 
 BLUEPRINTS = (
@@ -69,6 +72,7 @@ BLUEPRINTS = (
     changes.page,
     billing_settings.page,
     first_steps.page,
+    backups_page.page,
     enter.page,
     billing_manager.page,
     account.page,
@@ -103,11 +107,13 @@ def create_app(
     disk_room: Callable[[Path], Room] = room_of,
     read_devices: Callable[[], Sequence[Listing]] = no_manager,
     licensing: Licensing | None = None,
+    runner: Runner | None = None,
 ) -> Flask:
     """The pages of a data directory.
 
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
     `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded.
+    `runner` makes backups.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -123,16 +129,18 @@ def create_app(
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     with app.app_context():
-        examinations = _examinations(directory, call_plane_is_up, now_ms, monotonic, disk_room)
+        examinations = _examinations(directory, database, call_plane_is_up, now_ms, monotonic, disk_room)
         build = Build(__version__, RELEASED_MS, b"")
         licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
-        Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices, licensing).place()
+        runner = runner or Runner(database, directory, now_ms)
+        Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices, licensing, runner).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
 
 
 def _examinations(
     directory: Path,
+    database: Database,
     call_plane_is_up: Callable[[], bool],
     now_ms: Callable[[], int],
     monotonic: Callable[[], float],
@@ -155,6 +163,12 @@ def _examinations(
             lambda: [condition.slow_disk("a write has not come back in a second")],
             monotonic,
             DISK_SPEED_FRESH_SECONDS,
+        ),
+        health.Examination(
+            lambda: [database.read(lambda connection: backups.check(connection, directory, now_ms()))],
+            list,
+            monotonic,
+            BACKUP_FRESH_SECONDS,
         ),
     )
 

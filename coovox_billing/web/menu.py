@@ -37,7 +37,7 @@ ITEMS = (
     Item("statistics.show", later("Statistics"), "chart"),
     Item("settings.show", later("Settings"), "gear"),
     Item("changes.show", later("Audit Log"), "log"),
-    Item("billing_settings.show", later("Billing"), "power", ("first_steps",)),
+    Item("billing_settings.show", later("Billing"), "power", ("first_steps", "backups")),
     Item("billing_manager.show", later("Billing Manager"), "people"),
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import current_app, flash, g, request
 
+from coovox_billing.backup.runner import Runner
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.services import submissions
@@ -40,6 +41,7 @@ class Parts:
     examinations: "Sequence[Examination]"
     read_devices: Callable[[], Sequence[Listing]]
     licensing: Licensing
+    runner: Runner
     ended_sessions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ENDED_SESSIONS))
 
     def place(self) -> None:
@@ -62,8 +64,8 @@ def parts() -> Parts:
     return found
 
 
-def once(job: Callable[[sqlite3.Connection], object], done: str) -> None:
-    """Do what a form asks for, once however often it is sent, and tell the reader `done`.
+def once(job: Callable[[sqlite3.Connection], object], done: str) -> bool:
+    """Do what a form asks for, once however often it is sent, and tell the reader `done`; whether it was done now.
 
     Raises:
         BillingError: it is refused; nothing was changed, and the form can be sent again.
@@ -76,6 +78,7 @@ def once(job: Callable[[sqlite3.Connection], object], done: str) -> None:
     token, now_ms = request.form.get("submission", ""), parts().now_ms()
     told, is_new = parts().database.write(lambda c: submissions.once(c, token, now_ms, answer))
     flash(told if is_new else _("Not done again, this form was sent already: %(told)s", told=told))
+    return is_new
 
 
 def person() -> Person:

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def launcher(version: int) -> Path:
     home = cache() / f"asterisk-{version}"
     script = home / "run-asterisk"
     if not script.exists():
-        with _lock(home.with_suffix(".lock")):
+        with locked(home.with_suffix(".lock")):
             if not script.exists():
                 _fill(version, home)
     return script
@@ -70,13 +70,14 @@ def save(version: int, into: Path) -> Path:
     folder = into / str(version)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        for package in _downloaded(version, Path(work)):
+        for package in downloaded(SUITES[version], PACKAGES, Path(work)):
             shutil.copy(package, folder)
     return folder
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """One at a time fills the cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -87,7 +88,7 @@ def _fill(version: int, home: Path) -> None:
     """Work beside the cache and move in at the end: an interrupted fetch leaves nothing half done."""
     work = Path(tempfile.mkdtemp(prefix=f"{home.name}.", dir=home.parent))
     try:
-        _unpack(_packages(version, work), work / "root")
+        unpack(_packages(version, work), work / "root")
         shutil.rmtree(work / "apt", ignore_errors=True)
         _write_launcher(version, work)
         shutil.rmtree(home, ignore_errors=True)
@@ -99,7 +100,7 @@ def _fill(version: int, home: Path) -> None:
 
 def _packages(version: int, work: Path) -> list[Path]:
     saved = os.environ.get("ASTERISK_DEBS")
-    return _saved(version, Path(saved)) if saved else _downloaded(version, work)
+    return _saved(version, Path(saved)) if saved else downloaded(SUITES[version], PACKAGES, work)
 
 
 def _saved(version: int, folder: Path) -> list[Path]:
@@ -109,14 +110,17 @@ def _saved(version: int, folder: Path) -> list[Path]:
     return packages
 
 
-def _downloaded(version: int, work: Path) -> list[Path]:
-    suite, state = SUITES[version], work / "apt"
+def downloaded(suite: str, names: Sequence[str], work: Path, architecture: str = "") -> list[Path]:
+    """Packages of a Debian suite, with all they depend on, below `work`; of this machine's architecture by default."""
+    state = work / "apt"
     options = _apt_options(state, suite)
+    if architecture:
+        options += [f"--option=APT::Architecture={architecture}", f"--option=APT::Architectures::={architecture}"]
     _apt(suite, *options, "update")
-    _apt(suite, *options, "install", "--yes", "--no-install-recommends", "--download-only", *PACKAGES)
+    _apt(suite, *options, "install", "--yes", "--no-install-recommends", "--download-only", *names)
     packages = sorted((state / "cache/archives").glob("*.deb"))
     if not packages:
-        raise FetchError(f"apt downloaded nothing for Asterisk {version} from Debian {suite}")
+        raise FetchError(f"apt downloaded nothing from Debian {suite}, where {names[0]} was looked for")
     return packages
 
 
@@ -148,7 +152,7 @@ def _apt(suite: str, *arguments: str) -> None:
     done = _run("apt-get", "--quiet", *arguments)
     if done.returncode or "\nE: " in done.stdout:
         tail = "\n".join(done.stdout.splitlines()[-8:])
-        raise FetchError(f"apt could not get Asterisk from Debian {suite}:\n{tail}")
+        raise FetchError(f"apt could not get packages from Debian {suite}:\n{tail}")
 
 
 def mirror() -> str:
@@ -185,7 +189,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
         raise FetchError(f"{command[0]} is not installed: Asterisk is fetched on Debian only") from error
 
 
-def _unpack(packages: list[Path], root: Path) -> None:
+def unpack(packages: list[Path], root: Path) -> None:
+    """Lay out what is in packages, without installing anything."""
     for package in packages:
         done = _run("dpkg", "-x", str(package), str(root))
         if done.returncode:

@@ -3,6 +3,9 @@
  * After bad_disk_use(OFFICE), what is written below OFFICE/data goes where it always goes, so a process that is
  * killed leaves all of it. OFFICE/platter has only what an fsync has returned for: what is there after a power cut.
  * The first byte of OFFICE/control is the mode, and may change at any time. fsync does not reach the real disk.
+ *
+ * What changes something below OFFICE/data is a step: bad_disk_at(n, 'k') kills the process before its n-th step, and
+ * bad_disk_at(n, 'f') makes the disk full from that step on. bad_disk_steps() tells how many were taken.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,15 +24,18 @@
 #include <unistd.h>
 
 enum { NORMAL = 'n', FULL = 'f', READ_ONLY = 'r', SLOW = 's' };
-enum { MAX_FILES = 1024, MAX_REMOVED = 8, SMALL_BYTES = 8 << 20, PIECE_BYTES = 1 << 16 };
+enum { MAX_FILES = 1024, MAX_MOVES = 64, SMALL_BYTES = 8 << 20, PIECE_BYTES = 1 << 16 };
 
 struct extent { off64_t from; size_t length; };
+struct move { char *from, *to; }; /* to nowhere: removed */
 struct file { char *name; struct extent *unsynced; size_t count, room; };
 
 static char data[PATH_MAX], platter[PATH_MAX];
 static volatile const char *mode = "n";
 static struct file files[MAX_FILES];
-static char *removed[MAX_REMOVED];
+static struct move moves[MAX_MOVES];
+static long steps, eventful_step;
+static char event;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 #define REAL(name, result, ...) \
@@ -45,6 +52,23 @@ void bad_disk_use(const char *office)
     if (page == MAP_FAILED) abort();
     mode = page;
     close(fd);
+}
+
+void bad_disk_at(long step, int what) { eventful_step = step; event = (char)what; }
+
+long bad_disk_steps(void) { return steps; }
+
+static void step(void)
+{
+    if (++steps != eventful_step) return;
+    if (event == 'k') kill(getpid(), SIGKILL);
+    if (event == FULL) mode = "f";
+}
+
+static const char *below(const char *path)
+{
+    size_t length = strlen(data);
+    return length && !strncmp(path, data, length) ? path + length : NULL;
 }
 
 static struct file *ours(int fd) { return fd >= 0 && fd < MAX_FILES && files[fd].name ? &files[fd] : NULL; }
@@ -64,6 +88,7 @@ static void note(struct file *file, off64_t from, size_t length)
 static int refusal(int fd)
 {
     if (!ours(fd)) return 0;
+    step();
     return *mode == FULL ? ENOSPC : *mode == READ_ONLY ? EROFS : 0;
 }
 
@@ -81,6 +106,29 @@ static void copy(int from, int to, struct extent extent)
     }
 }
 
+/* Names last from the next fsync on, of whatever file or directory. What was never synced is empty under its new name. */
+static void move_all(void)
+{
+    char from[2 * PATH_MAX], to[2 * PATH_MAX];
+    REAL("rename", int, const char *, const char *);
+    for (size_t i = 0; i < MAX_MOVES && moves[i].from; moves[i++] = (struct move){NULL, NULL}) {
+        snprintf(from, sizeof from, "%s%s", platter, moves[i].from);
+        snprintf(to, sizeof to, "%s%s", platter, moves[i].to ? moves[i].to : "");
+        if (!moves[i].to) unlink(from);
+        else if (real(from, to)) close(open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+        free(moves[i].from);
+        free(moves[i].to);
+    }
+}
+
+static void move_later(const char *from, const char *to)
+{
+    size_t i = 0;
+    while (i < MAX_MOVES && moves[i].from) i++;
+    if (i == MAX_MOVES) abort();
+    moves[i] = (struct move){strdup(from), to ? strdup(to) : NULL};
+}
+
 /* What was written since the last time is now on the platter, and the file there is as long as ours. */
 static int synced(int fd)
 {
@@ -90,16 +138,20 @@ static int synced(int fd)
     if (!file || fstat(fd, &now)) return 0;
     if (*mode == SLOW) sleep(1);
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < MAX_REMOVED && removed[i]; removed[i++] = NULL) {
-        snprintf(place, sizeof place, "%s%s", platter, removed[i]);
-        unlink(place);
-        free(removed[i]);
-    }
+    move_all();
     snprintf(place, sizeof place, "%s%s", platter, file->name);
+    for (char *folder = strchr(place + strlen(platter), '/'); folder; folder = strchr(folder + 1, '/')) {
+        *folder = 0;
+        mkdir(place, 0700);
+        *folder = '/';
+    }
     int to = open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (to < 0) abort();
-    for (size_t i = 0; i < file->count; i++) copy(fd, to, file->unsynced[i]);
-    file->count = 0;
+    for (int other = 0; other < MAX_FILES; other++) {
+        if (!files[other].name || strcmp(files[other].name, file->name)) continue;
+        for (size_t i = 0; i < files[other].count; i++) copy(fd, to, files[other].unsynced[i]);
+        files[other].count = 0;
+    }
     REAL("ftruncate64", int, int, off64_t);
     if (real(to, now.st_size)) abort();
     close(to);
@@ -122,7 +174,8 @@ static int opened(int fd, const char *path)
 static int open_as(const char *path, int flags, mode_t permissions)
 {
     REAL("open64", int, const char *, int, ...);
-    int is_below = *data && !strncmp(path, data, strlen(data));
+    int is_below = below(path) != NULL;
+    if (is_below && flags & O_CREAT && access(path, F_OK)) step();
     if (is_below && *mode == READ_ONLY && flags & (O_WRONLY | O_RDWR | O_CREAT)) { errno = EROFS; return -1; }
     if (is_below && *mode == FULL && flags & O_CREAT && access(path, F_OK)) { errno = ENOSPC; return -1; }
     return opened(real(path, flags, permissions), path);
@@ -139,7 +192,18 @@ int close(int fd)
 {
     REAL("close", int, int);
     struct file *file = ours(fd);
-    if (file) { free(file->name); file->name = NULL; }
+    if (file) {
+        char *name = file->name;
+        file->name = NULL;
+        /* Whoever else has it open may still sync what was written here. */
+        for (int other = 0; file->count && other < MAX_FILES; other++)
+            if (files[other].name && !strcmp(files[other].name, name))
+                while (file->count) {
+                    struct extent last = file->unsynced[--file->count];
+                    note(&files[other], last.from, last.length);
+                }
+        free(name);
+    }
     return real(fd);
 }
 
@@ -180,23 +244,66 @@ int statvfs(const char *path, struct statvfs *disk)
 int statvfs64(const char *path, struct statvfs64 *disk) { return statvfs(path, (struct statvfs *)disk); }
 #endif
 
-/* A file that was deleted is gone from the platter with the next fsync of any other. */
+ssize_t write(int fd, const void *bytes, size_t length)
+{
+    REAL("write", ssize_t, int, const void *, size_t);
+    if (!ours(fd)) return real(fd, bytes, length);
+    if ((errno = refusal(fd))) return -1;
+    off64_t at = lseek64(fd, 0, SEEK_CUR);
+    ssize_t written = real(fd, bytes, length);
+    if (written > 0) note(ours(fd), at, (size_t)written);
+    return written;
+}
+
 int unlink(const char *path)
 {
     REAL("unlink", int, const char *);
-    size_t length = strlen(data), i = 0;
-    if (length && !strncmp(path, data, length)) {
-        while (i < MAX_REMOVED - 1 && removed[i]) i++;
-        free(removed[i]);
-        removed[i] = strdup(path + length);
-    }
+    if (!below(path) || access(path, F_OK)) return real(path);
+    step();
+    pthread_mutex_lock(&lock);
+    move_later(below(path), NULL);
+    pthread_mutex_unlock(&lock);
     return real(path);
+}
+
+int rename(const char *from, const char *to)
+{
+    REAL("rename", int, const char *, const char *);
+    if (!below(from) || !below(to)) return real(from, to);
+    step();
+    pthread_mutex_lock(&lock);
+    for (int fd = 0; fd < MAX_FILES; fd++)
+        if (files[fd].name && !strcmp(files[fd].name, below(from))) {
+            free(files[fd].name);
+            files[fd].name = strdup(below(to));
+        }
+    move_later(below(from), below(to));
+    pthread_mutex_unlock(&lock);
+    return real(from, to);
+}
+
+static int is_directory_below(int fd)
+{
+    char name[64], path[PATH_MAX];
+    struct stat now;
+    if (!*data || fstat(fd, &now) || !S_ISDIR(now.st_mode)) return 0;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(name, path, sizeof path - 2);
+    if (length <= 0) return 0;
+    memcpy(path + length, "/", 2);
+    return below(path) != NULL;
 }
 
 int fsync(int fd)
 {
     REAL("fsync", int, int);
-    return ours(fd) ? synced(fd) : real(fd);
+    if (ours(fd)) { step(); return synced(fd); }
+    if (!is_directory_below(fd)) return real(fd);
+    step();
+    pthread_mutex_lock(&lock);
+    move_all();
+    pthread_mutex_unlock(&lock);
+    return 0;
 }
 
 int fdatasync(int fd) { return fsync(fd); }

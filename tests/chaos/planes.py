@@ -117,7 +117,7 @@ class Plane:
         self._is_known.set()
         self._is_being_killed = False
         for folder in (self.data, self.platter):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (office / "control").write_bytes(b"n")
         self.clock = BoxClock(office / "clock")
         host.listen(office, self._hear)

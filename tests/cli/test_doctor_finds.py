@@ -6,6 +6,7 @@ What needs an Asterisk is in tests/asterisk/test_doctor.py, what a bad day does 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -28,10 +29,15 @@ from coovox_billing.cli import health
 from coovox_billing.cli.checks import asterisk, look, machine, planes, site
 from coovox_billing.cli.context import Context
 from coovox_billing.cli.main import main
+from coovox_billing.core.devices import Found, Listing
+from coovox_billing.pbx import console
 from coovox_billing.services import condition
+from coovox_billing.services.backups import STATE_FILE
 from coovox_billing.services.condition import Condition
 from coovox_billing.services.licensing import Device, Licensing
+from coovox_billing.store import reads
 from coovox_billing.store.database import FILE_NAME, Database
+from coovox_billing.wall_clock import wall_clock_ms
 from tests.asterisk.ports import free_port
 from tests.asterisk.waiting import wait_until
 from tests.cli.conftest import GUIDE_RATE, HEADER, Terminal
@@ -241,6 +247,11 @@ def list_anothers_telephone(site: Site) -> None:
     site.terminal.do("extension", "set", "100", "--devices", "PJSIP/101")
 
 
+def forget_the_backup(site: Site) -> None:
+    site.terminal.do("setting", "set", "backup_at", "03:00")
+    (site.data / STATE_FILE).write_text(json.dumps({"good_ms": wall_clock_ms() - 9 * DAY_MS}))
+
+
 def change_a_balance(site: Site) -> None:
     site.sql("UPDATE accounts SET balance_micros = balance_micros + 100")
 
@@ -311,6 +322,7 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (site.check_emergency_numbers, move_to_spain, "note", "where 061, 062", "the page Settings"),
     (site.check_trunks, dial_a_telephone_as_trunk, "FAULT", "the telephone of extension 100", "trunk remove PJSIP/100"),
     (site.check_extensions, list_anothers_telephone, "note", "extension 101's own telephone", "set 100 --devices"),
+    (site.check_backup, forget_the_backup, "FAULT", "the last good one is 9 days old", "Addons, Billing, Backups"),
     (site.check_books, change_a_balance, "FAULT", "", "Restore a backup"),
     (site.check_integrity, spoil_a_page, "FAULT", "the file is damaged", "restore a backup"),
     (asterisk.check_prompts, name_no_sounds, "note", "three tones instead of words", "asterisk-core-sounds-en"),
@@ -370,6 +382,44 @@ def test_it_hears_a_prompt_of_the_sites_own(box: Site) -> None:
     assert [one.is_note for one in box.look(asterisk.check_prompts)] == [True]
     (folder / "coovox-billing-warning.wav").touch()
     assert [one.what_to_do for one in box.look(asterisk.check_prompts)] == [""]
+
+
+@pytest.mark.parametrize(
+    ("told", "finding"),
+    [
+        ("Value: {ours}\n", ""),
+        ("Database entry not found.\n", "was never told what it must know alone"),
+        ("Value: another:3\n", "knows an older state of what it must know alone"),
+    ],
+)
+def test_it_compares_what_asterisk_was_told(box: Site, told: str, finding: str) -> None:
+    box.etc.mkdir()
+    with closing(sqlite3.connect(box.data / FILE_NAME)) as connection:
+        ours = reads.mirror_marker(connection)
+    box.patch.setattr(console, "find_asterisk_cli", lambda _: lambda command: told.format(ours=ours))
+    (found,) = box.look(asterisk.check_mirror)
+    assert (finding in found.finding, found.is_note) == (True, bool(finding))
+
+
+@pytest.mark.parametrize(
+    ("devices", "told"),
+    [
+        (("PJSIP/100", "PJSIP/101"), []),
+        (("PJSIP/101",), ["these extensions have no telephone in Asterisk any more: 100"]),
+        (
+            ("PJSIP/100", "PJSIP/101", "PJSIP/102"),
+            ["Asterisk has telephones of no extension, whose calls pass unbilled: 102 (PJSIP/102)"],
+        ),
+        ((), []),
+    ],
+)
+def test_it_compares_telephones_and_extensions(box: Site, devices: tuple[str, ...], told: list[str]) -> None:
+    box.terminal.do("extension", "add", "101")
+    for device in ("PJSIP/100", "PJSIP/101"):
+        box.sql("INSERT INTO seen_devices (device, name) VALUES (?, '')", device)
+    listings = [Listing("PJSIP", tuple(Found(device) for device in devices))]
+    found = box.look(lambda look: asterisk.device_conditions(look, listings))
+    assert [one.finding for one in found if one.what_to_do] == told
 
 
 @contextmanager

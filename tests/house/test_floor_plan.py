@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "services": {"core", "store", "services"},
     "pbx": {"core", "store", "services", "pbx"},
     "firmware": {"core", "firmware"},
-    "web": {"core", "store", "services", "web", "wall_clock"},
+    "backup": {"core", "store", "services", "backup"},
+    "web": {"core", "store", "services", "backup", "web", "wall_clock"},
 }
 SQL = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|PRAGMA \w+)\b")
 

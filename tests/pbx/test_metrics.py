@@ -21,8 +21,9 @@ from coovox_billing.pbx import call_lines, metrics_server
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.metrics import AUTHORIZE_BOUNDS, PREFIX, Gauges, Metrics
 from coovox_billing.pbx.metrics_server import MetricsServer
-from coovox_billing.services import calls, reconciliation, settlement
+from coovox_billing.services import backups, calls, reconciliation, settlement
 from coovox_billing.store.loop_database import LoopDatabase
+from coovox_billing.wall_clock import wall_clock_ms
 from tests.cast import CITY_NUMBER, NOW_MS, Exchange, a_leg, a_question
 
 NOTHING = Gauges({}, 0, 0, 0, 0, 0, False, 0, 0)
@@ -139,8 +140,7 @@ def test_it_leaves_out_what_nobody_could_look_up(office: Office) -> None:
 def test_it_looks_up_what_the_database_knows(office: Office) -> None:
     office.ask("1")
     path = office.exchange.database.path
-    (path.parent / "backups").mkdir()
-    (path.parent / "backups/newest").touch()
+    backups.keep_state(path.parent, backups.State(good_ms=wall_clock_ms()))
     figures = office.figures(call_plane_metrics.look_up(path))
     assert figures["live_calls{state=held}"] == 1
     assert figures["live_calls{state=talking}"] == 0

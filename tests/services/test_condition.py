@@ -178,3 +178,14 @@ def test_it_tells_everyone_nothing_that_helps_an_attacker(site: Path, harm: Call
     told = [found.what_to_do for found in examine(site, 0).values()]
     told += [*condition.ADVICE.values(), *(found.what_to_do for found in condition.when_nothing_answers(0, 1))]
     assert not [text for text in told if re.search(r"[0-9/]", text)]
+
+
+def test_it_names_a_lock_that_root_left_closed(site: Path) -> None:
+    """Without it no process of billing's user can open the site."""
+    assert condition.check_files(site).is_good
+    (site / condition.OPENING_LOCK).chmod(0o444)
+    found = condition.check_files(site)
+    assert (f"{site / condition.OPENING_LOCK} cannot be written" in found.finding, "chown -R" in found.what_to_do) == (
+        True,
+        True,
+    )

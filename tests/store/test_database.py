@@ -16,7 +16,7 @@ import pytest
 from coovox_billing.core.money import parse_amount
 from coovox_billing.services import payments
 from coovox_billing.store import reads, writes
-from coovox_billing.store.database import FILE_NAME, Database, connect, open_database
+from coovox_billing.store.database import FILE_NAME, MOST_WAL_BYTES, Database, connect, open_database
 from tests.cast import MANAGER, audited, look_up, move_in
 from tests.store.jobs import fails, note
 
@@ -178,3 +178,24 @@ def test_it_goes_on_writing_after_its_own_failure(tmp_path: Path, monkeypatch: p
                 database.submit(lambda connection: None).result(5)
         database.submit(lambda connection: writes.set_site_value(connection, "after", "all is well")).result(5)
         assert database.read(lambda connection: reads.site_value(connection, "after")) == "all is well"
+
+
+def test_it_cuts_a_wal_back_that_grew_while_somebody_read_for_long(tmp_path: Path) -> None:
+    """And keeps a small one, for to write over it costs the file system no journal."""
+    with open_database(tmp_path) as database:
+        wal = database.path.with_name(f"{database.path.name}-wal")
+
+        def grow(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE site SET value = hex(randomblob(500000)) WHERE name = 'large'")
+
+        def write(times: int) -> int:
+            for _ in range(times):
+                database.write(grow)
+            return wal.stat().st_size
+
+        database.write(lambda connection: connection.execute("INSERT INTO site VALUES ('large', '')"))
+        usual = write(10)
+        assert write(5) == usual < MOST_WAL_BYTES
+        database.read(lambda connection: [connection.execute("SELECT * FROM site").fetchall(), write(15)])
+        assert wal.stat().st_size > MOST_WAL_BYTES
+        assert usual <= write(15) <= MOST_WAL_BYTES

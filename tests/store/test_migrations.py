@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.errors import SetupError
-from coovox_billing.store.database import FILE_NAME, connect, migrations, open_database
+from coovox_billing.store.database import FILE_NAME, connect, open_database
+from coovox_billing.store.schema import migrations
 from tests.cast import audited, look_up
 
 
@@ -48,7 +49,7 @@ def test_it_leaves_nothing_half_done_when_a_migration_fails(tmp_path: Path, monk
     broken = tmp_path / "0001_broken.sql"
     broken.write_text("CREATE TABLE first (id INTEGER);\nCREATE TABLE first (id INTEGER);\n", encoding="utf-8")
     with monkeypatch.context() as patched, pytest.raises(SetupError, match="cannot open"):
-        patched.setattr("coovox_billing.store.database.migrations", lambda: [broken])
+        patched.setattr("coovox_billing.store.schema.migrations", lambda: [broken])
         open_database(tmp_path / "data")
     assert _tables(tmp_path / "data" / FILE_NAME) == set()
     open_database(tmp_path / "data").close()

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 
 from coovox_billing import RELEASED_MS
+from coovox_billing.backup.runner import Runner
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.roles import Role
 from coovox_billing.services import owner, passwords, people, second_factor
@@ -78,6 +79,7 @@ class Desk:
             now_ms=lambda: self.now_ms,
             monotonic=lambda: self.monotonic,
             licensing=licensing,
+            runner=Runner(self.database, self.directory, lambda: self.now_ms, options.pop("program", ("true",))),
             **options,
         )
         self.app.jinja_env.bytecode_cache = TEMPLATES

@@ -13,6 +13,7 @@ from tests.web import story
 
 # What stands for each argument of a route. A new argument gets its line here.
 SAMPLES = {
+    "backup": "billing-00000000-20260302T100000Z.tar.gz",
     "call_id": "guide-2",
     "entry_id": "2",
     "key": "gone",
@@ -32,7 +33,8 @@ ARGUMENTS = {
     "/statistics": "from=2026-03-01&to=2026-03-31",
 }
 # What says here that it cannot be: a file that is gone, an Asterisk that is not there. Their own tests open them.
-HALF_WAY = {"/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
+GONE = "/addons/billing/backups/billing-00000000-20260302T100000Z.tar.gz"
+HALF_WAY = {GONE, "/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
 # Parts of pages, which are no page by themselves.
 PIECES = {"/call-log/live"}
 EVIL = f"<img src=x onerror=alert(1)>\"'{'W' * 60}"

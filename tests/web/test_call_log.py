@@ -23,6 +23,7 @@ from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED,
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.money import format_amount
 from coovox_billing.services import accounts, calls, live_calls, settlement, site
+from coovox_billing.services.archive import Archive, Shown
 from coovox_billing.services.live_calls import Answered
 from coovox_billing.store.database import Database
 from coovox_billing.store.lists.calls import CallQuery, LoggedCall
@@ -494,3 +495,47 @@ def test_it_does_not_take_a_page_that_renews_itself_for_a_person(owner_desk: Des
 def test_it_offers_to_load_itself_again_with_its_search(owner_desk: Desk) -> None:
     assert 'href="/call-log?keywords=x&amp;refresh=5"' in owner_desk.page("/call-log?keywords=x")
     assert 'href="/call-log?keywords=x"' in owner_desk.page("/call-log?keywords=x&refresh=5")
+
+
+class TestArchive:
+    """Calls that were moved into files."""
+
+    def test_it_says_where_they_are(self, owner_desk: Desk, tmp_path: Path) -> None:
+        story.talk(owner_desk.database, "old", "100", "988360046", cast.NOW_MS - 60 * 86_400_000, 238)
+        _archive(owner_desk, tmp_path / "files")
+        page = owner_desk.page("/call-log?from=2025-12-01&to=2026-01-31")
+        assert "1 older call of these months is in the archive" in page
+        assert str(tmp_path / "files/calls-2026-01.csv.gz") in page
+        assert "No call of this time matches the search." in page
+
+    def test_it_says_nothing_of_them_for_other_months(self, owner_desk: Desk, tmp_path: Path) -> None:
+        story.talk(owner_desk.database, "old", "100", "988360046", cast.NOW_MS - 60 * 86_400_000, 238)
+        _archive(owner_desk, tmp_path / "files")
+        assert "archive" not in owner_desk.page("/call-log?from=2026-02-01&to=2026-03-31")
+
+    def test_it_leaves_the_other_pages_as_they_were(self, owner_desk: Desk, tmp_path: Path) -> None:
+        for number in range(3):
+            day_ms = cast.NOW_MS - (60 + number) * 86_400_000
+            story.talk(owner_desk.database, f"old-{number}", "100", "988360046", day_ms, 238)
+        shown = ("/extensions", "/recharge-history", "/statistics?from=2025-12-01&to=2026-03-31", "/extension/100/edit")
+        before = [_without_tokens(owner_desk.page(path)) for path in shown]
+        bill = _sums(owner_desk.page("/extension/100/check-out"))
+        _archive(owner_desk, tmp_path / "files")
+        assert [_without_tokens(owner_desk.page(path)) for path in shown] == before
+        page = owner_desk.page("/extension/100/check-out")
+        assert _sums(page) == bill
+        assert "3 earlier calls are not listed here" in page
+
+
+def _archive(desk: Desk, directory: Path) -> None:
+    shown = Shown([], lambda row: [])
+    archive = Archive(desk.database, desk.directory, directory, shown)
+    assert list(archive.move(date(2026, 3, 1), cast.MANAGER))
+
+
+def _without_tokens(page: str) -> str:
+    return re.sub(r'(name="(?:csrf|submission)" value|content)="[^"]*"', "", page)
+
+
+def _sums(page: str) -> list[str]:
+    return re.findall(r"<tfoot>.*?</tfoot>", page, re.DOTALL)

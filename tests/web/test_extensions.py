@@ -710,3 +710,23 @@ def test_it_needs_a_sign_in_and_a_token_for_everything(desk: Desk, owner_desk: D
         assert stranger.open(path, method=method).location.startswith("/sign-in"), path
         if method == "POST":
             assert owner_desk.browser.post(path).status_code == 400, path
+
+
+def test_it_lists_the_newest_calls_of_a_long_bill_and_adds_all_of_them_up(
+    owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bill of years would not fit into a small box's memory as a page."""
+    for number in range(3):
+        story.talk(
+            owner_desk.database, f"long-{number}", "100", f"98836004{number}", cast.NOW_MS + number * 60_000, 238
+        )
+    whole = owner_desk.page("/extension/100/check-out")
+    monkeypatch.setattr("coovox_billing.store.lists.stays.MOST_LISTED", 2)
+    page = owner_desk.page("/extension/100/check-out")
+    assert [number for number in ("988360040", "988360041", "988360042") if number in page] == [
+        "988360041",
+        "988360042",
+    ]
+    assert "1 earlier call is not listed here" in page and "not listed" not in whole
+    feet = [re.findall(r"<tfoot>.*?</tfoot>", text, re.DOTALL) for text in (whole, page)]
+    assert feet[0] == feet[1] and "3 calls" in feet[0][0] and "0.5400" in feet[0][0]

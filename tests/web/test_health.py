@@ -14,7 +14,15 @@ from coovox_billing.web.pages.health import FRESH_SECONDS, Examination
 from tests import bad_days, cast
 from tests.web.conftest import Desk
 
-GOOD = {"call_plane": True, "database": True, "disk": True, "clock": True, "disk_speed": True, "what_to_do": []}
+GOOD = {
+    "backup": True,
+    "call_plane": True,
+    "database": True,
+    "disk": True,
+    "clock": True,
+    "disk_speed": True,
+    "what_to_do": [],
+}
 
 
 @pytest.fixture

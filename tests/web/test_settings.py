@@ -12,6 +12,7 @@ from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, as_diale
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, SITE_SETTINGS
 from coovox_billing.services import site as site_service
 from coovox_billing.web import formats
+from coovox_billing.web.pages.addons import backups
 from coovox_billing.web.pages.settings import form as settings
 from tests import cast
 from tests.web.conftest import Desk
@@ -54,7 +55,7 @@ def logged(desk: Desk) -> list[tuple[Any, ...]]:
 
 
 def test_it_has_every_site_setting() -> None:
-    assert {setting.name for setting in SITE_SETTINGS} == {*settings.ON_FORM, settings.EMERGENCY}
+    assert {setting.name for setting in SITE_SETTINGS} == {*settings.ON_FORM, settings.EMERGENCY, *backups.SETTINGS}
 
 
 def test_it_offers_the_guide_s_currencies_in_its_words(owner_desk: Desk) -> None:

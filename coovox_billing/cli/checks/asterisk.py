@@ -58,7 +58,7 @@ def check_manager(look: Look) -> list[Condition]:
         return [Condition("manager", finding, "Look at Asterisk's log, and restart it.")]
     except (AmiError, AmiGone) as error:
         return [Condition("manager", f"Asterisk's manager at {address}: {error}", "Look at Asterisk's log.")]
-    return [_rights(address, commands), *_device_conditions(look, listings), *_unknown_trunks(look, listings)]
+    return [_rights(address, commands), *device_conditions(look, listings), *_unknown_trunks(look, listings)]
 
 
 def _why_no_manager(look: Look) -> str:
@@ -86,7 +86,7 @@ def _rights(address: AmiAddress, commands: set[str]) -> Condition:
     return Condition("manager", f"Asterisk lets billing in at {address}")
 
 
-def _device_conditions(look: Look, listings: list[Listing]) -> list[Condition]:
+def device_conditions(look: Look, listings: list[Listing]) -> list[Condition]:
     """Devices that pay for nobody, and extensions whose telephone is gone."""
     if not look.context.has_usable_database:
         return []

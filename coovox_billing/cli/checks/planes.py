@@ -12,7 +12,7 @@ from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note, 
 from coovox_billing.config import Address
 from coovox_billing.pbx.agi_identity import Answerer, ask_identity
 from coovox_billing.services.condition import Condition
-from coovox_billing.store import probe, reads
+from coovox_billing.store import file_locks, reads
 from coovox_billing.store.database import FILE_NAME
 
 UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
@@ -146,7 +146,7 @@ class Process:
 
 
 def _planes(data: Path) -> Iterator[Process]:
-    for pid in probe.users_of(data / FILE_NAME):
+    for pid in file_locks.pids_using(data / FILE_NAME):
         try:
             yield Process(pid)
         except OSError:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
-from coovox_billing.services import activation, condition, rate_reach, trunks
+from coovox_billing.services import activation, backups, condition, rate_reach, trunks
 from coovox_billing.services.condition import DAY_MS, Condition
 from coovox_billing.store import probe, reads
 from coovox_billing.store.audit import audit
@@ -99,6 +99,11 @@ def _days(count: int) -> str:
 def check_calls(look: Look) -> list[Condition]:
     """The calls that need a person."""
     return look.context.database.read(lambda connection: condition.check_calls(connection, look.now_ms))
+
+
+def check_backup(look: Look) -> list[Condition]:
+    """Whether the last good backup is as young as it is meant to be."""
+    return [look.context.database.read(lambda connection: backups.check(connection, look.config.data, look.now_ms))]
 
 
 def check_trunks(look: Look) -> list[Condition]:
@@ -211,6 +216,7 @@ CHECKS: tuple[Check, ...] = (
     check_billing,
     check_license,
     check_calls,
+    check_backup,
     check_trunks,
     check_extensions,
     check_rates,

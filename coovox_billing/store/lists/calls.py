@@ -17,7 +17,7 @@ from coovox_billing.core.tariff import Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
-from coovox_billing.store.models import Account, Call, DailyTrunkTotal, Trunk
+from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
     "answered": (State.SETTLED,),
@@ -59,8 +59,19 @@ class LoggedCall:
     settled_late: bool
     flags: tuple[str, ...]
     hangup_cause: str
-    rate: dict[str, Any] | None
-    why: tuple[str, ...]
+    rate_json: str
+    why_json: str
+
+    @property
+    def rate(self) -> dict[str, Any] | None:
+        """The rate's snapshot. It and `why` are read where they are shown: a long list shows neither."""
+        snapshot: dict[str, Any] | None = json.loads(self.rate_json) if self.rate_json else None
+        return snapshot
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """What was decided, and why this price."""
+        return from_json(self.why_json)
 
     @property
     def ring_seconds(self) -> int:
@@ -109,14 +120,14 @@ class CallQuery:
 
     def page(self, limit: int, offset: int = 0) -> Sequence[LoggedCall]:
         """Some of them."""
-        return [_logged_call(row) for row in _whole(self._keys().limit(limit).offset(offset))]
+        return [logged_call(row) for row in _whole(self._keys().limit(limit).offset(offset))]
 
     def stream(self) -> Iterator[LoggedCall]:
         """All of them, one by one; each thousand is a read of its own, so that a slow reader holds no snapshot."""
         keys = self._keys().limit(ROWS_AT_ONCE)
         rows = list(_whole(keys))
         while rows:
-            yield from map(_logged_call, rows)
+            yield from map(logged_call, rows)
             last = (rows[-1]["asked_at_ms"], rows[-1]["id"])
             rows = list(_whole(keys.where(Tuple(Call.asked_at_ms, Call.id) < Tuple(*last))))
 
@@ -217,7 +228,26 @@ def live_calls(longest_seconds: int) -> list[LiveCall]:
 
 def is_any() -> bool:
     """Whether a call was ever logged."""
-    return bool(Call.select(Call.id).limit(1).exists())
+    return any(table.select().limit(1).exists() for table in (Call, ArchiveFile))
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A file that so many calls of a month, such as `2026-03`, were moved into."""
+
+    path: str
+    month: str
+    calls: int
+
+
+def archived(first_day: date | None, last_day: date | None) -> list[Archived]:
+    """The files of the months of these days, None for no bound, the oldest month first."""
+    files = ArchiveFile.select().order_by(ArchiveFile.month, ArchiveFile.path)
+    if first_day is not None:
+        files = files.where(ArchiveFile.month >= f"{first_day:%Y-%m}")
+    if last_day is not None:
+        files = files.where(ArchiveFile.month <= f"{last_day:%Y-%m}")
+    return [Archived(file.path, file.month, file.calls) for file in files]
 
 
 def trunks() -> list[str]:
@@ -241,7 +271,8 @@ def _whole(keys: Any) -> Any:
     return _with_accounts().where(Call.id << keys).order_by(Call.asked_at_ms.desc(), Call.id.desc())
 
 
-def _logged_call(row: Any) -> LoggedCall:
+def logged_call(row: Any) -> LoggedCall:
+    """A line of the call log from a call's row with the `name` of its account."""
     return LoggedCall(
         id=row["call_id"],
         extension=row["extension"],
@@ -266,8 +297,8 @@ def _logged_call(row: Any) -> LoggedCall:
         settled_late=row["settled_late"],
         flags=tuple(row["flags"].split()),
         hangup_cause=row["hangup_cause"],
-        rate=json.loads(row["rate"]) if row["rate"] else None,
-        why=from_json(row["why"]),
+        rate_json=row["rate"] or "",
+        why_json=row["why"],
     )
 
 

@@ -7,7 +7,10 @@ from typing import Any
 from peewee import fn
 
 from coovox_billing.core.call import State
-from coovox_billing.store.models import Account, Call, LedgerEntry, Stay
+from coovox_billing.store.models import Account, ArchivedCall, Call, LedgerEntry, Stay
+
+# A bill of years is one too; as a page it would not fit into a small box's memory.
+MOST_LISTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,17 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class GuestBill:
-    """From `since_ms` to `until_ms`. Always: before - calls + payments = after, all in micros."""
+    """From `since_ms` to `until_ms`. Always: before - calls + payments = after, all in micros.
+
+    `calls` are the newest; so many before them are `unlisted`, some of them because they are archived.
+    """
 
     extension: str
     guest: str
     since_ms: int
     until_ms: int
     calls: Sequence[BilledCall]
+    unlisted: int
     calls_micros: int
     talk_seconds: int
     payments: Sequence[Paid]
@@ -94,16 +101,17 @@ def _bill(account: Any, guest: str, time: tuple[int, int], entries: tuple[int, i
     within = own & (LedgerEntry.id > after_entry)
     if last_entry is not None:
         within &= LedgerEntry.id <= last_entry
-    calls = _calls(account, time, within)
+    listed, count, talk_seconds = _calls(account, time, within)
     before_micros = _sum(own & (LedgerEntry.id <= after_entry))
     return GuestBill(
         extension=account.extension,
         guest=guest,
         since_ms=time[0],
         until_ms=time[1],
-        calls=calls,
-        calls_micros=sum(call.charged_micros for call in calls),
-        talk_seconds=sum(call.talk_seconds for call in calls),
+        calls=listed,
+        unlisted=count - len(listed),
+        calls_micros=-_sum(within & LedgerEntry.call_id.is_null(False)),
+        talk_seconds=talk_seconds,
         payments=_payments(within),
         before_micros=before_micros,
         after_micros=before_micros + _sum(within),
@@ -123,19 +131,38 @@ def _payments(within: Any) -> list[Paid]:
     return [Paid(row.at_ms, row.kind, row.amount_micros, row.reason) for row in rows]
 
 
-def _calls(account: Any, time: tuple[int, int], within: Any) -> list[BilledCall]:
-    """Those that were charged, or given back, in these entries; and those of the time that cost nothing."""
-    entries = LedgerEntry.select(LedgerEntry.call_id, fn.SUM(LedgerEntry.amount_micros))
-    entries = entries.where(within, LedgerEntry.call_id.is_null(False)).group_by(LedgerEntry.call_id)
-    charged = dict(entries.tuples())
+def _calls(account: Any, time: tuple[int, int], within: Any) -> tuple[list[BilledCall], int, int]:
+    """Those that were charged, or given back, in these entries; and those of the time that cost nothing.
+
+    The newest of them, and how many and how many seconds of talk there are in all.
+    """
+    named = LedgerEntry.select(LedgerEntry.call_id).where(within, LedgerEntry.call_id.is_null(False))
     is_free = (Call.extension == account.extension) & Call.asked_at_ms.between(*time)
     is_free &= (Call.account == account) & (Call.state == State.SETTLED) & (Call.cost_micros == 0)
-    named = LedgerEntry.select(LedgerEntry.call_id).where(within, LedgerEntry.call_id.is_null(False))
-    rows = Call.select().where((Call.call_id << named) | is_free).order_by(Call.asked_at_ms, Call.id)
-    return [
-        BilledCall(row.asked_at_ms, row.number or row.number_dialed, row.talk_seconds, -charged.get(row.call_id, 0))
-        for row in rows
+    is_billed = (Call.call_id << named) | is_free
+    kept, archived = _counted(Call, is_billed), _counted(ArchivedCall, ArchivedCall.call_id << named)
+    count, talk_seconds = kept[0] + archived[0], kept[1] + archived[1]
+    columns = (Call.call_id, Call.asked_at_ms, Call.number, Call.number_dialed, Call.talk_seconds)
+    newest: Any = Call.select(*columns).where(is_billed).order_by(Call.asked_at_ms.desc(), Call.id.desc())
+    rows: list[Any] = list(newest.limit(MOST_LISTED).tuples())[::-1]
+    charged = _charged(within, [row[0] for row in rows])
+    listed = [
+        BilledCall(asked_at_ms, number or dialed, talk, charged.get(call_id, 0))
+        for call_id, asked_at_ms, number, dialed, talk in rows
     ]
+    return listed, count, talk_seconds
+
+
+def _counted(table: Any, which: Any) -> tuple[int, int]:
+    sums = (fn.COUNT(table.call_id), fn.COALESCE(fn.SUM(table.talk_seconds), 0))
+    count, talk_seconds = table.select(*sums).where(which).tuples().get()
+    return count, talk_seconds
+
+
+def _charged(within: Any, call_ids: Sequence[str]) -> dict[str, int]:
+    """What each of the calls was charged in these entries, in micros."""
+    entries = LedgerEntry.select(LedgerEntry.call_id, -fn.SUM(LedgerEntry.amount_micros))
+    return dict(entries.where(within, LedgerEntry.call_id << call_ids).group_by(LedgerEntry.call_id).tuples())
 
 
 def _sum(which: Any) -> int:

@@ -44,7 +44,8 @@ def show() -> ResponseReturnValue:
         page=read_page(query, arguments),
         totals=query.totals,
         any_call=calls.is_any(),
-        columns=_columns(),
+        archived=calls.archived(query.first_day, query.last_day),
+        columns=columns(),
         errors=arguments.errors,
         trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
         statuses=[("", _("All")), *_statuses().items()],
@@ -63,9 +64,9 @@ def download(kind: str) -> ResponseReturnValue:
 def found(arguments: Arguments) -> Download:
     """The search results."""
     query = _query(arguments)
-    columns = _columns()
-    tally = _Tally(query, {columns[3].title: 0, columns[5].title: 0})
-    return Download("call-log", _about(query), columns, tally, tally.totals, query.zone)
+    shown = columns()
+    tally = _Tally(query, {shown[3].title: 0, shown[5].title: 0})
+    return Download("call-log", _about(query), shown, tally, tally.totals, query.zone)
 
 
 @page.get("/call-log/live")
@@ -149,7 +150,8 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     ]
 
 
-def _columns() -> list[Column[LoggedCall]]:
+def columns() -> list[Column[LoggedCall]]:
+    """What the page and its files show of a call."""
     sign = formats.currency_sign(queries.site().currency)
     return [
         Column(_("Start Time"), lambda call: call.asked_at_ms, Kind.MOMENT),

@@ -67,12 +67,14 @@ def about(what: str) -> str:
         return _("Setting: %(name)s", name=setting_words.setting_name(name))
     words = {
         "activation": _("Billing"),
+        "backup": _("Backup"),
         "call": _("Call"),
         "extension": _("Extension"),
         "gateway": _("Gateway"),
         "owner": _("Owner"),
         "rate": _("Rate"),
         "rates": _("Rates"),
+        "restore": _("Backup brought back"),
         "trunk": _("Trunk"),
         "user": _("Billing user"),
     }.get(noun)

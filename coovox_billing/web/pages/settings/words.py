@@ -19,6 +19,12 @@ def setting_name(name: str) -> str:
         "longest_call_seconds": _("Longest call (s)"),
         "grace_seconds": _("Grace while billing restarts (s)"),
         "warning_seconds": _("Warning before the money is out (s)"),
+        "backup_at": _("Time of backups"),
+        "backup_days": _("Days of backups"),
+        "backup_to": _("Place of backups"),
+        "backup_keep": _("Backups kept: days, weeks, months"),
+        "backup_host_key": _("Fingerprint of the SFTP server"),
+        "backup_s3_region": _("Region of the S3 storage"),
     }.get(name, name)
 
 

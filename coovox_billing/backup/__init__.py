@@ -1,0 +1,1 @@
+"""Backups of a site: made while calls run, kept somewhere, brought back."""

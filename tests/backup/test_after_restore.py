@@ -1,0 +1,95 @@
+"""What Asterisk still knows of calls that a restore has lost is booked, once; what it does not know is lost."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from coovox_billing.backup import archive, restoring
+from coovox_billing.pbx import live_calls, reconciler
+from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE
+from coovox_billing.store.database import open_database
+from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_record
+from tests.licenses import a_device
+from tests.pbx.fake_asterisk import stamp
+from tests.pbx.switchboard import ABROAD, TRUNK, UNIQUEID, Box, make_haste, tell
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_haste(monkeypatch)
+    monkeypatch.setattr(live_calls, "LIST_SECONDS", 0.2)
+    monkeypatch.setattr(live_calls, "SECOND_LIST_SECONDS", 0.05)
+    monkeypatch.setattr(reconciler, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(reconciler, "LONGEST_RING_SECONDS", 0.2)
+    monkeypatch.setattr(reconciler, "LOOK_SECONDS", 0.05)
+
+
+def _cel(logs: Path, *events: tuple[str, int, str, str]) -> None:
+    lines = [
+        f'"{name}","{stamp(at_ms)}","{TRUNK}","{uniqueid}","1772442000.1","{name if told else ""}",'
+        + ('"{""extra"":""' + told + '""}"' if told else '""')
+        for name, at_ms, uniqueid, told in events
+    ]
+    (logs / CEL_DIRECTORY).mkdir(exist_ok=True)
+    (logs / CEL_DIRECTORY / CEL_FILE).write_text("".join(f"{line}\n" for line in lines))
+
+
+def _restore(exchange: Exchange, directory: Path, data: bytes) -> None:
+    exchange.database.close()
+    restoring.restore(directory, io.BytesIO(data), a_device(), MANAGER)
+    exchange.database = open_database(directory)
+
+
+def _backup(directory: Path) -> bytes:
+    out = io.BytesIO()
+    archive.write(directory, a_device(), NOW_MS, out)
+    return out.getvalue()
+
+
+def test_it_books_again_what_only_asterisk_knows_and_never_twice(exchange: Exchange, tmp_path: Path) -> None:
+    """A call in progress at the backup, one that passed alone after it, and one that billing alone knew of."""
+    exchange.ask("open", number=ABROAD, by_stretches=True)
+    exchange.answer("open")
+    data = _backup(tmp_path)
+    exchange.settle("open", 121)
+    exchange.settle("alone", 61, alone="passed", number=ABROAD)
+    exchange.ask("forgotten", number=ABROAD)
+    exchange.settle("forgotten", 61)
+    before = exchange.money("100")
+    assert before == ("3.0000", "0.0000")
+    answered_ms = NOW_MS + 5_000
+    record = a_record(a_leg(talked=61, alone="passed", number=ABROAD))
+    _cel(
+        tmp_path,
+        ("CooVoxAnswered", answered_ms, UNIQUEID, f"open|{stamp(answered_ms)}"),
+        ("HANGUP", answered_ms + 121_000, UNIQUEID, ""),
+        ("CooVoxLeft", NOW_MS + 80_000, "1772442000.7", f"alone|{record}"),
+    )
+    _restore(exchange, tmp_path, data)
+    assert exchange.money("100")[0] == "10.0000"
+
+    async def story(box: Box) -> None:
+        box.switchboard.channels.clear()
+        await box.until(lambda: exchange.money("100") == ("5.0000", "0.0000"), 5)
+
+    for _ in range(3):
+        tell(exchange, story, logs=tmp_path)
+    assert exchange.money("100") == ("5.0000", "0.0000"), "3.00 and 2.00; what nobody recorded is lost"
+    assert (exchange.call("open")["settled_by"], exchange.call("alone")["settled_by"]) == ("cel", "cel")
+
+
+def test_it_holds_no_money_for_a_call_that_nobody_knows_of(exchange: Exchange, tmp_path: Path) -> None:
+    exchange.ask("open", number=ABROAD)
+    data = _backup(tmp_path)
+    exchange.settle("open", 61)
+    _restore(exchange, tmp_path, data)
+    assert exchange.money("100")[1] != "0.0000"
+
+    async def story(box: Box) -> None:
+        box.switchboard.channels.clear()
+        await box.until(lambda: exchange.money("100") == ("10.0000", "0.0000"), 5)
+
+    tell(exchange, story, logs=tmp_path)
