@@ -29,6 +29,8 @@ TOOLS = {
     "ip": "iproute2",
 }
 MIGRATIONS = "coovox_billing/store/migrations"
+# The commit that brought a file, also where that was a merge in which it got its name.
+FIRST_WITH = ("log", "--first-parent", "-m", "--no-renames", "--diff-filter=A", "--format=%H", "-1", "--")
 OLD_VERSION, NEW_VERSION = "0.0.9", "9.9"
 
 Build = Callable[..., Path]
@@ -96,7 +98,7 @@ def package(build: Build) -> Path:
 def old_package(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of the last commit that did not know the newest schema, as an older version."""
     newest = max((ROOT / MIGRATIONS).glob("*.sql")).name
-    adding = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", f"{MIGRATIONS}/{newest}").strip()
+    adding = _git(*FIRST_WITH, f"{MIGRATIONS}/{newest}").strip()
     assert adding, "the older version is taken from the history of this repository: clone it whole, with git"
     tree = tmp_path_factory.mktemp("old")
     archive = subprocess.run(["git", "archive", f"{adding}^"], cwd=ROOT, capture_output=True, check=True).stdout
