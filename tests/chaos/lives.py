@@ -153,7 +153,7 @@ async def passed_alone(office: Office) -> None:
 
 
 async def is_watched(office: Office, call: Call) -> None:
-    """The plane that is there told the manager the call's limit; what is told while time goes by counts from then on."""
+    """The plane that is there told the manager the call's limit; what is told as time goes by counts from then on."""
     if not call.alone:
         await _unless_down(office, lambda: call.told_by_life == office.plane.lives)
 

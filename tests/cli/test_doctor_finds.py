@@ -536,6 +536,7 @@ def test_it_opens_no_database_of_another_version(box: Site) -> None:
 
 
 def test_it_says_how_grave_each_finding_is(box: Site) -> None:
+    box.set("web_listen", f"127.0.0.1:{free_port()}")
     leave_the_clock_alone(box)
     rows = {row["name"]: row for row in json_of(box)}
     assert (rows["time"]["ok"], rows["time"]["level"]) == (True, "note")

@@ -31,6 +31,16 @@ GOOD = [
     ("warning_seconds", "300", "300"),
     ("locking_ends_calls", "yes", "yes"),
     ("locking_ends_calls", "no", "no"),
+    ("backup_at", "off", "off"),
+    ("backup_at", "02:30", "02:30"),
+    ("backup_days", "7531", "1357"),
+    ("backup_to", "", ""),
+    ("backup_to", "usb:/media/stick", "usb:/media/stick"),
+    ("backup_to", "sftp://keeper@nas.lan/billing", "sftp://keeper@nas.lan/billing"),
+    ("backup_keep", " 07  0 12", "7 0 12"),
+    ("backup_host_key", "", ""),
+    ("backup_host_key", f"SHA256:{'a' * 43}", f"SHA256:{'a' * 43}"),
+    ("backup_s3_region", "eu-central-1", "eu-central-1"),
 ]
 BAD = [
     ("currency", "usd"),
@@ -72,6 +82,15 @@ BAD = [
     ("warning_seconds", "half"),
     ("locking_ends_calls", "Yes"),
     ("locking_ends_calls", "on"),
+    ("backup_at", "24:00"),
+    ("backup_at", "2:30"),
+    ("backup_days", "08"),
+    ("backup_to", "ftp://nas.lan/billing"),
+    ("backup_to", "billing"),
+    ("backup_keep", "7 4"),
+    ("backup_keep", "7 4 some"),
+    ("backup_host_key", "MD5:00"),
+    ("backup_s3_region", "eu_central"),
 ]
 
 
