@@ -8,13 +8,13 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from coovox_billing.core import backup_plan
-from coovox_billing.core.site_settings import site_setting
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import backups
 from coovox_billing.services import site as site_service
 from coovox_billing.store import queries
 from coovox_billing.web import bodies, downloads
 from coovox_billing.web.access import Role, needs
+from coovox_billing.web.pages.settings import words as setting_words
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import later, told
@@ -45,7 +45,7 @@ def show() -> ResponseReturnValue:
 def change() -> ResponseReturnValue:
     """Store what is scheduled, all of it or nothing."""
     given, stored, author = _given_settings(), _stored_settings(), person()
-    errors = _wrong(given)
+    errors = setting_words.faults_of(given)
     if errors:
         return _page(given, errors), 422
 
@@ -128,16 +128,6 @@ def _given_settings() -> dict[str, str]:
     given["backup_days"] = "".join(day for day in backup_plan.EVERY_DAY if day in request.form.getlist("day"))
     given["backup_keep"] = " ".join(request.form.get(f"keep.{period}", "").strip() or "0" for period in PERIODS)
     return given
-
-
-def _wrong(given: Mapping[str, str]) -> dict[str, str]:
-    errors = {}
-    for name, text in given.items():
-        try:
-            site_setting(name).check(text)
-        except BadInput as error:
-            errors[name] = told(error)
-    return errors
 
 
 def _stored_settings() -> dict[str, str]:

@@ -7,8 +7,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, proposed
-from coovox_billing.core.site_settings import site_setting
-from coovox_billing.errors import BadInput, BillingError
+from coovox_billing.errors import BillingError
 from coovox_billing.services import site as site_service
 from coovox_billing.store import queries
 from coovox_billing.web import formats, pieces
@@ -38,7 +37,7 @@ def ask() -> ResponseReturnValue:
 def answer() -> ResponseReturnValue:
     """Show the emergency numbers of the country; once they are confirmed, store all of it or nothing."""
     given, country = {name: request.form.get(name, "").strip() for name in ASKED}, request.form.get("country", "")
-    errors = _wrong(given)
+    errors = setting_words.faults_of(given)
     if country not in NUMBERS_OF_COUNTRIES:
         errors["country"] = _("choose the country in which the calls are made")
     if errors:
@@ -46,7 +45,7 @@ def answer() -> ResponseReturnValue:
     if EMERGENCY not in request.form:
         return _numbers(given, country, " ".join(proposed([], country, replaces=True)), {})
     given[EMERGENCY] = request.form[EMERGENCY].strip()
-    errors = _wrong(given) or _store(given, is_activated=request.form.get("active") == "on")
+    errors = setting_words.faults_of(given) or _store(given, is_activated=request.form.get("active") == "on")
     if errors:
         return _numbers(given, country, given[EMERGENCY], errors), 422
     return redirect(url_for("first_steps.summary"), 303)
@@ -66,16 +65,6 @@ def summary() -> ResponseReturnValue:
         zone=queries.site().time_zone,
         now_ms=parts().now_ms(),
     )
-
-
-def _wrong(given: Mapping[str, str]) -> dict[str, str]:
-    errors = {}
-    for name, text in given.items():
-        try:
-            site_setting(name).check(text)
-        except BadInput as error:
-            errors[name] = told(error)
-    return errors
 
 
 def _store(given: Mapping[str, str], *, is_activated: bool) -> dict[str, str]:

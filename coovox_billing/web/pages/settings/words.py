@@ -1,7 +1,12 @@
-"""What site settings and their values are called: by the form that changes them, and by the log of changes."""
+"""What site settings and their values are called, and what is wrong with a value, for forms and the log of changes."""
 
+from collections.abc import Mapping
+
+from coovox_billing.core.site_settings import site_setting
+from coovox_billing.errors import BadInput
 from coovox_billing.web.formats import CURRENCY_SIGNS
 from coovox_billing.web.words import gettext as _
+from coovox_billing.web.words import told
 
 
 def setting_name(name: str) -> str:
@@ -48,3 +53,14 @@ def currency_name(currency: str) -> str:
     """A currency as the guide writes it: `USD ($)`, `Other (¤)`."""
     words = _("Other") if currency == "Other" else currency
     return f"{words} ({CURRENCY_SIGNS[currency]})" if currency in CURRENCY_SIGNS else currency
+
+
+def faults_of(given: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with texts that settings are to have, in words, by their names."""
+    errors = {}
+    for name, text in given.items():
+        try:
+            site_setting(name).check(text)
+        except BadInput as error:
+            errors[name] = told(error)
+    return errors
