@@ -91,7 +91,7 @@ def _backup(context: Context) -> None:
     with _new_file(Path(target)) as out:
         told = archive.write(context.config.data, device, wall_clock_ms(), out, passphrase)
     size = Path(target).stat().st_size
-    print(f"{target} is written: {size / 1_000_000:.1f} MB, {_counts(told)}{', encrypted' if passphrase else ''}")
+    print(f"{target} is written: {_size_in_words(size)}, {_counts(told)}{', encrypted' if passphrase else ''}")
 
 
 @contextmanager
@@ -101,10 +101,10 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         BadInput: it cannot be written, or something is there already.
     """
-    if path.exists():
-        raise BadInput("%(file)s is there already: name another file", file=path)
     unfinished = path.with_name(f".{path.name}.part")
     try:
+        if path.exists():
+            raise BadInput("%(file)s is there already: name another file", file=path)
         unfinished.unlink(missing_ok=True)
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -312,7 +312,11 @@ def _now(context: Context) -> None:
     state = keeping.back_up(
         context.database, directory, this_device(directory), wall_clock_ms(), lambda: sleep(_PAUSE_SECONDS)
     )
-    print(f"{state.good_name} is kept: {state.good_bytes / 1_000_000:.1f} MB")
+    print(f"{state.good_name} is kept: {_size_in_words(state.good_bytes)}")
+
+
+def _size_in_words(count: int) -> str:
+    return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{count / 1000:.1f} kB"
 
 
 def _list(context: Context) -> None:
