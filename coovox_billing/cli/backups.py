@@ -32,6 +32,7 @@ _SHOWN_DIFFERENCES = 20
 _SETTINGS = ("backup_at", "backup_days", "backup_to", "backup_keep", "backup_host_key", "backup_s3_region")
 # After so much reading or writing everything else has the disk for a moment.
 _PAUSE_SECONDS = 0.002
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TO_STDOUT = "-"
 
 
@@ -298,13 +299,18 @@ def _status(context: Context) -> None:
     if context.arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    on = f"at {facts['backup_at']} on days {facts['backup_days']}" if plan.schedule else "off"
+    on = f"at {facts['backup_at']}, {_days_in_words(str(facts['backup_days']))}" if plan.schedule else "off"
     print(f"Scheduled   {on}")
     print(f"To          {facts['backup_to'] or context.config.data / schema.BACKUPS}")
     print(f"Encrypted   {'yes' if facts['encrypted'] else 'no'}")
     print(f"Last good   {facts['last_good_at'] or 'none'}  {facts['last_good'] or ''}".rstrip())
     if state.failures:
         print(f"FAULT  failed {state.failures} times since, at {facts['failed_at']} because {facts['why']}")
+
+
+def _days_in_words(numbers: str) -> str:
+    names = [name for number, name in enumerate(_DAYS, start=1) if str(number) in numbers]
+    return "every day" if len(names) == len(_DAYS) else ", ".join(names)
 
 
 def _now(context: Context) -> None:

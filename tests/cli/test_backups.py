@@ -118,7 +118,10 @@ def test_it_makes_scheduled_ones(reception: Terminal) -> None:
     assert (facts["scheduled"], facts["backup_at"], facts["last_good"]) == (True, "02:30", name)
     reception.do("setting", "set", "backup_to", f"{folder}/not/there")
     assert "No such file" in reception.refused("backups", "now")
-    assert "FAULT  failed 1 times since" in reception.do("backups", "status")
+    said = reception.do("backups", "status")
+    assert ("at 02:30, every day\n" in said, "FAULT  failed 1 times since" in said) == (True, True)
+    reception.do("setting", "set", "backup_days", "15")
+    assert "at 02:30, Mon, Fri\n" in reception.do("backups", "status")
 
 
 def test_it_stores_secrets_and_never_shows_them(reception: Terminal) -> None:
