@@ -74,7 +74,7 @@ async def _answer(config: Config, path: Path, database_id: str) -> None:
     try:
         identify = agi_identity.handler(__version__, database_id)
         server = AgiServer({**handlers.by_path(), agi_identity.PATH: identify}, config.agi_allow)
-        await _serve(server, config, watchers)
+        await _serve(server, config, watchers, has_manager=live_calls is not None)
     finally:
         if metrics:
             metrics.stop()
@@ -116,7 +116,9 @@ async def _try(done: "asyncio.Future[None]") -> bool:
     return True
 
 
-async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.Task[None]]") -> None:
+async def _serve(
+    server: AgiServer, config: Config, watchers: "Sequence[asyncio.Task[None]]", *, has_manager: bool
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,6 +132,9 @@ async def _serve(server: AgiServer, config: Config, watchers: "Sequence[asyncio.
             break
         if any(watcher.done() for watcher in watchers):
             log.error("who watches over the calls has ended, so the call plane ends to be started again")
+            break
+        if not has_manager and manager_address(config.ami):
+            log.info("billing has a user in Asterisk's manager now, so the call plane ends to be started again")
             break
         await _wait(stop, heartbeat.BEAT_SECONDS)
     heartbeat.stopping()

@@ -186,6 +186,8 @@ def _read_file(named: str | None) -> dict[str, str]:
         return {}
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except PermissionError:
+        raise SetupError("the settings file %(path)s is not for this user: use sudo", path=path) from None
     except OSError as error:
         raise SetupError(
             "cannot read the settings file %(path)s: %(reason)s", path=path, reason=error.strerror

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 from coovox_billing.core.backup_plan import Address, Kind
 from coovox_billing.errors import BillingError
 from coovox_billing.services.backups import Stored
-from coovox_billing.small_files import FILE_MODE, sync_directory
+from coovox_billing.small_files import FILE_MODE, give_to_owner_of, sync_directory
 from coovox_billing.store.schema import BACKUPS
 
 UNFINISHED = ".part"
@@ -85,6 +85,9 @@ class Folder:
             self._remove_unfinished()
             handle = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
+                # Made by root at a terminal, it is for the pages to read too; a share may forbid it.
+                with suppress(OSError):
+                    give_to_owner_of(self._folder, handle)
                 size = self._write(handle, write)
                 unfinished.replace(self._folder / name)
             except BaseException:

@@ -32,6 +32,7 @@ _SHOWN_DIFFERENCES = 20
 _SETTINGS = ("backup_at", "backup_days", "backup_to", "backup_keep", "backup_host_key", "backup_s3_region")
 # After so much reading or writing everything else has the disk for a moment.
 _PAUSE_SECONDS = 0.002
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TO_STDOUT = "-"
 
 
@@ -91,7 +92,7 @@ def _backup(context: Context) -> None:
     with _new_file(Path(target)) as out:
         told = archive.write(context.config.data, device, wall_clock_ms(), out, passphrase)
     size = Path(target).stat().st_size
-    print(f"{target} is written: {size / 1_000_000:.1f} MB, {_counts(told)}{', encrypted' if passphrase else ''}")
+    print(f"{target} is written: {_size_in_words(size)}, {_counts(told)}{', encrypted' if passphrase else ''}")
 
 
 @contextmanager
@@ -101,10 +102,10 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         BadInput: it cannot be written, or something is there already.
     """
-    if path.exists():
-        raise BadInput("%(file)s is there already: name another file", file=path)
     unfinished = path.with_name(f".{path.name}.part")
     try:
+        if path.exists():
+            raise BadInput("%(file)s is there already: name another file", file=path)
         unfinished.unlink(missing_ok=True)
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -298,7 +299,7 @@ def _status(context: Context) -> None:
     if context.arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    on = f"at {facts['backup_at']} on days {facts['backup_days']}" if plan.schedule else "off"
+    on = f"at {facts['backup_at']}, {_days_in_words(str(facts['backup_days']))}" if plan.schedule else "off"
     print(f"Scheduled   {on}")
     print(f"To          {facts['backup_to'] or context.config.data / schema.BACKUPS}")
     print(f"Encrypted   {'yes' if facts['encrypted'] else 'no'}")
@@ -307,12 +308,21 @@ def _status(context: Context) -> None:
         print(f"FAULT  failed {state.failures} times since, at {facts['failed_at']} because {facts['why']}")
 
 
+def _days_in_words(numbers: str) -> str:
+    names = [name for number, name in enumerate(_DAYS, start=1) if str(number) in numbers]
+    return "every day" if len(names) == len(_DAYS) else ", ".join(names)
+
+
 def _now(context: Context) -> None:
     directory = context.config.data
     state = keeping.back_up(
         context.database, directory, this_device(directory), wall_clock_ms(), lambda: sleep(_PAUSE_SECONDS)
     )
-    print(f"{state.good_name} is kept: {state.good_bytes / 1_000_000:.1f} MB")
+    print(f"{state.good_name} is kept: {_size_in_words(state.good_bytes)}")
+
+
+def _size_in_words(count: int) -> str:
+    return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{count / 1000:.1f} kB"
 
 
 def _list(context: Context) -> None:

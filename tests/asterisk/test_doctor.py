@@ -186,6 +186,7 @@ def test_it_has_nothing_to_say_of_a_healthy_box_and_finds_each_fault(
     monkeypatch.setattr(site, "open_licensing", knowing_the_machine(site.open_licensing))
     billing = Billing(tmp_path)
     billing.do("setting", "set", "time_zone", "UTC")
+    billing.do("setting", "set", "backup_at", "03:00")
     rates = tmp_path / "rates.csv"
     rates.write_text(RATES)
     billing.do("rate", "import", str(rates))

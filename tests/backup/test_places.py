@@ -263,6 +263,15 @@ def test_it_tells_of_a_stick_that_gives_back_other_bytes(stick: Path, tmp_path: 
     assert list((stick / "billing").iterdir()) == []
 
 
+def test_what_root_keeps_is_of_the_owner_of_the_folder(tmp_path: Path) -> None:
+    folder, owner = tmp_path / "kept", 12345 if os.geteuid() == 0 else os.geteuid()
+    folder.mkdir()
+    os.chown(folder, owner, -1)
+    with at_place(parse_address(str(folder)), tmp_path, {}, "", "") as place:
+        place.keep("site", lambda out: out.write(b"data"))
+    assert (folder / "site").stat().st_uid == owner
+
+
 def test_it_tells_that_a_folder_is_full_or_closed(tmp_path: Path) -> None:
     def is_full(out: BinaryIO) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

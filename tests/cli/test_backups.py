@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +25,7 @@ PASSPHRASE = "horse battery staple"
 
 def test_it_backs_up_and_restores(reception: Terminal) -> None:
     file = str(reception.folder / "site.tar.gz")
-    assert "0 calls, 1 extensions" in reception.do("backup", file)
+    assert re.search(r"is written: [0-9.]+ kB, 0 calls, 1 extensions", reception.do("backup", file))
     assert Path(file).stat().st_mode & 0o077 == 0
     reception.do("recharge", "100", "5")
     told = reception.do("restore", file, "--dry-run")
@@ -56,6 +57,7 @@ def test_it_overwrites_nothing(reception: Terminal) -> None:
     assert Path(file).read_text() == "dear"
     assert "cannot be written" in reception.refused("backup", f"{reception.folder}/not/there")
     assert "cannot be read" in reception.refused("restore", f"{reception.folder}/not/there")
+    assert "cannot be written: File name too long" in reception.refused("backup", f"{reception.folder}/{'x' * 300}")
     assert "no backup" in reception.refused("restore", file)
 
 
@@ -116,7 +118,10 @@ def test_it_makes_scheduled_ones(reception: Terminal) -> None:
     assert (facts["scheduled"], facts["backup_at"], facts["last_good"]) == (True, "02:30", name)
     reception.do("setting", "set", "backup_to", f"{folder}/not/there")
     assert "No such file" in reception.refused("backups", "now")
-    assert "FAULT  failed 1 times since" in reception.do("backups", "status")
+    said = reception.do("backups", "status")
+    assert ("at 02:30, every day\n" in said, "FAULT  failed 1 times since" in said) == (True, True)
+    reception.do("setting", "set", "backup_days", "15")
+    assert "at 02:30, Mon, Fri\n" in reception.do("backups", "status")
 
 
 def test_it_stores_secrets_and_never_shows_them(reception: Terminal) -> None:

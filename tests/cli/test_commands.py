@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -288,6 +290,15 @@ def test_it_makes_no_site_at_the_default_place(
     monkeypatch.setattr(config, "FILE_SETTINGS", (nowhere, *config.FILE_SETTINGS[1:]))
     assert main(["extension", "list"]) == 1
     assert "--data" in capsys.readouterr().err
+
+
+def test_it_says_how_to_read_settings_that_are_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(path: Path, **_: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(Path, "read_text", forbid)
+    with pytest.raises(SetupError, match=r"the settings file /etc/x\.toml is not for this user: use sudo"):
+        load(None, {"COOVOX_CONFIG": "/etc/x.toml"})
 
 
 def test_it_takes_an_end_without_seconds_to_the_end_of_its_minute(reception: Terminal) -> None:

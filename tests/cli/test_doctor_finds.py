@@ -95,6 +95,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patched.setenv("COOVOX_CONFIG", "/dev/null")
         for command in (
             "setting set time_zone UTC",
+            "setting set backup_at 03:00",
             "activation on",
             "extension add 100 --name Reception",
             "extension set 100 --billing on",
@@ -247,8 +248,11 @@ def list_anothers_telephone(site: Site) -> None:
     site.terminal.do("extension", "set", "100", "--devices", "PJSIP/101")
 
 
+def schedule_no_backup(site: Site) -> None:
+    site.terminal.do("setting", "set", "backup_at", "off")
+
+
 def forget_the_backup(site: Site) -> None:
-    site.terminal.do("setting", "set", "backup_at", "03:00")
     (site.data / STATE_FILE).write_text(json.dumps({"good_ms": wall_clock_ms() - 9 * DAY_MS}))
 
 
@@ -322,6 +326,7 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (site.check_emergency_numbers, move_to_spain, "note", "where 061, 062", "the page Settings"),
     (site.check_trunks, dial_a_telephone_as_trunk, "FAULT", "the telephone of extension 100", "trunk remove PJSIP/100"),
     (site.check_extensions, list_anothers_telephone, "note", "extension 101's own telephone", "set 100 --devices"),
+    (site.check_backup, schedule_no_backup, "note", "none is scheduled", "setting set backup_at 02:30"),
     (site.check_backup, forget_the_backup, "FAULT", "the last good one is 9 days old", "Addons, Billing, Backups"),
     (site.check_books, change_a_balance, "FAULT", "", "Restore a backup"),
     (site.check_integrity, spoil_a_page, "FAULT", "the file is damaged", "restore a backup"),

@@ -1,15 +1,20 @@
-"""The call plane counts how long it runs, for the trial."""
+"""The call plane while nobody calls: it counts how long it runs, for the trial, and sees that a manager has come."""
 
 import asyncio
+import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from coovox_billing import call_plane
+from coovox_billing.config import load
+from coovox_billing.pbx.ami_protocol import AmiAddress
 from coovox_billing.services import running
 from coovox_billing.store.database import open_database
 from coovox_billing.store.loop_database import LoopDatabase
+from tests.asterisk.ports import free_port
 
 
 def test_it_counts_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +37,14 @@ def test_it_counts_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         second = opened.read(running.counted)
     assert 200 < second.ran_ms - first.ran_ms <= 600
     assert second.wall_ms > first.wall_ms
+
+
+def test_it_ends_to_be_started_again_once_asterisk_has_a_user_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"COOVOX_CONFIG": os.devnull, "COOVOX_AGI_LISTEN": f"127.0.0.1:{free_port('127.0.0.1')}"}
+    there = iter([None, None, AmiAddress("127.0.0.1", 5038, "coovox-billing", "secret")])
+    monkeypatch.setattr(call_plane, "manager_address", lambda setting: next(there))
+    with caplog.at_level(logging.INFO):
+        call_plane.run(load(str(tmp_path), settings))
+    assert "billing has a user in Asterisk's manager now" in caplog.text

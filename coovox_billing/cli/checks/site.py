@@ -103,6 +103,9 @@ def check_calls(look: Look) -> list[Condition]:
 
 def check_backup(look: Look) -> list[Condition]:
     """Whether the last good backup is as young as it is meant to be."""
+    if look.context.database.read(backups.plan).schedule is None:
+        advice = "Addons, Billing, Backups schedules them; or run: coovox-billing setting set backup_at 02:30"
+        return [note("backup", "none is scheduled, so a dead disk takes all data with it", advice)]
     return [look.context.database.read(lambda connection: backups.check(connection, look.config.data, look.now_ms))]
 
 
