@@ -8,6 +8,7 @@ import json
 import tarfile
 import threading
 import time
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from coovox_billing.backup.archive import WrongPassphrase
 from coovox_billing.core.trial import LICENSE_FILE, TRIAL_FILE
 from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services import calls, handover, payments
-from coovox_billing.store import contents, snapshot
+from coovox_billing.store import contents, schema, snapshot
 from coovox_billing.store.database import FILE_NAME, Database
 from tests.cast import MANAGER, NOW_MS, Exchange, a_question, audited, look_up
 from tests.licenses import a_device
@@ -44,7 +45,7 @@ def test_it_holds_all_that_the_site_has(exchange: Exchange, tmp_path: Path, pass
     (tmp_path / TRIAL_FILE).write_text("a trial")
     (tmp_path / LICENSE_FILE).write_text("a license")
     found = unpacked(made(tmp_path, passphrase), tmp_path / "there", passphrase)
-    assert (found.told.schema, found.told.made_ms, found.told.board) == (5, NOW_MS, "CooVox U50")
+    assert (found.told.schema, found.told.made_ms, found.told.board) == (schema.known_version(), NOW_MS, "CooVox U50")
     assert found.told.rows["calls"] == 1
     assert found.told.rows["accounts"] == 4
     assert found.site_file(TRIAL_FILE) == b"a trial"
@@ -120,6 +121,12 @@ def _repacked(data: bytes, place: Path, change: str) -> bytes:
         told["format"] = 2
     elif change == "another product":
         told["product"] = "CooVox Voicemail"
+    elif change == "another age":
+        told["made_ms"] = 10**18
+    elif change == "a word for the terminal":
+        told["site"] = "\x1b]0;all is well\x07"
+    elif change == "less than nothing":
+        told["parts"][0]["size"] = -1
     parts[0] = ("manifest.json", json.dumps(told).encode())
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -141,6 +148,9 @@ CHANGES = {
     "a link": "damaged",
     "a newer format": "newer version",
     "another product": "no backup",
+    "another age": "no backup",
+    "a word for the terminal": "no backup",
+    "less than nothing": "no backup",
 }
 
 
@@ -152,6 +162,26 @@ def test_it_takes_nothing_but_what_its_manifest_tells(exchange: Exchange, tmp_pa
     assert not (tmp_path / "handover-key").exists()
 
 
+def test_it_does_not_take_into_memory_what_a_header_tells_of(tmp_path: Path) -> None:
+    many = 64 * 1024 * 1024
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, many
+    data = gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + bytes(many), 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="damaged"):
+            unpacked(data, tmp_path / "there")
+        assert tracemalloc.get_traced_memory()[1] < many / 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_it_does_not_read_for_ever_what_follows(exchange: Exchange, tmp_path: Path) -> None:
+    data = made(tmp_path) + gzip.compress(bytes(2_000_000))
+    with pytest.raises(BadInput, match="damaged"):
+        unpacked(data, tmp_path / "there")
+
+
 @pytest.mark.parametrize("data", [b"", b"PK\3\4 a zip", b"a letter" * 100, gzip.compress(b"not a tar" * 100)])
 def test_it_refuses_other_files(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(BadInput, match=r"no backup|damaged"):
@@ -161,7 +191,7 @@ def test_it_refuses_other_files(tmp_path: Path, data: bytes) -> None:
 def test_it_takes_a_bare_copy_of_a_database(exchange: Exchange, tmp_path: Path) -> None:
     snapshot.copy_of_live(exchange.database.path, tmp_path / "kept" / "upgrade.sqlite3")
     found = unpacked((tmp_path / "kept" / "upgrade.sqlite3").read_bytes(), tmp_path / "there")
-    assert found.told.schema == 5
+    assert found.told.schema == schema.known_version()
     assert found.told.rows["accounts"] == 4
 
 
