@@ -23,7 +23,14 @@ from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.licensing import Device
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
-from coovox_billing.small_files import make_directory, read_small, replace_small, sync_directory
+from coovox_billing.small_files import (
+    FILE_MODE,
+    give_to_owner_of,
+    make_directory,
+    read_small,
+    replace_small,
+    sync_directory,
+)
 from coovox_billing.store import contents, reads, schema, snapshot, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.contents import Later, Money
@@ -227,7 +234,10 @@ def _set_aside_as_it_is(path: Path, aside: Path) -> Path:
     for ending in ("-wal", ""):
         source, target = path.with_name(path.name + ending), aside.with_name(aside.name + ending)
         if source.exists():
-            with source.open("rb") as reading, target.open("wb") as writing:
+            target.unlink(missing_ok=True)
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
+                give_to_owner_of(target.parent, handle)
                 shutil.copyfileobj(reading, writing)
                 writing.flush()
                 os.fsync(writing.fileno())
