@@ -19,6 +19,7 @@ from coovox_billing.backup.archive import SITE_FILES, Unpacked
 from coovox_billing.backup.manifest import Manifest, utc
 from coovox_billing.core.trial import LICENSE_FILE, MOST_BYTES, TRIAL_FILE, Identifier, open_record, stricter
 from coovox_billing.errors import BadInput, BillingError, Refused, SetupError
+from coovox_billing.services import reconciliation
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.licensing import Device
@@ -267,6 +268,8 @@ def _prepare(found: Unpacked, kept: dict[str, str], plan: Plan, person: Person) 
     with contents.changing(found.database) as connection:
         for name, text in kept.items():
             writes.set_site_value(connection, name, text)
+        if plan.is_same_device is False:
+            reconciliation.begin_anew(connection, person.now_ms)
         # Asterisk's mirror is of another state: under another name all of it is sent anew.
         site_service.rename_database(connection)
         writes.record_change(
