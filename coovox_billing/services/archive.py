@@ -53,6 +53,7 @@ CALLS_AT_ONCE = 50
 PAGES_AT_ONCE = 100
 
 _MOST_MANIFEST_BYTES = 1 << 20
+_MOST_FIELD_CHARACTERS = 1 << 24
 _ZONES_APART = timedelta(hours=26)
 _MILLISECOND = timedelta(milliseconds=1)
 _LOCK = "archiving.lock"
@@ -259,11 +260,21 @@ def _cells(row: sqlite3.Row, names: Sequence[str]) -> list[str]:
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], list[list[str]]]]:
     """The lines of a file, some at a time, each time with its header."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as text, _long_fields():
         lines = csv.reader(text)
         header = next(lines, [])
         while block := list(islice(lines, CALLS_AT_ONCE)):
             yield header, block
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Where hundreds of rates compete, *why this price* is longer than what csv reads unless it is told to."""
+    before = csv.field_size_limit(_MOST_FIELD_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _move(
