@@ -8,6 +8,8 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -69,8 +71,36 @@ def make_directory(directory: Path, owner: int | None = None, group: int | None 
     directory.parent.mkdir(parents=True, exist_ok=True)
     directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     if os.geteuid() == 0 and owner is not None and group is not None:
-        os.chown(directory, owner, group)
+        os.chown(directory, owner, group, follow_symlinks=False)
     sync_directory(directory.parent)
+
+
+@contextmanager
+def opened_lock(path: Path) -> Iterator[int]:
+    """A file to be locked, made where it is missing, as long as the block lasts. What is in it stays.
+
+    Raises:
+        OSError: it cannot be opened, or is a link: what root opens must not be what somebody else chose.
+    """
+    handle = _open_or_make(path)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _open_or_make(path: Path) -> int:
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        try:
+            return os.open(path, flags)
+        except FileNotFoundError:
+            try:
+                handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            except FileExistsError:
+                continue
+            give_to_owner_of(path.parent, handle)
+            return handle
 
 
 def sync_directory(directory: Path) -> None:

@@ -41,6 +41,8 @@ _SOME_BYTES = 64 * 1024
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _GZIP_MAGIC = b"\x1f\x8b"
 _MARGIN_BYTES = 1_000_000
+# A tar is filled up to a multiple of 10 KiB, or of what somebody chose who packed it anew.
+_MOST_AFTER_BYTES = 1 << 20
 
 
 class WrongPassphrase(BadInput):
@@ -80,9 +82,9 @@ def _working_copy(directory: Path, pause: Callable[[], object]) -> Iterator[Path
     if free < needed:
         raise Refused(
             "there is no room for a backup: %(needed)s MB are needed in %(directory)s and %(free)s MB are free",
-            needed=f"{needed / 1_000_000:.1f}",
+            needed=snapshot.megabytes(needed),
             directory=directory,
-            free=f"{free / 1_000_000:.1f}",
+            free=snapshot.megabytes(free),
         )
     copy = directory / schema.BACKUPS / f"working-copy-{os.getpid()}"
     _remove_leftovers(copy.parent)
@@ -235,7 +237,10 @@ def _peek(source: BinaryIO) -> bytes:
 def _take_copy(source: BinaryIO, target: Path) -> Unpacked:
     """A database as it was before an upgrade."""
     path = target / DATABASE
-    digest = _write_new(path, source, 1 << 62)
+    size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    _check_room(target, size)
+    digest = _write_new(path, source, size)
     with closing(contents.reading(path)) as connection:
         version = schema.version(connection)
         rows = contents.row_counts(connection)
@@ -247,46 +252,73 @@ def _take_copy(source: BinaryIO, target: Path) -> Unpacked:
 def _unpack(source: BinaryIO, target: Path) -> Unpacked:
     try:
         with gzip.GzipFile(fileobj=source) as packed:
-            with tarfile.open(fileobj=packed, mode="r|") as tar:
-                told = _read_manifest(tar)
-                _unpack_parts(tar, told, target)
+            told = _read_manifest(cast(BinaryIO, packed))
+            _unpack_parts(cast(BinaryIO, packed), told, target)
             # What follows is nothing, but it is where gzip and age tell whether all of it was there.
-            while packed.read(_SOME_BYTES):
-                pass
+            if len(packed.read(_MOST_AFTER_BYTES + 1)) > _MOST_AFTER_BYTES:
+                raise _damaged()
     except (EOFError, zlib.error, tarfile.TarError, gzip.BadGzipFile):
         raise _damaged() from None
     return Unpacked(told, target)
 
 
-def _read_manifest(tar: tarfile.TarFile) -> Manifest:
-    entry = tar.next()
-    if entry is None or entry.name != _MANIFEST or entry.size > manifest.MOST_BYTES:
+def _read_manifest(packed: BinaryIO) -> Manifest:
+    entry = _entry(packed)
+    if entry is None or entry.name != _MANIFEST or not 0 < entry.size <= manifest.MOST_BYTES:
         raise BadInput("this is no backup of CooVox Billing")
-    return manifest.decoded(_content(tar, entry).read())
+    text = packed.read(entry.size)
+    _skip_filling(packed, entry.size)
+    return manifest.decoded(text)
 
 
-def _unpack_parts(tar: tarfile.TarFile, told: Manifest, target: Path) -> None:
+def _unpack_parts(packed: BinaryIO, told: Manifest, target: Path) -> None:
     """Each where the manifest tells of it, in its order, and nothing else."""
     names = [part.name for part in told.parts]
     known = {DATABASE, *SITE_FILES, *filter(_CALLS_FILE.fullmatch, names)}
     if DATABASE not in names or set(names) - known:
         raise _damaged()
+    _check_room(target, sum(part.size for part in told.parts))
     (target / CALLS_FOLDER).mkdir(mode=0o700)
     for part in told.parts:
-        entry = tar.next()
-        if entry is None or not entry.isreg() or (entry.name, entry.size) != (part.name, part.size):
+        entry = _entry(packed)
+        if entry is None or (entry.name, entry.size) != (part.name, part.size):
             raise _damaged()
-        if _write_new(target / part.name, _content(tar, entry), part.size) != part.sha256:
+        if _write_new(target / part.name, packed, part.size) != part.sha256:
             raise _damaged()
-    if tar.next() is not None:
+        _skip_filling(packed, part.size)
+    if _entry(packed) is not None:
         raise _damaged()
 
 
-def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> BinaryIO:
-    content = tar.extractfile(entry)
-    if content is None:
+def _entry(packed: BinaryIO) -> tarfile.TarInfo | None:
+    """What is told of the next file, None at the end. A `TarFile` takes further headers into memory, however big."""
+    block = packed.read(tarfile.BLOCKSIZE)
+    if block == bytes(tarfile.BLOCKSIZE):
+        return None
+    entry = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    if not entry.isreg():
         raise _damaged()
-    return cast(BinaryIO, content)
+    return entry
+
+
+def _skip_filling(packed: BinaryIO, size: int) -> None:
+    packed.read(-size % tarfile.BLOCKSIZE)
+
+
+def _check_room(target: Path, size: int) -> None:
+    """Calls are written to the same disk: it is not filled, not even for a rehearsal.
+
+    Raises:
+        Refused: it would be.
+    """
+    needed, free = size + _MARGIN_BYTES, snapshot.free_bytes_of(target)
+    if free < needed:
+        raise Refused(
+            "there is no room to unpack the backup: %(needed)s MB are needed in %(directory)s and %(free)s MB are free",
+            needed=snapshot.megabytes(needed),
+            directory=target,
+            free=snapshot.megabytes(free),
+        )
 
 
 def _write_new(path: Path, source: BinaryIO, most_bytes: int) -> str:

@@ -1,7 +1,6 @@
 """One scheduled backup, from the look at its place to what is removed there afterwards."""
 
 import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from coovox_billing.sentences import Sentence
 from coovox_billing.services import backups
 from coovox_billing.services.backups import Plan, State, Stored
 from coovox_billing.services.licensing import Device
+from coovox_billing.small_files import opened_lock
 from coovox_billing.store import reads
 from coovox_billing.store.database import Database
 
@@ -102,11 +102,9 @@ def _told(error: Exception) -> str:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with opened_lock(directory / LOCK_FILE) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("a backup is being made just now: wait until it is done") from None
         yield
-    except BlockingIOError:
-        raise Refused("a backup is being made just now: wait until it is done") from None
-    finally:
-        os.close(handle)

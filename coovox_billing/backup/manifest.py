@@ -13,6 +13,9 @@ DATABASE = "database.sqlite3"
 MOST_BYTES = 65_536
 
 _PRODUCT = "CooVox Billing"
+# The year 9999; what a clock can tell.
+_LAST_MS = 253_402_300_799_999
+_MOST_WORD = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ def decoded(text: bytes) -> Manifest:
         rows = {str(name): int(count) for name, count in facts["rows"].items()}
         words = {name: str(facts[name]) for name in ("version", "site", "board", "device")}
         found = Manifest(schema=int(facts["schema"]), made_ms=int(facts["made_ms"]), rows=rows, parts=parts, **words)
+        if not 0 <= found.made_ms <= _LAST_MS or any(part.size < 0 for part in parts):
+            raise ValueError
+        # They are shown at a terminal, to which some signs are commands.
+        if not all(word.isprintable() and len(word) <= _MOST_WORD for word in words.values()):
+            raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadInput("this is no backup of CooVox Billing") from None
     if number > FORMAT:

@@ -16,6 +16,8 @@ from coovox_billing.store.schema import BACKUPS
 UNFINISHED = ".part"
 
 _SOME_BYTES = 256 * 1024
+# Where nothing is mounted below /run/media, that is what is there.
+_IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 
 Write = Callable[[BinaryIO], object]
 
@@ -158,6 +160,11 @@ class Folder:
                 "no stick is mounted at %(folder)s: plug it in and mount it; nothing was written to the system's disk",
                 folder=self._folder,
             )
+        if kind_of_file_system(device) in _IN_MEMORY:
+            raise PlaceTrouble(
+                "%(folder)s is in memory and gone at the next start: plug a stick in and mount it; nothing was written",
+                folder=self._folder,
+            )
 
     def _trouble(self, error: OSError) -> PlaceTrouble:
         return PlaceTrouble(
@@ -165,6 +172,17 @@ class Folder:
             folder=self._folder,
             reason=error.strerror or str(error),
         )
+
+
+def kind_of_file_system(device: int) -> str:
+    """As the kernel calls what is mounted with that number; empty where it does not tell."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+            words = line.split(" ")
+            if words[2] == number:
+                return words[words.index("-", 6) + 1]
+    return ""
 
 
 class _Counted:

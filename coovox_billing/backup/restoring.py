@@ -19,11 +19,19 @@ from coovox_billing.backup.archive import SITE_FILES, Unpacked
 from coovox_billing.backup.manifest import Manifest, utc
 from coovox_billing.core.trial import LICENSE_FILE, MOST_BYTES, TRIAL_FILE, Identifier, open_record, stricter
 from coovox_billing.errors import BadInput, BillingError, Refused, SetupError
+from coovox_billing.services import reconciliation
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.licensing import Device
 from coovox_billing.services.owner import FIRST_PASSWORD_FILE
-from coovox_billing.small_files import make_directory, read_small, replace_small, sync_directory
+from coovox_billing.small_files import (
+    FILE_MODE,
+    give_to_owner_of,
+    make_directory,
+    read_small,
+    replace_small,
+    sync_directory,
+)
 from coovox_billing.store import contents, reads, schema, snapshot, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.contents import Later, Money
@@ -209,8 +217,8 @@ def _set_aside(directory: Path, now_ms: int, stack: ExitStack) -> tuple[Path | N
     if free < needed:
         raise Refused(
             "there is no room to keep the present database: %(needed)s MB are needed and %(free)s MB are free",
-            needed=f"{needed / 1_000_000:.1f}",
-            free=f"{free / 1_000_000:.1f}",
+            needed=snapshot.megabytes(needed),
+            free=snapshot.megabytes(free),
         )
     try:
         connection = stack.enter_context(schema.alone_with(path, WAIT_SECONDS))
@@ -228,7 +236,10 @@ def _set_aside_as_it_is(path: Path, aside: Path) -> Path:
     for ending in ("-wal", ""):
         source, target = path.with_name(path.name + ending), aside.with_name(aside.name + ending)
         if source.exists():
-            with source.open("rb") as reading, target.open("wb") as writing:
+            target.unlink(missing_ok=True)
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
+                give_to_owner_of(target.parent, handle)
                 shutil.copyfileobj(reading, writing)
                 writing.flush()
                 os.fsync(writing.fileno())
@@ -258,6 +269,8 @@ def _prepare(found: Unpacked, kept: dict[str, str], plan: Plan, person: Person) 
     with contents.changing(found.database) as connection:
         for name, text in kept.items():
             writes.set_site_value(connection, name, text)
+        if plan.is_same_device is False:
+            reconciliation.begin_anew(connection, person.now_ms)
         # Asterisk's mirror is of another state: under another name all of it is sent anew.
         site_service.rename_database(connection)
         writes.record_change(

@@ -8,6 +8,7 @@ from typing import Any
 from coovox_billing.cli.context import Context, listable
 from coovox_billing.core.clock import local_day
 from coovox_billing.core.whole_number import parse_whole
+from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services.archive import FOLDER, LEAST_MONTHS, MOST_MONTHS, Archive, Shown, first_day_kept
 from coovox_billing.store import reads
 
@@ -20,9 +21,7 @@ def add_verb(verbs: Any) -> None:
     archiving.add_argument(
         "--older-than", metavar="MONTHS", required=True, help="whole months; 12 keeps this month and the 12 before it"
     )
-    archiving.add_argument(
-        "--to", metavar="DIR", type=Path, help=f"where the files go; default {FOLDER} in the data directory"
-    )
+    archiving.add_argument("--to", metavar="DIR", help=f"where the files go; default {FOLDER} in the data directory")
     listable(archiving)
     archiving.set_defaults(run=_archive)
 
@@ -31,14 +30,26 @@ def _archive(context: Context) -> None:
     months = parse_whole(context.arguments.older_than, LEAST_MONTHS, MOST_MONTHS)
     person, data = context.person(), context.config.data
     zone = context.database.read(reads.site).time_zone
-    directory = (context.arguments.to or data / FOLDER).absolute()
+    directory = _directory(context.arguments.to, data)
     archive = Archive(context.database, data, directory, _shown(context))
     before = first_day_kept(local_day(person.now_ms, zone), months)
-    rows = [
-        {"month": moved.month, "calls": moved.calls, "stayed": moved.stayed, "file": str(moved.path)}
-        for moved in archive.move(before, person)
-    ]
+    try:
+        moved = list(archive.move(before, person))
+    except OSError as error:
+        raise Refused(
+            "%(directory)s cannot be used: %(reason)s. No call is lost: see that it is a directory, can be written and "
+            "has room, then repeat",
+            directory=directory,
+            reason=error.strerror or str(error),
+        ) from None
+    rows = [{"month": one.month, "calls": one.calls, "stayed": one.stayed, "file": str(one.path)} for one in moved]
     context.show(rows, _COLUMNS, f"no call from before {before} is left to be archived")
+
+
+def _directory(to: str | None, data: Path) -> Path:
+    if to == "":
+        raise BadInput("--to is empty: name a directory")
+    return (data / FOLDER if to is None else Path(to)).absolute()
 
 
 def _shown(context: Context) -> Shown:

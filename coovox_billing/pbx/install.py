@@ -487,7 +487,7 @@ def _replace(change: _Change, data: bytes) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            _copy_attributes(change.path, temporary)
+            _copy_attributes(change.path, descriptor)
             _own(descriptor, change.rights)
             file.write(data)
             file.flush()
@@ -497,10 +497,13 @@ def _replace(change: _Change, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _copy_attributes(path: Path, temporary: Path) -> None:
-    """Carry over what an existing file has besides owner and mode, such as access lists."""
+def _copy_attributes(path: Path, descriptor: int) -> None:
+    """Carry over what an existing file has besides owner and mode, such as access lists.
+
+    To what is open, whatever has its name meanwhile: the directory is Asterisk's, and we are root.
+    """
     with contextlib.suppress(FileNotFoundError):
-        shutil.copystat(path, temporary)
+        shutil.copystat(path, f"/proc/self/fd/{descriptor}")
 
 
 def _own(descriptor: int, rights: Rights) -> None:

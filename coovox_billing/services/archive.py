@@ -11,11 +11,12 @@ import gzip
 import hashlib
 import io
 import os
+import secrets
 import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -29,7 +30,15 @@ from coovox_billing.core.csv_table import quoted
 from coovox_billing.errors import BadInput, Refused
 from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
-from coovox_billing.small_files import FILE_MODE, make_directory, read_small, replace_small, sync_directory
+from coovox_billing.small_files import (
+    FILE_MODE,
+    give_to_owner_of,
+    make_directory,
+    opened_lock,
+    read_small,
+    replace_small,
+    sync_directory,
+)
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
 
@@ -44,6 +53,7 @@ CALLS_AT_ONCE = 50
 PAGES_AT_ONCE = 100
 
 _MOST_MANIFEST_BYTES = 1 << 20
+_MOST_FIELD_CHARACTERS = 1 << 24
 _ZONES_APART = timedelta(hours=26)
 _MILLISECOND = timedelta(milliseconds=1)
 _LOCK = "archiving.lock"
@@ -100,7 +110,7 @@ class Archive:
             OSError: a file could not be written. Whatever it was, no call is lost, and a repeat goes on.
         """
         with self._alone():
-            make_directory(self._directory)
+            self._make_directory()
             for leftover in self._directory.glob(".calls-*"):
                 leftover.unlink()
             for month in self._database.read(partial(reads.months_to_archive, before=before.isoformat())):
@@ -112,12 +122,16 @@ class Archive:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with (self._data / _LOCK).open("w") as lock:
+        with opened_lock(self._data / _LOCK) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Refused("calls are being archived already: wait until that is done") from None
             yield
+
+    def _make_directory(self) -> None:
+        above = next(path for path in self._directory.parents if path.exists()).stat()
+        make_directory(self._directory, above.st_uid, above.st_gid)
 
     def _paths(self, month: str) -> list[Path]:
         """The files of a month that are there, in the order in which they were made."""
@@ -134,22 +148,32 @@ class Archive:
 
     def _write(self, month: str) -> Path | None:
         """A new file with a month's calls that may move, on disk and in the manifest; None where there are none."""
-        path = self._path(month, len(self._paths(month)) + 1)
-        waiting = path.with_name(f".{path.name}")
+        waiting = self._directory / f".calls-{month}.{secrets.token_hex(4)}"
         try:
             with os.fdopen(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
+                give_to_owner_of(self._directory, file.fileno())
                 written = self._database.read(partial(self._pack, file, month))
                 file.flush()
                 os.fsync(file.fileno())
             if not written:
                 return None
             digest = _digest(waiting)
+            path = self._reserved(month)
             waiting.rename(path)
         finally:
             waiting.unlink(missing_ok=True)
         sync_directory(self._directory)
         self._note(path, digest)
         return path
+
+    def _reserved(self, month: str) -> Path:
+        """A name for a month's file which is ours alone: another site may archive into the same directory."""
+        for number in count(1):
+            path = self._path(month, number)
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+                return path
+        raise AssertionError
 
     def _pack(self, file: io.BufferedWriter, month: str, connection: sqlite3.Connection) -> bool:
         """Whether there were calls to write."""
@@ -236,11 +260,21 @@ def _cells(row: sqlite3.Row, names: Sequence[str]) -> list[str]:
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], list[list[str]]]]:
     """The lines of a file, some at a time, each time with its header."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as text, _long_fields():
         lines = csv.reader(text)
         header = next(lines, [])
         while block := list(islice(lines, CALLS_AT_ONCE)):
             yield header, block
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Where hundreds of rates compete, *why this price* is longer than what csv reads unless it is told to."""
+    before = csv.field_size_limit(_MOST_FIELD_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _move(

@@ -15,6 +15,8 @@ from coovox_billing.services import live_calls, settlement
 from coovox_billing.services.live_calls import Answered
 from coovox_billing.store import reads, writes
 
+_RECORDS_SINCE = "records_since_ms"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
@@ -52,7 +54,7 @@ def news(connection: sqlite3.Connection, legs: Sequence[tuple[str, Leg]]) -> lis
 
     Asterisk's files outlive a database: what was dialed before anybody had set anything here was another one's.
     """
-    begun_ms = reads.first_change_ms(connection)
+    begun_ms = _begun_ms(connection)
     return [
         (call_id, leg)
         for call_id, leg in legs
@@ -89,6 +91,16 @@ def keep_seen(connection: sqlite3.Connection, talked_seconds: Mapping[str, int])
     """Store that calls are alive at so many seconds of talk, for whoever starts after a power cut."""
     for call_id, seconds in talked_seconds.items():
         writes.keep_seen(connection, call_id, seconds)
+
+
+def begin_anew(connection: sqlite3.Connection, now_ms: int) -> None:
+    """The site moves to another machine: what that one's Asterisk has recorded so far was another site's."""
+    writes.set_site_value(connection, _RECORDS_SINCE, str(now_ms))
+
+
+def _begun_ms(connection: sqlite3.Connection) -> int | None:
+    begun_ms, moved = reads.first_change_ms(connection), reads.site_value(connection, _RECORDS_SINCE)
+    return begun_ms if begun_ms is None or moved is None else max(begun_ms, int(moved))
 
 
 def _is_unsettled(connection: sqlite3.Connection, call_id: str) -> bool:

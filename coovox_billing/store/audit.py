@@ -91,20 +91,21 @@ _CHECKS = (
 
 def audit(connection: sqlite3.Connection) -> list[Finding]:
     """Everything that is off, the first account first; empty for a sound database."""
-    findings = [Finding(message) for message in (*_missing_triggers(connection), *_missing_entries(connection))]
+    findings = [Finding(message) for message in (*_wrong_triggers(connection), *_missing_entries(connection))]
     for check in _CHECKS:
         findings += [Finding(check.sentence.format(**dict(row))) for row in connection.execute(check.query)]
     return findings
 
 
-def _missing_triggers(connection: sqlite3.Connection) -> list[str]:
-    """The database's guards, compared word for word with those of a new one."""
-    present = _triggers(connection)
-    return [
+def _wrong_triggers(connection: sqlite3.Connection) -> list[str]:
+    """The database's guards, compared word for word with those of a new one; one more would move money unseen."""
+    present, known = _triggers(connection), _triggers(_new_database())
+    altered = [
         f"the ledger's guard {name} is gone or altered"
-        for name, definition in _triggers(_new_database()).items()
+        for name, definition in known.items()
         if present.get(name) != definition
     ]
+    return altered + [f"the trigger {name} is not ours" for name in present if name not in known]
 
 
 def _missing_entries(connection: sqlite3.Connection) -> list[str]:

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from coovox_billing.errors import SetupError
+from coovox_billing.small_files import opened_lock
 from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK, existing
 from coovox_billing.store.schema import Upgrade, bring_up_to_date
 from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
@@ -163,7 +164,7 @@ def _usable(directory: Path) -> Iterator[None]:
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
     """Keeps other processes from opening at the same time: making a file WAL does not wait for them (SQLITE_BUSY)."""
-    with (directory / OPENING_LOCK).open("w") as lock:
+    with opened_lock(directory / OPENING_LOCK) as lock:
         flock(lock, LOCK_EX)
         yield
 

@@ -178,8 +178,8 @@ def _upgrade(path: Path, found: int, known: int) -> Upgrade:
             "there is no room to upgrade the database %(path)s: %(needed)s MB are needed and %(free)s MB are free; "
             "free some space, then repeat",
             path=path,
-            needed=_megabytes(needed),
-            free=_megabytes(free),
+            needed=snapshot.megabytes(needed),
+            free=snapshot.megabytes(free),
         )
     with alone_with(path) as connection:
         try:
@@ -247,10 +247,6 @@ def _newer(path: Path, found: int, known: int) -> Sentence:
         what=what,
         copy=fitting[0],
     )
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1_000_000:.1f}"
 
 
 def _statements(script: str) -> Iterable[str]:

@@ -81,3 +81,8 @@ def _copy(source: sqlite3.Connection, path: Path, between_pieces: Callable[[], o
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def megabytes(count: int) -> str:
+    """So many bytes in megabytes, as a sentence tells them."""
+    return f"{count / 1_000_000:.1f}"

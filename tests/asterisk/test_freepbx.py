@@ -37,8 +37,9 @@ AS_MACRO_AND_AS_GOSUB = pytest.mark.parametrize("box", [c for c in CASES if c[1]
 MORE = ("chan_iax2", "res_clioriginate", "app_queue")
 MODULES = {16: ("app_macro", "chan_sip", *MORE), 22: MORE}
 HOT_DESK, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX = "100", "200", "103", "104", "120", "121"
-PEOPLE = (SALES, LOBBY, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX)
-MORE_RATES = "".join(f"1,route {prefix},{prefix},0,0,0,0.01,1,,,,all\n" for prefix in (*"765432", "11"))
+FORWARDING_ON, FORWARDING_ANEW = "105", "106"
+PEOPLE = (SALES, LOBBY, LOGGED_IN, FORWARDING, FORWARDING_OUTSIDERS, OLD_SIP, OTHER_BOX, FORWARDING_ON, FORWARDING_ANEW)
+MORE_RATES = "".join(f"1,route {prefix},{prefix},0,0,0,0.01,1,,,,all\n" for prefix in (*"765432", "11", "12"))
 OUTSIDE = "0790000000"
 TELLS_WHO_IS_CALLED = "send_pai = yes\ntrust_id_outbound = yes\n"
 HANGS_UP_MS = 1_400
@@ -75,6 +76,8 @@ DIALED = {
     "switched off": (SALES, "55551910"),
     "hot desk": (HOT_DESK, "95552010"),
     "forwarded": (SALES, FORWARDING),
+    "forwarded behind a custom trunk": (SALES, f"1{FORWARDING_ON}"),
+    "forwarded past a custom trunk": (SALES, FORWARDING_ANEW),
     "forwarded from outside": ("trunk", FORWARDING_OUTSIDERS),
     "group": (SALES, "600"),
     "group from outside": ("trunk", "600"),
@@ -221,12 +224,15 @@ def _manager(pbx: Pbx) -> str:
 
 
 def _astdb(pbx: Pbx) -> None:
-    users = {number: number for number in (SALES, LOBBY, FORWARDING, FORWARDING_OUTSIDERS)} | {HOT_DESK: LOGGED_IN}
+    forwarding = (FORWARDING, FORWARDING_OUTSIDERS, FORWARDING_ON, FORWARDING_ANEW)
+    users = {number: number for number in (SALES, LOBBY, *forwarding)} | {HOT_DESK: LOGGED_IN}
     for device, user in users.items():
         pbx.cli(f"database put DEVICE {device}/user {user}")
         pbx.cli(f"database put AMPUSER {user}/device {device}")
     pbx.cli(f"database put CF {FORWARDING} 95552110")
     pbx.cli(f"database put CF {FORWARDING_OUTSIDERS} 95552210")
+    pbx.cli(f"database put CF {FORWARDING_ON} 95553810")
+    pbx.cli(f"database put CF {FORWARDING_ANEW} 125553910")
     pbx.cli("database put group member 95552310")
 
 
@@ -331,6 +337,15 @@ def test_it_bills_who_is_logged_in_for_whom_it_transfers(box: FreePbx) -> None:
 @pytest.mark.parametrize(("number", "payer"), [("95552110", FORWARDING), ("95552210", FORWARDING_OUTSIDERS)])
 def test_it_bills_who_forwards(box: FreePbx, number: str, payer: str) -> None:
     assert_billed(box.row(number), payer, "PJSIP/trunk", box.legs(number[1:])["trunk"][0])
+
+
+def test_it_bills_who_forwards_behind_a_custom_trunk(box: FreePbx) -> None:
+    """What the custom trunk dials is paid; what a telephone of the house sends on from there is not."""
+    assert_billed(box.row("95553810"), FORWARDING_ON, "PJSIP/trunk", box.legs("5553810")["trunk"][0])
+
+
+def test_it_bills_the_trunk_after_a_custom_one_that_failed(box: FreePbx) -> None:
+    assert_billed(box.row("125553910"), FORWARDING_ANEW, "PJSIP/trunk2", box.legs("5553910")["trunk2"][0])
 
 
 @pytest.mark.parametrize("member", ["95552310", "95552410"], ids=["ring group", "queue"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from coovox_billing.backup import archive, restoring
 from coovox_billing.pbx import live_calls, reconciler
 from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE
+from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import open_database
 from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_record
 from tests.licenses import a_device
@@ -37,9 +40,9 @@ def _cel(logs: Path, *events: tuple[str, int, str, str]) -> None:
     (logs / CEL_DIRECTORY / CEL_FILE).write_text("".join(f"{line}\n" for line in lines))
 
 
-def _restore(exchange: Exchange, directory: Path, data: bytes) -> None:
+def _restore(exchange: Exchange, directory: Path, data: bytes, number: int = 1, person: Person = MANAGER) -> None:
     exchange.database.close()
-    restoring.restore(directory, io.BytesIO(data), a_device(), MANAGER)
+    restoring.restore(directory, io.BytesIO(data), a_device(number), person)
     exchange.database = open_database(directory)
 
 
@@ -93,3 +96,28 @@ def test_it_holds_no_money_for_a_call_that_nobody_knows_of(exchange: Exchange, t
         await box.until(lambda: exchange.money("100") == ("10.0000", "0.0000"), 5)
 
     tell(exchange, story, logs=tmp_path)
+
+
+def test_it_books_nothing_that_the_asterisk_of_another_device_has_recorded_before(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    """The new device had a trial of its own, with an extension of the same number."""
+    data = _backup(tmp_path)
+    before, after = (
+        a_record(a_leg(talked=61, alone="passed", number=ABROAD, asked_ms=NOW_MS + moment_ms))
+        for moment_ms in (0, 3_600_000)
+    )
+    _cel(tmp_path, ("CooVoxLeft", NOW_MS + 80_000, "1772442000.7", f"theirs|{before}"))
+    _restore(exchange, tmp_path, data, number=4, person=replace(MANAGER, now_ms=NOW_MS + 600_000))
+
+    async def story(box: Box) -> None:
+        await asyncio.sleep(0.5)
+
+    tell(exchange, story, logs=tmp_path)
+    assert exchange.money("100") == ("10.0000", "0.0000")
+    _cel(tmp_path, ("CooVoxLeft", NOW_MS + 3_700_000, "1772442000.8", f"ours|{after}"))
+
+    async def later(box: Box) -> None:
+        await box.until(lambda: exchange.money("100") == ("8.0000", "0.0000"), 5)
+
+    tell(exchange, later, logs=tmp_path)

@@ -8,6 +8,7 @@ import json
 import tarfile
 import threading
 import time
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -121,6 +122,12 @@ def _repacked(data: bytes, place: Path, change: str) -> bytes:
         told["format"] = 2
     elif change == "another product":
         told["product"] = "CooVox Voicemail"
+    elif change == "another age":
+        told["made_ms"] = 10**18
+    elif change == "a word for the terminal":
+        told["site"] = "\x1b]0;all is well\x07"
+    elif change == "less than nothing":
+        told["parts"][0]["size"] = -1
     parts[0] = ("manifest.json", json.dumps(told).encode())
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -142,6 +149,9 @@ CHANGES = {
     "a link": "damaged",
     "a newer format": "newer version",
     "another product": "no backup",
+    "another age": "no backup",
+    "a word for the terminal": "no backup",
+    "less than nothing": "no backup",
 }
 
 
@@ -151,6 +161,26 @@ def test_it_takes_nothing_but_what_its_manifest_tells(exchange: Exchange, tmp_pa
     with pytest.raises(BadInput, match=CHANGES[change]):
         unpacked(forged, tmp_path / "second")
     assert not (tmp_path / "handover-key").exists()
+
+
+def test_it_does_not_take_into_memory_what_a_header_tells_of(tmp_path: Path) -> None:
+    many = 64 * 1024 * 1024
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, many
+    data = gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + bytes(many), 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="damaged"):
+            unpacked(data, tmp_path / "there")
+        assert tracemalloc.get_traced_memory()[1] < many / 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_it_does_not_read_for_ever_what_follows(exchange: Exchange, tmp_path: Path) -> None:
+    data = made(tmp_path) + gzip.compress(bytes(2_000_000))
+    with pytest.raises(BadInput, match="damaged"):
+        unpacked(data, tmp_path / "there")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4 a zip", b"a letter" * 100, gzip.compress(b"not a tar" * 100)])

@@ -220,9 +220,22 @@ def test_it_never_writes_where_no_stick_is(tmp_path: Path) -> None:
     assert list((tmp_path / "stick" / "billing").iterdir()) == []
 
 
+def test_it_never_writes_into_memory_where_no_stick_is(tmp_path: Path) -> None:
+    """As below /run/media: another file system than the system's disk, and gone at the next start."""
+    folder = Path("/dev/shm") / f"media-{os.getpid()}"
+    folder.mkdir()
+    try:
+        assert places.kind_of_file_system(folder.stat().st_dev) == "tmpfs"
+        assert "is in memory" in Kept(tmp_path, _address(f"usb:{folder}/billing"), {}).refusal()
+        assert list(folder.iterdir()) == []
+    finally:
+        folder.rmdir()
+
+
 @pytest.fixture
-def stick() -> Iterator[Path]:
-    """Another file system than the system's, as a stick is."""
+def stick(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Another file system than the system's, as a stick is; a test has none but in memory."""
+    monkeypatch.setattr(places, "_IN_MEMORY", ())
     folder = Path("/dev/shm") / f"stick-{os.getpid()}"
     folder.mkdir()
     assert folder.stat().st_dev != Path("/").stat().st_dev

@@ -197,7 +197,7 @@ def _foreign(site: Path) -> bytes:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_newer, r"newer version of CooVox Billing \(schema 99, this one knows [0-9]+\)"),
+        (_newer, rf"newer version of CooVox Billing \(schema 99, this one knows {schema.known_version()}\)"),
         (_unsound, "books of the backup are not sound: extension 100"),
         (_broken, r"cannot be used|is damaged"),
         (_foreign, "no backup"),
@@ -213,6 +213,30 @@ def test_it_refuses_what_it_could_not_use(site: Path, tmp_path: Path, make: obje
         with pytest.raises(BillingError, match=words):
             bring(site, data)
         assert everything(site) | {str(site / "opening.lock"): b""} == before | {str(site / "opening.lock"): b""}
+
+
+def _with_a_trigger(site: Path) -> bytes:
+    """One more than ours, which the books of that moment do not show."""
+    with closing(connect(site / FILE_NAME)) as connection:
+        connection.execute(
+            "CREATE TRIGGER a_present AFTER INSERT ON ledger BEGIN UPDATE accounts SET credit_micros = 99000000; END"
+        )
+    return backed_up(site, MANAGER.now_ms)
+
+
+def test_it_refuses_a_backup_whose_database_does_more_than_ours(site: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(site, tmp_path / "other")
+    with pytest.raises(Refused, match="trigger a_present is not ours"):
+        brought_back(site, _with_a_trigger(other))
+
+
+def test_a_rehearsal_does_not_fill_the_disk_of_the_calls(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = backed_up(site, MANAGER.now_ms)
+    monkeypatch.setattr(snapshot, "free_bytes_of", lambda _: 100_000)
+    monkeypatch.setattr(archive, "_write_new", lambda *_: pytest.fail("it writes"))
+    for kind in (data, (site / FILE_NAME).read_bytes()):
+        with pytest.raises(Refused, match=r"no room to unpack the backup: .* 0\.1 MB are free"):
+            rehearsed(site, kind)
 
 
 def test_it_refuses_while_billing_runs(site: Path) -> None:
@@ -260,7 +284,7 @@ def test_it_keeps_the_last_three_that_it_replaced(site: Path) -> None:
 def test_it_refuses_without_room_to_keep_what_is_there(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = backed_up(site, MANAGER.now_ms)
     recharge(site, "5")
-    monkeypatch.setattr(snapshot, "free_bytes_of", lambda _: 1000)
+    monkeypatch.setattr(restoring.snapshot, "bytes_of", lambda _: 1 << 60)
     with pytest.raises(Refused, match="no room to keep the present database"):
         brought_back(site, data)
     assert balance(site) == 15_000_000

@@ -49,4 +49,15 @@ def test_it_says_which_directory_cannot_be_written(tmp_path: Path, capsys: pytes
     cast.move_in(tmp_path / "data").close()
     (tmp_path / "file").touch()
     assert run(tmp_path / "data", "--older-than", "1", "--to", str(tmp_path / "file/files")) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert f"{tmp_path}/file/files cannot be used" in told
+    assert "No call is lost" in told
+
+
+def test_it_takes_no_empty_word_for_the_directory_that_it_is_called_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cast.move_in(tmp_path / "data").close()
+    assert run(tmp_path / "data", "--older-than", "1", "--to", "") == 1
+    assert "--to is empty" in capsys.readouterr().err

@@ -1052,3 +1052,24 @@ def test_it_says_why_asterisk_cannot_be_asked(
 def test_it_finds_no_asterisk_where_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name, path: None)
     assert find_asterisk_cli() is None
+
+
+def test_it_changes_no_file_of_the_system_that_somebody_puts_in_the_way(
+    etc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs Asterisk may write its directory, and puts a link where root is just writing."""
+    precious = tmp_path / "shadow"
+    precious.touch(0o600)
+    (etc / "extensions.conf").chmod(0o666)
+    carry_over = installer._copy_attributes
+
+    def swapped(path: Path, descriptor: int) -> None:
+        temporary = path.with_name(f".{path.name}.coovox-billing")
+        temporary.unlink()
+        temporary.symlink_to(precious)
+        carry_over(path, descriptor)
+
+    monkeypatch.setattr(installer, "_copy_attributes", swapped)
+    install(etc)
+    assert stat.S_IMODE(precious.stat().st_mode) == 0o600
+    assert precious.read_bytes() == b""

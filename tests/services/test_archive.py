@@ -217,6 +217,35 @@ def test_it_is_done_by_one_at_a_time(database: Database, tmp_path: Path) -> None
     assert len(list(running)) == 1
 
 
+@pytest.mark.parametrize("text", ["why " * 100_000, "\x00", "a\rb\r\nc", "\ufeff'=1+1", '"', "''"])
+def test_it_moves_whatever_a_call_tells(database: Database, tmp_path: Path, text: str) -> None:
+    database.write(
+        lambda c: c.execute("UPDATE calls SET why = ?, number_dialed = ? WHERE call_id = 'talk-0'", [text] * 2)
+    )
+    archived_to(database, tmp_path / "files")
+    assert "talk-0" not in ids(database.path)
+    assert audited(database.path) == []
+
+
+def test_two_sites_may_archive_into_one_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one's file appears between our look and our name for it."""
+    directory, theirs = tmp_path / "files", gzip.compress(b"another site's")
+    pack = Archive._pack
+
+    def slowly(self: Archive, *arguments: Any) -> bool:
+        (directory / "calls-2025-12.csv.gz").write_bytes(theirs)
+        return pack(self, *arguments)
+
+    monkeypatch.setattr(Archive, "_pack", slowly)
+    with cast.move_in(tmp_path / "data") as moved_in:
+        live_through_winter(moved_in)
+        before = ids(moved_in.path)
+        archived_to(moved_in, directory, date(2026, 1, 1))
+        assert (directory / "calls-2025-12.csv.gz").read_bytes() == theirs
+        with gzip.open(directory / "calls-2025-12-2.csv.gz", "rt", encoding="utf-8", newline="") as text:
+            assert {line["call_id"] for line in csv.DictReader(text)} == before - ids(moved_in.path)
+
+
 class Killed(BaseException):
     """The plug was pulled."""
 
