@@ -91,11 +91,18 @@ def test_it_says_how_much_room_is_needed(exchange: Exchange, tmp_path: Path, mon
 
 def test_it_notices_any_damage(exchange: Exchange, tmp_path: Path) -> None:
     data = made(tmp_path)
+    whole = unpacked(data, tmp_path / "whole")
+    refused = 0
     for number, at in enumerate(range(10, len(data), max(1, len(data) // 60))):
         spoiled = bytearray(data)
         spoiled[at] ^= 0x10
-        with pytest.raises(BadInput):
-            unpacked(bytes(spoiled), tmp_path / f"spoiled-{number}")
+        try:
+            found = unpacked(bytes(spoiled), tmp_path / f"spoiled-{number}")
+        except BadInput:
+            refused += 1
+        else:  # some bits of a packed run of zeros tell the same otherwise
+            assert (found.told, found.database.read_bytes()) == (whole.told, whole.database.read_bytes())
+    assert refused > 50
     for number, length in enumerate((0, 1, 20, len(data) // 2, len(data) - 9, len(data) - 1)):
         with pytest.raises(BadInput):
             unpacked(data[:length], tmp_path / f"short-{number}")
