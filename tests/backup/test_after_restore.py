@@ -10,24 +10,18 @@ from pathlib import Path
 import pytest
 
 from coovox_billing.backup import archive, restoring
-from coovox_billing.pbx import live_calls, reconciler
 from coovox_billing.pbx.cel_file import CEL_DIRECTORY, CEL_FILE
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import open_database
 from tests.cast import MANAGER, NOW_MS, Exchange, a_leg, a_record
 from tests.licenses import a_device
 from tests.pbx.fake_asterisk import stamp
-from tests.pbx.switchboard import ABROAD, TRUNK, UNIQUEID, Box, make_haste, tell
+from tests.pbx.switchboard import ABROAD, TRUNK, UNIQUEID, Box, reconcile_in_haste, tell
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_haste(monkeypatch)
-    monkeypatch.setattr(live_calls, "LIST_SECONDS", 0.2)
-    monkeypatch.setattr(live_calls, "SECOND_LIST_SECONDS", 0.05)
-    monkeypatch.setattr(reconciler, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(reconciler, "LONGEST_RING_SECONDS", 0.2)
-    monkeypatch.setattr(reconciler, "LOOK_SECONDS", 0.05)
+    reconcile_in_haste(monkeypatch)
 
 
 def _cel(logs: Path, *events: tuple[str, int, str, str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from coovox_billing.pbx import dialplan_variables as dialplan
-from coovox_billing.pbx import live_calls
+from coovox_billing.pbx import live_calls, reconciler
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.reconciler import Reconciler
@@ -166,6 +166,16 @@ def make_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_calls, "LOST_RETRY_SECONDS", 0.05)
     monkeypatch.setattr("coovox_billing.pbx.ami.FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr("coovox_billing.pbx.ami.HEALTHY_SECONDS", 0)
+
+
+def reconcile_in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, and what is gone from Asterisk is soon taken for gone."""
+    make_haste(monkeypatch)
+    monkeypatch.setattr(live_calls, "LIST_SECONDS", 0.2)
+    monkeypatch.setattr(live_calls, "SECOND_LIST_SECONDS", 0.05)
+    monkeypatch.setattr(reconciler, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(reconciler, "LONGEST_RING_SECONDS", 0.2)
+    monkeypatch.setattr(reconciler, "LOOK_SECONDS", 0.05)
 
 
 def tell(

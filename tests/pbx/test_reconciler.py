@@ -20,19 +20,25 @@ from coovox_billing.store.loop_database import LoopDatabase
 from tests.cast import NOW_MS, Exchange, a_leg, a_record
 from tests.pbx.fake_ami import refused
 from tests.pbx.fake_asterisk import stamp
-from tests.pbx.switchboard import ABROAD, CALLER, TRUNK, UNIQUEID, Box, Channel, Clock, Switchboard, make_haste, tell
+from tests.pbx.switchboard import (
+    ABROAD,
+    CALLER,
+    TRUNK,
+    UNIQUEID,
+    Box,
+    Channel,
+    Clock,
+    Switchboard,
+    reconcile_in_haste,
+    tell,
+)
 
 OPEN = ("held", "talking")
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_haste(monkeypatch)
-    monkeypatch.setattr(live_calls, "LIST_SECONDS", 0.2)
-    monkeypatch.setattr(live_calls, "SECOND_LIST_SECONDS", 0.05)
-    monkeypatch.setattr(reconciler, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(reconciler, "LONGEST_RING_SECONDS", 0.2)
-    monkeypatch.setattr(reconciler, "LOOK_SECONDS", 0.05)
+    reconcile_in_haste(monkeypatch)
 
 
 @pytest.fixture
