@@ -121,7 +121,7 @@ def _unpriced(rates: Sequence[Rate], extensions: Extensions, refuses: bool) -> I
 
 
 def _then(refuses: bool) -> Sentence:
-    return Sentence("its calls are refused") if refuses else Sentence("its calls pass unbilled")
+    return Sentence("calls are refused") if refuses else Sentence("calls pass unbilled")
 
 
 def _idle(rates: Sequence[Rate], extensions: Extensions) -> Iterator[Finding]:
@@ -203,7 +203,8 @@ def _classes(
     No extension stands for all that no rate names, those to come among them.
     """
     if any(rate.extensions is None for rate in group):
-        yield [], *([rate for rate in some if rate.extensions is None] for some in (group, fallbacks))
+        own, others = ([rate for rate in some if rate.extensions is None] for some in (group, fallbacks))
+        yield [], own, others
     listed = frozenset().union(*(rate.extensions or () for rate in (*group, *fallbacks))) & extensions.known
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for extension in sorted(listed, key=by_number):

@@ -11,10 +11,13 @@ CREATE TABLE tariff_drafts (
     scheduled_by    TEXT NOT NULL DEFAULT '',
     activated_at_ms INTEGER,
     activated_by    TEXT NOT NULL DEFAULT '',
+    -- Counts activations: clocks are set, so that no time tells which was the last.
+    activation      INTEGER UNIQUE,
     -- The rates that it replaced, with their ids: as JSON.
     rates_before    TEXT,
     CHECK ((state = 'scheduled') = (activate_at_ms IS NOT NULL)),
     CHECK ((state IN ('active', 'taken-back')) = (activated_at_ms IS NOT NULL)),
+    CHECK ((activated_at_ms IS NULL) = (activation IS NULL)),
     CHECK ((state = 'active') = (rates_before IS NOT NULL))
 );
 
