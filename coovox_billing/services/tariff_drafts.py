@@ -46,7 +46,12 @@ def find(connection: sqlite3.Connection, draft_id: int) -> Draft:
 
 
 def rates_of(connection: sqlite3.Connection, draft_id: int) -> list[Rate]:
-    """The rates of a draft, in its order; ids are 0."""
+    """The rates of a draft, in its order; ids are 0.
+
+    Raises:
+        NotFound: there is no such draft.
+    """
+    find(connection, draft_id)
     return parse_rates(tariff_drafts.rates_text(connection, draft_id))[0]
 
 
@@ -103,7 +108,11 @@ def delete(connection: sqlite3.Connection, draft_id: int, person: Person) -> Non
 
 
 def plan(connection: sqlite3.Connection, draft_id: int) -> ImportPlan:
-    """What activating a draft now would do to the rates."""
+    """What activating a draft now would do to the rates.
+
+    Raises:
+        NotFound: there is no such draft.
+    """
     return rates.plan_import(connection, rates_of(connection, draft_id), remove_others=True)
 
 
