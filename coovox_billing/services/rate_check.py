@@ -2,16 +2,16 @@
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from coovox_billing.core import tariff_check
-from coovox_billing.core.clock import local_moment
+from coovox_billing.core.clock import day_start_ms, local_day, local_moment
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.tariff_check import Dialed, Extensions, Finding, Unmatched
 from coovox_billing.store import dialed, reads
 
 DAYS = 90
-
-_DAY_MS = 86_400_000
 
 
 def check(connection: sqlite3.Connection, now_ms: int, rates: Sequence[Rate] | None = None) -> list[Finding]:
@@ -31,13 +31,14 @@ def check(connection: sqlite3.Connection, now_ms: int, rates: Sequence[Rate] | N
     return tariff_check.check(present, extensions, refuses, _dialed(connection, present, now_ms))
 
 
-def since_ms(now_ms: int) -> int:
-    """From when on calls are looked at, ms since 1970 in UTC."""
-    return now_ms - DAYS * _DAY_MS
+def first_day(now_ms: int, zone: ZoneInfo) -> date:
+    """The day of the site from which on calls are looked at; today is the last one."""
+    return local_day(now_ms, zone) - timedelta(days=DAYS - 1)
 
 
 def _dialed(connection: sqlite3.Connection, rates: Sequence[Rate], now_ms: int) -> Dialed:
-    begin_ms, zone = since_ms(now_ms), reads.site(connection).time_zone
+    zone = reads.site(connection).time_zone
+    begin_ms = day_start_ms(first_day(now_ms, zone), zone)
     signs = max((len(rate.prefix) for rate in rates), default=0)
     unmatched = [
         Unmatched(row["number"], row["calls"], row["extension"], local_moment(row["at_ms"], zone))

@@ -30,7 +30,10 @@ POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-
 """
 AUDITORS = """
 GET / GET /account GET /account/second-factor GET /audit-log GET /audit-log.<kind> GET /call-log GET /call-log.<kind>
-GET /call-log/live GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
+GET /call-log/live GET /rate/check GET /rate/check.<kind> GET /rate/drafts GET /rate/drafts/<draft_id>
+GET /rate/drafts/<draft_id>/check GET /rate/drafts/<draft_id>/check.<kind> GET /rate/drafts/<draft_id>/rates.csv
+GET /rate/drafts/<draft_id>/what-if GET /rate/drafts/<draft_id>/what-if.<kind>
+GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
 GET /extensions/closed GET /extensions/export.csv GET /rate GET /rate.<kind> GET /rate/test GET /recharge-history
 GET /recharge-history.<kind> GET /recharge-history/<entry_id> GET /statistics GET /statistics.<kind>
 GET /extensions/stays/<stay_id>

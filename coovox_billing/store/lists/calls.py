@@ -94,7 +94,8 @@ class CallQuery:
     """Calls dialed on the site's days from `first_day` to `last_day`, None for no bound.
 
     `keywords` are in the extension, its name or, with at least `LEAST_NUMBER_DIGITS`, in the number. `status` is a word
-    of `STATES_OF`, `flag` one of `core.call`. A call keeps the day it was dialed on, whatever zone is set later.
+    of `STATES_OF`, `flag` one of `core.call`. `number_prefix` begins the number; `is_without_rate` are those that no
+    rate matched. A call keeps the day it was dialed on, whatever zone is set later.
     """
 
     zone: ZoneInfo
@@ -107,6 +108,8 @@ class CallQuery:
     least_cost_micros: int | None = None
     account_id: int | None = None
     since_ms: int | None = None
+    number_prefix: str = ""
+    is_without_rate: bool = False
 
     @cached_property
     def totals(self) -> Totals:
@@ -169,6 +172,11 @@ class CallQuery:
     def _of_kind(self) -> Iterator[Any]:
         if self.trunk:
             yield Call.trunk == self.trunk
+        if self.number_prefix:
+            yield Call.number.startswith(self.number_prefix)
+        if self.is_without_rate:
+            # Written out, for else SQLite does not see that the index of these calls will do.
+            yield SQL("reason = 'no-rate'")
         if self.status:
             yield Call.state << STATES_OF[self.status]
         if self.flag:

@@ -27,6 +27,7 @@ from coovox_billing.web.words import told
 page = Blueprint("call_log", __name__)
 
 FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK)
+WITHOUT_RATE = "no-rate"
 
 
 @page.get("/call-log")
@@ -126,6 +127,8 @@ def _query(arguments: Arguments) -> CallQuery:
         status=status if status in STATES_OF else "",
         flag=status if status in FLAGS else "",
         least_cost_micros=arguments.parsed("minimum_cost", parse_price, None),
+        number_prefix=arguments.text("number"),
+        is_without_rate=status == WITHOUT_RATE,
     )
 
 
@@ -135,9 +138,14 @@ def _statuses() -> dict[str, str]:
         "answered": _("Answered"),
         "no-answer": _("No answer"),
         "refused": _("Refused"),
+        WITHOUT_RATE: _("No rate"),
         "in-progress": _("In progress"),
         **{flag: _(formats.FLAG_MARKS[flag]) for flag in FLAGS},
     }
+
+
+def _status(query: CallQuery) -> str:
+    return WITHOUT_RATE if query.is_without_rate else query.status or query.flag
 
 
 def _about(query: CallQuery) -> list[tuple[str, str]]:
@@ -145,7 +153,8 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     return [
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
-        (_("Status"), _statuses().get(query.status or query.flag, "")),
+        (_("Status"), _statuses().get(_status(query), "")),
+        *([(_("Number begins with"), query.number_prefix)] if query.number_prefix else []),
         (_("Minimum cost"), "" if least is None else format_price(least)),
     ]
 

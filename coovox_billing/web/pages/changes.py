@@ -75,6 +75,7 @@ def about(what: str) -> str:
         "rate": _("Rate"),
         "rates": _("Rates"),
         "restore": _("Backup brought back"),
+        "tariff": _("Draft of rates"),
         "trunk": _("Trunk"),
         "user": _("Billing user"),
     }.get(noun)
@@ -118,6 +119,7 @@ def _name(name: str) -> str:
     """What a value is called; those that have no words yet are called what the code calls them."""
     plain = name.removesuffix("_micros").replace("_", " ")
     return {
+        "activate_at_ms": _("To be activated"),
         "active": _("Activate"),
         "balance_micros": _("Balance"),
         "billing_unit": _("Billing Unit(s)"),
@@ -175,10 +177,12 @@ def _word(value: str) -> str:
     """One of our own words; what people wrote themselves stays as it is."""
     return {
         "all": _("All"),
+        "active": _("Activated"),
         "auditor": _("Auditor"),
         "cashier": _("Cashier"),
         "changed": _("changed"),
         "continue": _("Continue"),
+        "draft": _("Draft"),
         "held": _("In progress"),
         "locked": _("Locked"),
         "manager": _("Billing manager"),
@@ -187,6 +191,8 @@ def _word(value: str) -> str:
         "on": _("On"),
         "postpaid": _("Postpaid"),
         "prepaid": _("Prepaid"),
+        "scheduled": _("Scheduled"),
+        "taken-back": _("Taken back"),
         "talking": _("In progress"),
         "to be ended": _("to be ended"),
         "unlocked": _("Unlocked"),
