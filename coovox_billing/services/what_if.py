@@ -18,7 +18,7 @@ from coovox_billing.errors import Refused
 from coovox_billing.services import rates
 from coovox_billing.store import dialed, reads
 
-MOST_CALLS = 500_000
+MOST_CALLS = 200_000
 MOST_CHANGED = 2_000
 CALLS_AT_ONCE = 2_000
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import ServiceUnavailable
 
 from coovox_billing.core.clock import local_day, milliseconds
 from coovox_billing.core.what_if import Changed, Comparison, Fate, Sums
@@ -34,6 +35,7 @@ page = Blueprint("what_if", __name__)
 
 MOST_KEPT = 2
 KEPT_MS = 300_000
+PATIENCE_SECONDS = 15.0
 
 EXTENSION, DESTINATION, CALL = "extension", "destination", "call"
 FATES = {
@@ -90,8 +92,14 @@ class Shelf:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: tuple[object, ...], now_ms: int, make: Callable[[], Comparison]) -> Kept:
-        """The one of a key, made if it is not there or too old; one after the other, for each takes long."""
-        with self._lock:
+        """The one of a key, made if it is not there or too old; one after the other, for each takes long.
+
+        Raises:
+            ServiceUnavailable: another one is being made, and takes longer than anybody waits.
+        """
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
+            raise ServiceUnavailable(_("Other calls are being compared. Try again in a minute."))
+        try:
             kept = self._kept.get(key)
             if kept is None or not 0 <= now_ms - kept.at_ms < KEPT_MS:
                 kept = Kept(make(), now_ms)
@@ -99,6 +107,8 @@ class Shelf:
                 while len(self._kept) > MOST_KEPT:
                     self._kept.popitem(last=False)
             return kept
+        finally:
+            self._lock.release()
 
 
 @page.get(f"/rate/drafts/{DRAFT}/what-if")
