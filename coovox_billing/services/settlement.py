@@ -25,7 +25,7 @@ from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.rating import Charge
-from coovox_billing.core.tariff import Rate
+from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import Sentence, as_json, from_json
 from coovox_billing.services.calls import account_view, decide_number, end_columns, insert_alone, release
 from coovox_billing.store import reads, writes
@@ -159,7 +159,7 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
         linkedid=ended.linkedid or call["linkedid"],
         **end_columns(ended),
     )
-    now = _place(call, trunk, "" if price.rate is None else price.rate.prefix)
+    now = _place(call, trunk, price.rate)
     _count(connection, call, now, ending.talk_seconds, charge.cost_micros)
 
 
@@ -170,12 +170,13 @@ def _is_late(state: State, ending: _Ending) -> bool:
 def _count(connection: sqlite3.Connection, call: sqlite3.Row, now: Place, talk_seconds: int, cost_micros: int) -> None:
     """Enter the call in the totals of its day; what a close by rule had entered is taken out again."""
     if call["state"] == State.SETTLED:
-        before = _place(call, call["trunk"], reads.rate_of_snapshot(call["rate"]).prefix if call["rate"] else "")
+        before = _place(call, call["trunk"], reads.rate_of_snapshot(call["rate"]) if call["rate"] else None)
         writes.add_to_totals(connection, before, -1, -call["talk_seconds"], -call["cost_micros"])
     writes.add_to_totals(connection, now, 1, talk_seconds, cost_micros)
 
 
-def _place(call: sqlite3.Row, trunk: str, destination: str) -> Place:
+def _place(call: sqlite3.Row, trunk: str, rate: Rate | None) -> Place:
+    destination = NO_RATE if rate is None else rate.prefix
     return Place(call["local_day"], call["account_id"], trunk, call["local_hour"], destination)
 
 

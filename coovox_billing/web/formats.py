@@ -13,6 +13,7 @@ from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, OPEN_STATES,
 from coovox_billing.core.money import MICROS_PER_UNIT
 from coovox_billing.core.roles import Role
 from coovox_billing.core.site_settings import DEFAULT_DATE_FORMAT
+from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
 from coovox_billing.store.lists.recharges import Payment
@@ -129,6 +130,35 @@ def short_duration(seconds: int) -> str:
     """What is left of a call, the hours only where there are any: `1:01`."""
     minutes, second = divmod(seconds, 60)
     return long_duration(seconds) if minutes >= 60 else f"{minutes}:{second:02d}"
+
+
+def weekdays() -> list[tuple[int, str]]:
+    """ISO weekdays with their short names."""
+    names = Locale.parse(language()).days["format"]["abbreviated"]
+    return [(day, str(names[day - 1])) for day in range(1, 8)]
+
+
+def weekday(number: int) -> str:
+    """An ISO weekday in words: `Monday`."""
+    return str(Locale.parse(language()).days["format"]["wide"][number - 1])
+
+
+def hour(number: int) -> str:
+    """The hour of a day that begins then: `09:00`."""
+    return f"{number:02d}:00"
+
+
+def percent_of_mille(per_mille: int) -> str:
+    """Thousandths as percent with one decimal: `87.5 %`."""
+    return f"{per_mille / 10:.1f} %"
+
+
+def destination(prefix: str, remark: str = "") -> str:
+    """Where calls went, as the prefix of the rate that priced them, with what that rate is called."""
+    if prefix == NO_RATE:
+        return _("No rate")
+    words = _("Prefix %(prefix)s", prefix=prefix) if prefix else _("Every prefix")
+    return f"{remark} ({prefix})" if remark and prefix else remark or words
 
 
 def is_open(call: LoggedCall) -> bool:
