@@ -200,7 +200,7 @@ def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
 
 
 def _why_closed(state: State, ending: _Ending) -> list[str]:
-    why = [WHY_ARCHIVED] if ARCHIVED in ending.flags and state is not State.SETTLED else []
+    why: list[str] = [WHY_ARCHIVED] if ARCHIVED in ending.flags and state is not State.SETTLED else []
     if ending.source is Source.RULE:
         return [*why, WHY_LOST]
     return [*why, WHY_CORRECTED] if state is State.SETTLED else why

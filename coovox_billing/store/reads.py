@@ -220,6 +220,13 @@ def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row |
     return row
 
 
+def last_day_of_calls(connection: sqlite3.Connection, until: str) -> str | None:
+    """The newest day until one, as `2026-03-02`, with an answered call, archived or not; None where there is none."""
+    found = connection.execute("SELECT max(day) FROM daily_trunk_totals WHERE day <= ?", (until,)).fetchone()
+    day: str | None = found[0]
+    return day
+
+
 def months_to_archive(connection: sqlite3.Connection, before: str) -> list[str]:
     """The months, as `2026-03`, from whose days before `before` there are calls that may be archived; oldest first."""
     rows = connection.execute(

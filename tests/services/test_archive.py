@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,6 +102,37 @@ def test_it_keeps_whole_months(today: date, months: int, day: date) -> None:
 def test_it_keeps_the_newest_calls_whatever_is_asked(months: int) -> None:
     with pytest.raises(BadInput, match="1 to 1200 months"):
         first_day_kept(date(2026, 3, 2), months)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "today", "is_believed"),
+    [
+        ([], date(2036, 3, 2), True),
+        ([0], date(2026, 3, 2), True),
+        ([31], date(2026, 3, 2), True),
+        ([32], date(2026, 3, 2), False),
+        ([0, 31], date(2026, 3, 2), True),
+        ([0, 62], date(2026, 3, 2), True),
+        ([0, 63], date(2026, 3, 2), False),
+        ([0, 31, 300], date(2026, 3, 2), True),
+        ([0, 31], date(2026, 4, 3), False),
+        ([-3650, 0], date(2036, 2, 28), False),
+        ([-3650, 0], date(2026, 3, 2), True),
+    ],
+)
+def test_it_believes_a_clock_that_fits_the_days_of_the_calls(
+    tmp_path: Path, days_ago: list[int], today: date, is_believed: bool
+) -> None:
+    with cast.move_in(tmp_path / "data") as moved_in:
+        for number, days in enumerate(days_ago):
+            story.talk(moved_in, str(number), "100", "988360046", NOW_MS - days * DAY_MS, 20)
+        with nullcontext() if is_believed else pytest.raises(Refused, match="the clock says"):
+            moved_in.read(lambda c: archive.check_clock(c, today))
+
+
+def test_it_believes_the_clock_when_all_older_calls_are_archived(database: Database, tmp_path: Path) -> None:
+    archived_to(database, tmp_path / "files")
+    database.read(lambda c: archive.check_clock(c, date(2026, 3, 2)))
 
 
 def test_it_moves_calls_that_are_over_and_old_and_no_others(database: Database, tmp_path: Path) -> None:
