@@ -511,7 +511,7 @@ class TestArchive:
     def test_it_says_nothing_of_them_for_other_months(self, owner_desk: Desk, tmp_path: Path) -> None:
         story.talk(owner_desk.database, "old", "100", "988360046", cast.NOW_MS - 60 * 86_400_000, 238)
         _archive(owner_desk, tmp_path / "files")
-        assert "archive" not in owner_desk.page("/call-log?from=2026-02-01&to=2026-03-31")
+        assert "in the archive" not in owner_desk.page("/call-log?from=2026-02-01&to=2026-03-31")
 
     def test_it_leaves_the_other_pages_as_they_were(self, owner_desk: Desk, tmp_path: Path) -> None:
         for number in range(3):
