@@ -427,18 +427,6 @@ def test_it_goes_on_where_they_would_while_billing_hangs(box: FreePbx) -> None:
 
 
 @AS_MACRO_AND_AS_GOSUB
-def test_it_is_called_at_the_end_of_an_administrators_own_hook(box: FreePbx) -> None:
-    etc = box.pbx.folder / "etc"
-    custom = etc / "extensions_custom.conf"
-    custom.write_text(OWN_HOOK + custom.read_text())
-    box.billing.do("pbx", "install", "--etc", str(etc))
-    _faults(box)
-    box.dial("95553310").wait()
-    assert_billed(closed(box, "95553310"), SALES, "PJSIP/trunk", box.legs("005553310")["trunk"][0])
-    assert box.pbx.db("own/lost") is None
-
-
-@AS_MACRO_AND_AS_GOSUB
 def test_it_asks_about_where_an_emergency_call_is_sent_on_to(box: FreePbx) -> None:
     """The route's mark stays on the caller's channel, which the far end of the emergency call sends on."""
     for emergency, number in (("93310", "95554010"), ("911", "95554110")):
@@ -456,6 +444,18 @@ def test_it_tries_each_trunk_of_a_route_of_emergencies_unasked(box: FreePbx) -> 
     assert box.dial("93304").wait().answered
     assert [len(legs) for legs in box.legs("93304").values()] == [1, 1]
     assert box.rows("93304") == []
+
+
+@AS_MACRO_AND_AS_GOSUB
+def test_it_is_called_at_the_end_of_an_administrators_own_hook(box: FreePbx) -> None:
+    etc = box.pbx.folder / "etc"
+    custom = etc / "extensions_custom.conf"
+    custom.write_text(OWN_HOOK + custom.read_text())
+    box.billing.do("pbx", "install", "--etc", str(etc))
+    _faults(box)
+    box.dial("95553310").wait()
+    assert_billed(closed(box, "95553310"), SALES, "PJSIP/trunk", box.legs("005553310")["trunk"][0])
+    assert box.pbx.db("own/lost") is None
 
 
 def told(box: FreePbx, number: str) -> None:
