@@ -213,6 +213,8 @@ def _set_aside(directory: Path, now_ms: int, stack: ExitStack) -> tuple[Path | N
         return None, {}
     stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = directory / schema.BACKUPS / f"{KEPT_ASIDE}{stamp}.sqlite3"
+    for unfinished in aside.parent.glob(f"{KEPT_ASIDE}*{snapshot.UNFINISHED}"):
+        unfinished.unlink(missing_ok=True)
     needed, free = snapshot.bytes_of(path) + _MARGIN_BYTES, snapshot.free_bytes_of(directory)
     if free < needed:
         raise Refused(

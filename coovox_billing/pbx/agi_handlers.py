@@ -24,7 +24,7 @@ from coovox_billing.pbx import leftovers
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
-from coovox_billing.pbx.call_lines import Noted, noting, teller
+from coovox_billing.pbx.call_lines import Noted, noting, tell_archived, teller
 from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
@@ -232,10 +232,11 @@ class AgiHandlers:
             TimeoutError: that takes too long.
         """
         if leg.answered_ms is None:
-            done = self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg))
-        else:
-            done = self._submit_settle(call_id, leg, source)
+            await _in_time(self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg)))
+            return
+        done = self._submit_settle(call_id, leg, source)
         await _in_time(done)
+        tell_archived(call_id, done.result(), source)
 
     async def begin(self, call_id: str, leg: Leg) -> None:
         """Store an answered leg that billing was not asked about, and that may still talk.

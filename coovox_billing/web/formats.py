@@ -9,7 +9,7 @@ from babel.numbers import format_currency
 from flask import g, has_request_context
 
 from coovox_billing.core import clock
-from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
+from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
 from coovox_billing.core.money import MICROS_PER_UNIT
 from coovox_billing.core.roles import Role
 from coovox_billing.core.site_settings import DEFAULT_DATE_FORMAT
@@ -54,6 +54,7 @@ _SETTLED_BY = {
 }
 _FLAGS = {
     ALONE: later("passed while billing was away"),
+    ARCHIVED: later("look at it: its talk was told after the call had been archived as unanswered"),
     CLOCK: later("the clock was set during the call"),
     CORRECTED: later("closed by rule first, then corrected"),
     LOST: later("look at it: nobody told how it ended"),
@@ -69,6 +70,7 @@ ROLES = {
 
 FLAG_MARKS = {
     ALONE: later("Billing was away"),
+    ARCHIVED: later("Told after archiving"),
     CLOCK: later("Clock was set"),
     CORRECTED: later("Corrected"),
     LOST: later("End unknown"),

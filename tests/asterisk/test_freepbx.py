@@ -427,6 +427,26 @@ def test_it_goes_on_where_they_would_while_billing_hangs(box: FreePbx) -> None:
 
 
 @AS_MACRO_AND_AS_GOSUB
+def test_it_asks_about_where_an_emergency_call_is_sent_on_to(box: FreePbx) -> None:
+    """The route's mark stays on the caller's channel, which the far end of the emergency call sends on."""
+    for emergency, number in (("93310", "95554010"), ("911", "95554110")):
+        call = phone(box.pbx, emergency, SALES, 4_000)
+        call.wait_answered()
+        caller, trunk = box.pbx.channel_of(f"PJSIP/{SALES}"), box.pbx.channel_of("PJSIP/trunk")
+        box.pbx.cli(f"dialplan set chanvar {caller} BLINDTRANSFER {trunk}")
+        box.pbx.cli(f"channel redirect {caller} from-internal-xfer,{number},1")
+        call.wait()
+        assert_billed(closed(box, number), SALES, "PJSIP/trunk", box.legs(number[1:])["trunk"][0])
+
+
+@AS_MACRO_AND_AS_GOSUB
+def test_it_tries_each_trunk_of_a_route_of_emergencies_unasked(box: FreePbx) -> None:
+    assert box.dial("93304").wait().answered
+    assert [len(legs) for legs in box.legs("93304").values()] == [1, 1]
+    assert box.rows("93304") == []
+
+
+@AS_MACRO_AND_AS_GOSUB
 def test_it_is_called_at_the_end_of_an_administrators_own_hook(box: FreePbx) -> None:
     etc = box.pbx.folder / "etc"
     custom = etc / "extensions_custom.conf"

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
+from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import local_day
 from coovox_billing.core.money import format_price, parse_price
 from coovox_billing.core.tariff import NO_RATE
@@ -30,7 +30,7 @@ from coovox_billing.web.words import told
 page = Blueprint("call_log", __name__)
 
 EVERY_PREFIX = "every"
-FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK)
+FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK, ARCHIVED)
 
 
 @page.get("/call-log")
