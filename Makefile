@@ -14,7 +14,7 @@ ARCH ?= armhf
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
-# For tests that wait for the disk most of their time. Those with a real Asterisk keep it.
+# For tests that wait for the disk most of their time; those with a real Asterisk or browser do not.
 IN_MEMORY := tests/in_memory.sh
 
 ASTERISK_VERSIONS ?= 16 22
@@ -106,7 +106,7 @@ test-browser:
 	$(SIDE_BY_SIDE) -j4 $(BROWSER_PARTS:%=test-browser-%)
 
 test-browser-%: deps $(VENV)/test.stamp
-	$(IN_MEMORY) $(PYTEST) $(BROWSER_$*) --durations=8
+	$(PYTEST) $(BROWSER_$*) --durations=8
 
 ## fuzz: garbage for every reader, FUZZ= seconds each; a failure leaves its input in run/fuzz
 fuzz: $(VENV)-fuzz/stamp
