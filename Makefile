@@ -14,10 +14,12 @@ ARCH ?= armhf
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
+# For tests that wait for the disk most of their time; those with a real Asterisk or browser do not.
+IN_MEMORY := tests/in_memory.sh
 
 ASTERISK_VERSIONS ?= 16 22
 # Parts of like length, which run side by side: some calculate, some wait.
-FAST_PARTS := services pbx web cli firmware backup rest
+FAST_PARTS := web services cli backup pbx firmware rest
 FAST_services := tests/services
 FAST_pbx := tests/pbx
 FAST_web := tests/web
@@ -71,14 +73,14 @@ test-fast:
 	$(SIDE_BY_SIDE) -j6 $(FAST_PARTS:%=test-fast-%)
 
 test-fast-%: $(VENV)/test.stamp
-	$(PYTEST) $(FAST_$*)
+	$(IN_MEMORY) $(PYTEST) $(FAST_$*)
 
 ## test-chaos: the call plane killed at every step of every kind of call, and bad days, on a fake PBX; two minutes
 test-chaos:
 	$(SIDE_BY_SIDE) test-chaos-killed test-chaos-rest
 
 test-chaos-%: deps $(VENV)/test.stamp
-	$(PYTEST) $(CHAOS_$*) --durations=5
+	$(IN_MEMORY) $(PYTEST) $(CHAOS_$*) --durations=5
 
 ## test-debian: the same on Debian's own Python packages
 test-debian:
@@ -88,7 +90,7 @@ test-debian:
 test-debian-backup: $(VENV)/test.stamp
 
 test-debian-%: deps
-	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
+	$(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
 ## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
 ## then the soak, which does not
