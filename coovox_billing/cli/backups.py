@@ -247,23 +247,28 @@ def _lines(plan: Plan, standing: Standing | None) -> Iterator[str]:
     yield "Its books are sound: balances, holds, ledger, calls and totals agree."
     yield from _changed(plan)
     yield "The trial goes on as it stands on this device; a backup neither begins it anew nor makes it longer."
+    if standing is None:
+        yield "Nothing was changed."
+    else:
+        if plan.aside:
+            yield f"What was there before is kept: {plan.aside}"
+        yield f"Restored. Sign in with the passwords of the backup. To start billing: systemctl start {UNITS}"
+        yield from (f"note   The restore is done; of trial and license here: {fault}" for fault in standing.faults)
     if plan.is_same_device is False:
         yield (
             "The backup is of another device, and so is its license: write the source file of this one with "
-            "`coovox-billing license source billing.ac`, or download it in Addons, Billing; send it to the distributor."
+            "`coovox-billing license source billing.ac`, or download it in Addons, Billing; send it to the distributor "
+            "and upload what comes back. Until then the trial counts."
         )
-    if standing is None:
-        yield "Nothing was changed."
-        return
-    if plan.aside:
-        yield f"What was there before is kept: {plan.aside}"
-    yield f"Restored. Sign in with the passwords of the backup. To start billing: systemctl start {UNITS}"
-    yield from (f"FAULT  {fault}" for fault in standing.faults)
 
 
 def _changed(plan: Plan) -> Iterator[str]:
     if plan.present is None or plan.lost is None:
-        yield "There is no database now that could be read."
+        yield (
+            "There was no database here yet, so nothing is replaced."
+            if plan.is_first
+            else "There is no database now that could be read."
+        )
         return
     yield (
         f"Balances: {format_amount(plan.then.balance_micros)} on {plan.then.accounts} extensions in the backup, "
