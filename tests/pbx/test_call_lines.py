@@ -7,6 +7,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_the_documentation_shows_what_it_tells(book: Book) -> None:
     book.answer()
     talked = 0
     while talked < 238:
-        outlook = book.exchange.database.write(lambda c: live_calls.review(c, {"7": talked}))["7"]
+        outlook = book.exchange.database.write(partial(live_calls.review, talked={"7": talked}))["7"]
         if outlook.bought_seconds:
             call_lines.tell_lengthened("7", outlook.bought_seconds, outlook.hold_micros, outlook.limit_seconds)
         talked = max(talked + 1, int(outlook.review_at_seconds))

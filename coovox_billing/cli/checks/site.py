@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from coovox_billing.cli.context import counted
 from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note
+from coovox_billing.cli.context import counted
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
 from coovox_billing.services import activation, backups, condition, rate_reach, trunks
