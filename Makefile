@@ -46,7 +46,7 @@ SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-pyotp \
 	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest \
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
-	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck
+	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck iproute2
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench footprint soak soak-fake
 .PHONY: screenshot lint messages bump clean package bundle test-appliance

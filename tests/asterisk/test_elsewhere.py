@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,9 @@ def _ip(*words: str) -> None:
 @pytest.fixture
 def wire() -> Iterator[Wire]:
     """A network for billing, named NAME, and the wire between it and Asterisk's."""
-    ends = Wire("198.51.100.1", "198.51.100.2")
+    # Runs side by side have wires of their own, out of what RFC 2544 keeps for tests.
+    own = ip_address("198.18.0.0") + 4 * (os.getpid() % 32768)
+    ends = Wire(str(own + 1), str(own + 2))
     here, there = f"c{os.getpid()}a", f"c{os.getpid()}b"
     _ip("netns", "add", NAME)
     try:
