@@ -201,6 +201,7 @@ def _add_words(app: Flask) -> None:
         money=formats.money,
         moment=formats.moment,
         payment_kind=formats.payment_kind,
+        payment_reason=formats.payment_reason,
         plain_amount=format_amount,
         price=formats.price,
         role=formats.role,

@@ -20,6 +20,7 @@ from coovox_billing.core.site_settings import (
     TWELVE_HOURS,
     TWENTY_FOUR_HOURS,
 )
+from coovox_billing.services import stays
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
 from coovox_billing.store.lists.recharges import Payment
@@ -236,6 +237,11 @@ def payment_kind(payment: Payment) -> str:
     if payment.undoes is not None:
         return _("Taken back")
     return _("Recharge") if payment.kind == "recharge" else _("Correction")
+
+
+def payment_reason(reason: str) -> str:
+    """Why it was made: our own words for what is done with guests, else what a person wrote."""
+    return {stays.CHECK_IN: _("Check-in"), stays.CHECK_OUT: _("Check-out")}.get(reason, reason)
 
 
 def about_period(first_day: date | None, last_day: date | None, keywords: str) -> list[tuple[str, str]]:

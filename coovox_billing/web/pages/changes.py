@@ -18,6 +18,8 @@ from coovox_billing.web.words import gettext as _
 
 page = Blueprint("changes", __name__)
 
+TERMINAL = "terminal"  # where commands say that they come from
+
 Values = str | Mapping[str, Any]
 
 _PRICES = ("initial_cost_micros", "rate_micros")
@@ -39,6 +41,7 @@ def show() -> ResponseReturnValue:
         people=[(name, name) for name in people()],
         about=about,
         told=told,
+        origin=lambda place: _("terminal") if place == TERMINAL else place,
         errors=arguments.errors,
         zone=query.zone,
     )
