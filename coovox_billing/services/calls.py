@@ -76,8 +76,8 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, b
     columns = _asked_columns(question, account, verdict)
     columns["free_seconds"] = least_free_seconds(dialed, known_trunks)
     if known is None:
-        day = clock.local_day(asked_ms, site.time_zone).isoformat()
-        _insert_asked(connection, question, verdict, number=number, asked_at_ms=asked_ms, local_day=day, **columns)
+        dialed_at = _dialed_at(asked_ms, site)
+        _insert_asked(connection, question, verdict, number=number, **dialed_at, **columns)
     else:
         _ask_again(connection, known, verdict, columns)
     if account is not None and verdict.hold_micros:
@@ -141,6 +141,12 @@ def _insert_asked(connection: sqlite3.Connection, question: Question, verdict: V
     writes.insert_call(
         connection, call_id=question.call_id, state=state, number_dialed=question.number_dialed, **columns
     )
+
+
+def _dialed_at(asked_ms: int, site: Site) -> dict[str, Any]:
+    """When a call was dialed, with its day and hour, which it keeps whatever zone is set later (DESIGN §9)."""
+    local = clock.local_moment(asked_ms, site.time_zone)
+    return {"asked_at_ms": asked_ms, "local_day": local.date().isoformat(), "local_hour": local.hour}
 
 
 def _ask_again(connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdict, columns: dict[str, Any]) -> None:
@@ -292,8 +298,7 @@ def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state
         trunk=ended.trunk,
         free_seconds=reads.free_seconds_of(connection, ended.trunk),
         attempt_stamp_ms=ended.asked_ms,
-        asked_at_ms=ended.asked_ms,
-        local_day=clock.local_day(ended.asked_ms, site.time_zone).isoformat(),
+        **_dialed_at(ended.asked_ms, site),
         linkedid=ended.linkedid,
         **end_columns(ended),
         **columns,

@@ -29,6 +29,7 @@ from coovox_billing.core.tariff import Rate
 from coovox_billing.sentences import Sentence, as_json, from_json
 from coovox_billing.services.calls import account_view, decide_number, end_columns, insert_alone, release
 from coovox_billing.store import reads, writes
+from coovox_billing.store.writes import Place
 
 ACTOR = "call"
 LEAST_TALK_SECONDS = 1
@@ -158,20 +159,24 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
         linkedid=ended.linkedid or call["linkedid"],
         **end_columns(ended),
     )
-    _count(connection, call, trunk, ending.talk_seconds, charge.cost_micros)
+    now = _place(call, trunk, "" if price.rate is None else price.rate.prefix)
+    _count(connection, call, now, ending.talk_seconds, charge.cost_micros)
 
 
 def _is_late(state: State, ending: _Ending) -> bool:
     return ending.leg.alone != leg.EMERGENCY and (is_late(state) or ending.source is not Source.SETTLE)
 
 
-def _count(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str, talk_seconds: int, cost_micros: int) -> None:
+def _count(connection: sqlite3.Connection, call: sqlite3.Row, now: Place, talk_seconds: int, cost_micros: int) -> None:
     """Enter the call in the totals of its day; what a close by rule had entered is taken out again."""
-    day, account_id = call["local_day"], call["account_id"]
     if call["state"] == State.SETTLED:
-        before = (-1, -call["talk_seconds"], -call["cost_micros"])
-        writes.add_to_totals(connection, day, account_id, call["trunk"], *before)
-    writes.add_to_totals(connection, day, account_id, trunk, 1, talk_seconds, cost_micros)
+        before = _place(call, call["trunk"], reads.rate_of_snapshot(call["rate"]).prefix if call["rate"] else "")
+        writes.add_to_totals(connection, before, -1, -call["talk_seconds"], -call["cost_micros"])
+    writes.add_to_totals(connection, now, 1, talk_seconds, cost_micros)
+
+
+def _place(call: sqlite3.Row, trunk: str, destination: str) -> Place:
+    return Place(call["local_day"], call["account_id"], trunk, call["local_hour"], destination)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,16 @@ from tests.web import story
 DAY_MS = 86_400_000
 BEFORE = date(2026, 2, 1)
 SHOWN = Shown(["Call From"], lambda row: [f"{row['name']}[{row['extension']}]"])
-MONEY = ("accounts", "ledger", "daily_extension_totals", "daily_trunk_totals", "stays")
+MONEY = (
+    "accounts",
+    "ledger",
+    "daily_extension_totals",
+    "daily_trunk_totals",
+    "daily_hour_totals",
+    "daily_destination_totals",
+    "stays",
+)
+KEPT = "call_id, state, account_id, local_day, local_hour, trunk, destination, talk_seconds"
 
 
 @pytest.fixture
@@ -370,13 +379,16 @@ def test_it_takes_late_news_of_an_archived_call_for_none(database: Database, tmp
         "DELETE FROM calls WHERE call_id = 'talk-5'",
         "DELETE FROM archived_calls",
         "UPDATE archived_calls SET cost_micros = 0",
-        "INSERT INTO archived_calls SELECT call_id, state, account_id, local_day, trunk, talk_seconds, 0"
-        " FROM calls WHERE call_id = 'talk-5'",
-        "INSERT INTO archived_calls SELECT call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros"
-        " FROM calls WHERE call_id = 'held'",
-        "INSERT INTO archived_calls SELECT call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros"
-        " FROM calls WHERE call_id = 'poor'",
-        "INSERT INTO archived_calls VALUES ('nobody', 'settled', 1, '2026-01-01', '', 1, 100)",
+        f"INSERT INTO archived_calls ({KEPT}, cost_micros) SELECT {KEPT}, 0 FROM booked_calls WHERE call_id = 'talk-5'",
+        "INSERT INTO archived_calls (call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros)"
+        " SELECT call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros FROM calls"
+        " WHERE call_id = 'talk-5'",
+        f"INSERT INTO archived_calls ({KEPT}, cost_micros) SELECT {KEPT}, cost_micros FROM booked_calls"
+        " WHERE call_id = 'held'",
+        f"INSERT INTO archived_calls ({KEPT}, cost_micros) SELECT {KEPT}, cost_micros FROM booked_calls"
+        " WHERE call_id = 'poor'",
+        f"INSERT INTO archived_calls ({KEPT}, cost_micros)"
+        " VALUES ('nobody', 'settled', 1, '2026-01-01', 10, '', '9', 1, 100)",
         "INSERT OR REPLACE INTO archived_calls SELECT * FROM archived_calls",
         "INSERT INTO calls (call_id, state, number_dialed, number, asked_at_ms, local_day)"
         " VALUES ('talk-0', 'settled', '1', '1', 0, '2026-03-02')",

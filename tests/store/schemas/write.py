@@ -117,6 +117,14 @@ def since_the_archive(office: Exchange) -> None:
     office.ask("locked-since", "102")
 
 
+def since_the_breakdowns(office: Exchange) -> None:
+    """Schema 7; a call that a second trunk was tried for."""
+    office.ask("two-trunks")
+    office.give_up("two-trunks")
+    office.ask("two-trunks", trunk="backup", stamp_ms=NOW_MS + 1)
+    office.give_up("two-trunks", asked_ms=NOW_MS + 1)
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -124,6 +132,7 @@ STORIES = (
     since_the_pages,
     since_the_people,
     since_the_archive,
+    since_the_breakdowns,
 )
 
 
