@@ -4,7 +4,7 @@ A form carries the extensions that it was shown for, so that what is done is wha
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -61,17 +61,22 @@ def recharge() -> ResponseReturnValue:
     try:
         once(
             lambda connection: payments.recharge_many(connection, numbers, amount_micros, author, reason),
-            ngettext(
-                "%(extension)s is recharged with %(amount)s.",
-                "%(num)s extensions are recharged with %(amount)s each.",
-                len(numbers),
-                extension=numbers[0] if numbers else "",
-                amount=amount,
-            ),
+            _recharged(numbers, amount),
         )
     except BillingError as error:
         return _recharge_form(numbers, arguments, told(error)), 422
     return pieces.onward(extension_search.back())
+
+
+def _recharged(numbers: Sequence[str], amount: str) -> str:
+    if len(numbers) == 1:
+        return _("%(extension)s is recharged with %(amount)s.", extension=numbers[0], amount=amount)
+    return ngettext(
+        "%(num)s extension is recharged with %(amount)s.",
+        "%(num)s extensions are recharged with %(amount)s each.",
+        len(numbers),
+        amount=amount,
+    )
 
 
 @page.get("/extension/<number>/edit")
