@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import local_day
-from coovox_billing.core.money import format_price, parse_price
+from coovox_billing.core.money import parse_price
 from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
@@ -18,7 +18,7 @@ from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
 from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
-from coovox_billing.web import downloads, formats, pieces
+from coovox_billing.web import downloads, formats, numerals, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
@@ -130,7 +130,7 @@ def _query(arguments: Arguments) -> CallQuery:
         arguments.choice("trunk", calls.trunks()),
         status=status if status in STATES_OF else "",
         flag=status if status in FLAGS else "",
-        least_cost_micros=arguments.parsed("minimum_cost", parse_price, None),
+        least_cost_micros=arguments.parsed("minimum_cost", lambda text: parse_price(numerals.read(text)), None),
         extension=arguments.text("extension"),
         destination=arguments.parsed("destination", _parse_destination, None),
         weekday=arguments.parsed("weekday", partial(parse_whole, least=1, most=7), None),
@@ -173,7 +173,7 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
         (_("Status"), _statuses().get(query.status or query.flag, "")),
-        (_("Minimum cost"), "" if least is None else format_price(least)),
+        (_("Minimum cost"), "" if least is None else formats.price(least)),
         *((_("Only"), words) for _name, words in _narrowed(query)),
     ]
 

@@ -159,7 +159,7 @@ def _page(values: Mapping[str, str], errors: Mapping[str, str]) -> str:
         values=values,
         errors=errors,
         days=[(str(number), _(words)) for number, words in enumerate(DAYS, start=1)],
-        keep=list(zip(PERIODS, (_("Days"), _("Weeks"), _("Months")), keep, strict=False)),
+        keep=list(zip(PERIODS, (_("Daily"), _("Weekly"), _("Monthly")), keep, strict=False)),
         secrets=[(name, _(words), name in known) for name, words in SECRETS],
         is_encrypted="passphrase" in known,
         is_running=parts().runner.is_running(),
