@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from coovox_billing.core.rating import cost_of_talk
-from coovox_billing.core.tariff import Rate, matches, precedence
+from coovox_billing.core.tariff import NO_RATE, Rate, matches, precedence
 
 
 class Fate(StrEnum):
@@ -105,8 +105,8 @@ class Tariff:
 class Comparison:
     """The calls of a time, summed up by extension and by destination; the first `most_changed` that change their fate.
 
-    A destination is the prefix of the draft's rate, where none matches that of today's; empty is every number, None
-    is no rate at all.
+    A destination is the prefix of the draft's rate, where none matches that of today's; empty is every number,
+    `NO_RATE` no rate at all.
     """
 
     today: Tariff
@@ -115,8 +115,8 @@ class Comparison:
     most_changed: int
     totals: Sums = field(default_factory=Sums)
     of_extension: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
-    of_destination: dict[str | None, Sums] = field(default_factory=lambda: defaultdict(Sums))
-    remarks: dict[str | None, str] = field(default_factory=dict)
+    of_destination: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
+    remarks: dict[str, str] = field(default_factory=dict)
     changed: list[Changed] = field(default_factory=list)
 
     def add(self, call: MadeCall) -> None:
@@ -124,7 +124,7 @@ class Comparison:
         today, draft = self.today.price(call), self.draft.price(call)
         fate = fate_of(today, draft, self.refuses)
         rate = draft.rate or today.rate
-        destination = None if rate is None else rate.prefix
+        destination = NO_RATE if rate is None else rate.prefix
         if rate is not None and rate.remark:
             self.remarks.setdefault(destination, rate.remark)
         for sums in (self.totals, self.of_extension[call.extension], self.of_destination[destination]):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.core.rating import cost_of_talk
-from coovox_billing.core.tariff import Rate, choose
+from coovox_billing.core.tariff import NO_RATE, Rate, choose
 from coovox_billing.core.what_if import Comparison, Fate, MadeCall, Priced, Tariff, fate_of
 from tests.cast import ABROAD_RATE, CITY_NUMBER, FREE_RATE, GUIDE_RATE, MOBILE_RATE, MONDAY_MORNING, RATES, a_rate
 from tests.core.test_tariff import moments, rivals
@@ -111,7 +111,7 @@ def test_it_groups_by_the_prefix_of_the_draft_else_by_that_of_today() -> None:
     assert {name: sums.calls for name, sums in comparison.of_destination.items()} == {
         "0034": 1,
         "00": 1,
-        None: 1,
+        NO_RATE: 1,
         "0800": 1,
     }
     assert comparison.remarks == {"0034": "Spain", "00": "abroad", "0800": "free phone"}

@@ -12,7 +12,7 @@ import pytest
 
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.rate_csv import parse_rates, render_rates
-from coovox_billing.core.tariff import Rate
+from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.core.what_if import Comparison
 from coovox_billing.errors import Refused
 from coovox_billing.services import payments, what_if
@@ -81,7 +81,7 @@ def test_it_tries_only_calls_that_rates_have_a_part_in(office: Exchange) -> None
     comparison = tried(office.database, present(office.database))
     assert {number: sums.calls for number, sums in comparison.of_extension.items()} == {"100": 3, "101": 3}
     assert {name: sums.calls for name, sums in comparison.of_destination.items()} == {
-        "9": 3, "00": 1, "0800": 1, None: 1,
+        "9": 3, "00": 1, "0800": 1, NO_RATE: 1,
     }  # fmt: skip
 
 

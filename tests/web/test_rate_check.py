@@ -126,5 +126,5 @@ def test_the_call_log_finds_calls_without_a_rate_by_what_their_number_begins_wit
     html = owner_desk.page(f"/call-log?from=2026-03-01&to=2026-03-31&status=no-rate&number={number}")
     assert len(cells(html)) == found
     lines = downloaded(owner_desk, f"/call-log.csv?from=2026-03-01&to=2026-03-31&status=no-rate&number={number}")
-    assert ["Number begins with", number] in lines
+    assert ["Only", f"Numbers that begin with {number}"] in lines
     assert ["Status", "No rate"] in lines

@@ -281,8 +281,8 @@ class TestWhatIf:
         story.tell(owner_desk.database)
         draft = make(owner_desk)
         path = f"/rate/drafts/{draft}/what-if?{MARCH}&by=destination"
-        assert [row[0] for row in cells(owner_desk.page(path))] == ["00 · abroad", "9 · city"]
-        assert [row[0] for row in cells(owner_desk.page(f"{path}&sort=-difference"))] == ["9 · city", "00 · abroad"]
+        assert [row[0] for row in cells(owner_desk.page(path))] == ["abroad (00)", "city (9)"]
+        assert [row[0] for row in cells(owner_desk.page(f"{path}&sort=-difference"))] == ["city (9)", "abroad (00)"]
 
     def test_it_lists_the_calls_that_change_their_fate(self, owner_desk: Desk) -> None:
         story.tell(owner_desk.database)

@@ -51,9 +51,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a table: an extension or a destination, with its sums."""
+    """A line of a table: an extension or a destination by what it is called, and by its number; with its sums."""
 
     name: str
+    number: str
     sums: Sums
 
 
@@ -161,7 +162,9 @@ def download(draft_id: int, kind: str) -> ResponseReturnValue:
     query = _query(kept.comparison, by, read_sort(arguments, columns, ""))
     about = [(_("Draft"), draft.name), *formats.about_period(arguments.day("from"), arguments.day("to"), "")[:2]]
     totals = (
-        {column.title: column.value(Line("", kept.comparison.totals)) for column in columns[1:]} if by != CALL else {}
+        {column.title: column.value(Line("", "", kept.comparison.totals)) for column in columns[1:]}
+        if by != CALL
+        else {}
     )
     file = Download(f"what-if-{by}", about, columns, query, totals, queries.site().time_zone)
     return downloads.send(file, kind)
@@ -223,19 +226,14 @@ def _query(comparison: Comparison, by: str, sort: str) -> LineQuery[Any]:
 def _extensions(comparison: Comparison) -> list[Line]:
     names = names_of(comparison.of_extension)
     in_order = sorted(comparison.of_extension.items(), key=lambda pair: (len(pair[0]), pair[0]))
-    return [Line(formats.named(names.get(number, ""), number), sums) for number, sums in in_order]
+    return [Line(formats.named(names.get(number, ""), number), number, sums) for number, sums in in_order]
 
 
 def _destinations(comparison: Comparison) -> list[Line]:
-    in_order = sorted(comparison.of_destination.items(), key=lambda pair: pair[0] or "")
-    return [Line(_destination(prefix, comparison.remarks.get(prefix, "")), sums) for prefix, sums in in_order]
-
-
-def _destination(prefix: str | None, remark: str) -> str:
-    if prefix is None:
-        return _("no rate")
-    words = prefix or _("any")
-    return f"{words} · {remark}" if remark else words
+    return [
+        Line(formats.destination(prefix, comparison.remarks.get(prefix, "")), prefix, sums)
+        for prefix, sums in sorted(comparison.of_destination.items())
+    ]
 
 
 def _columns(by: str) -> list[Column[Any]]:
