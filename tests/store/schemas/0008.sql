@@ -36,12 +36,12 @@ CREATE TABLE archived_calls (
     cost_micros  INTEGER NOT NULL
 , local_hour INTEGER, destination TEXT) WITHOUT ROWID;
 INSERT INTO "archived_calls" VALUES('guest','settled',7,'2026-03-02','carrier',100,120000,10,'9');
-INSERT INTO "archived_calls" VALUES('locked','refused',3,'2026-03-02','carrier',0,0,10,'');
-INSERT INTO "archived_calls" VALUES('no-rate','refused',1,'2026-03-02','carrier',0,0,10,'');
+INSERT INTO "archived_calls" VALUES('locked','refused',3,'2026-03-02','carrier',0,0,10,'none');
+INSERT INTO "archived_calls" VALUES('no-rate','refused',1,'2026-03-02','carrier',0,0,10,'none');
 INSERT INTO "archived_calls" VALUES('nobody','released',1,'2026-03-02','carrier',0,0,10,'9');
 INSERT INTO "archived_calls" VALUES('sales','settled',2,'2026-03-02','carrier',61,2000000,10,'00');
 INSERT INTO "archived_calls" VALUES('talked','settled',1,'2026-03-02','carrier',238,180000,10,'9');
-INSERT INTO "archived_calls" VALUES('unbilled','settled',4,'2026-03-02','carrier',5,0,10,'');
+INSERT INTO "archived_calls" VALUES('unbilled','settled',4,'2026-03-02','carrier',5,0,10,'none');
 CREATE TABLE calls (
     id                 INTEGER PRIMARY KEY,
     call_id            TEXT NOT NULL UNIQUE,
@@ -124,9 +124,9 @@ INSERT INTO "changes" VALUES(29,1772442000000,'bill-ann','terminal','extension 2
 INSERT INTO "changes" VALUES(30,1772442000000,'bill-ann','terminal','extension 201','{"status": "unlocked", "name": "Guest"}','{"status": "locked", "name": "Room 201"}');
 INSERT INTO "changes" VALUES(31,1772442000000,'bill-ann','terminal','extension 201','{"checked_in": true}','{"checked_in": false}');
 INSERT INTO "changes" VALUES(32,1772442000000,'bill-ann','terminal','call talking','{"state": "talking"}','{"state": "to be ended"}');
-INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-esj','{}','{"role": "manager", "remark": "the manager"}');
-INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-wut','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
-INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-hwg','{}','{"role": "auditor", "remark": "the auditor"}');
+INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-txu','{}','{"role": "manager", "remark": "the manager"}');
+INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-gmq','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
+INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-hs3','{}','{"role": "auditor", "remark": "the auditor"}');
 INSERT INTO "changes" VALUES(36,1795305600000,'owner','terminal','owner','{"second_factor": false}','{"second_factor": true}');
 INSERT INTO "changes" VALUES(37,1772442000000,'bill-ann','terminal','archive 2026-03','{}','{"calls": 7, "file": "/var/lib/coovox-billing/archive/calls-2026-03.csv.gz"}');
 INSERT INTO "changes" VALUES(38,1772442000000,'bill-ann','terminal','tariff draft','{}','{"rates": 4}');
@@ -149,9 +149,9 @@ CREATE TABLE daily_destination_totals (
     cost_micros  INTEGER NOT NULL,
     PRIMARY KEY (day, destination)
 ) WITHOUT ROWID;
-INSERT INTO "daily_destination_totals" VALUES('2026-03-02','',1,5,0);
 INSERT INTO "daily_destination_totals" VALUES('2026-03-02','00',1,61,2000000);
 INSERT INTO "daily_destination_totals" VALUES('2026-03-02','9',6,771,820000);
+INSERT INTO "daily_destination_totals" VALUES('2026-03-02','none',1,5,0);
 CREATE TABLE daily_extension_totals (
     day          TEXT NOT NULL,
     account_id   INTEGER NOT NULL REFERENCES accounts (id),
@@ -262,9 +262,9 @@ CREATE TABLE people (
     CHECK ((role = 'cashier') = (recharge_limit_micros IS NOT NULL)),
     CHECK (role = 'cashier' OR daily_limit_micros IS NULL)
 );
-INSERT INTO "people" VALUES(1,'bill-esj','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(2,'bill-wut','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(3,'bill-hwg','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(1,'bill-txu','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(2,'bill-gmq','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(3,'bill-hs3','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
 CREATE TABLE rate_extensions (
     rate_id   INTEGER NOT NULL REFERENCES rates (id) ON DELETE CASCADE,
     extension TEXT NOT NULL,
@@ -295,16 +295,16 @@ CREATE TABLE recovery_codes (
     used_at_ms INTEGER,
     PRIMARY KEY (name, hash)
 ) WITHOUT ROWID;
-INSERT INTO "recovery_codes" VALUES('owner','18e4cb9293487e589f2c9049bdde5ae92d417f11633ca1ec6409f259ec9f2ef9',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','1e733b85b63a644df46b6bbe7530b852168d3ee6b3c5545e995efdffae93e386',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','25c7eee67a3b46422f5adf8aaa27e2d5f652ab5809449e71f36950abc4df1077',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','39bd00d41fb27d81fcc120a5d83fb5d1ee3fee9c17a135bec9a608d7bdc01423',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','639571e3c02a4f4f65ea02d24b3594fcf9df61335614a6713d7bdc60bc0dbb93',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','6c06baea9184604a3d6f7572048b4910245550c51df716cc6230302a0f4e9da5',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','813a7ff4125963a6f70fde57c35420f2df4f41634662f3568f2dae4430d57887',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','cee7ffb4c685ee6a96dc2f0a54f66d53f509cd92ff4f3801f931d3db6cf4418b',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','ee180b2ad01ca76530dca641961bf2cbb2db4e36e4c982ac6defb81f4479f7e2',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','f21ac46c9ad98753197e2671c376b465f31ca82abda945dab10e61a451981374',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','278ba70eb64d20044e7ffe023623601d8bceb36beb5ab7b42faa4233c120db48',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','338146b72168d6bab4782ce343e70af6a9b66deb8236130c723e6a621661c878',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','3f1522f9900f76d4061ae69bde11f6ba2f001f9adfae6859bf80c26687bfad30',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','6d89bb7f07a206471cd6089d14101cd4cb31aa10c3adc65505aa4c54b88d035e',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','70b02ea98a631b46f729ae3efbac2ba800f4e3f17311b8f70f2178fe340deb1c',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','aa36d31dad34b4472a343859c8cf248f7062f40fa00c682b1bbe4b66f4176f5e',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','bd495df589bb8bb6f5442d9fa9bff97fe58c2500f4f65b18942a441b77dbd10f',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','d16c27b050c6a2cccd150ebff4762b05d1f7f25ac275b2f50245cc23a34e5dc1',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','e742087c9e8176d612e52cde0b0780f6517bc31ccd883742c1c1bfa581f602a9',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','fd18b111a2ee758961889448f9122f79299a98394b88d492737b323a62b70b2a',NULL);
 CREATE TABLE second_factors (
     name      TEXT PRIMARY KEY,
     secret    TEXT NOT NULL,
@@ -312,7 +312,7 @@ CREATE TABLE second_factors (
     -- The newest step of 30 s since 1970 whose code was used: it and older ones are worth nothing any more.
     last_step INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-INSERT INTO "second_factors" VALUES('owner','CHZHMS2RQ2U7AFY6X3TUFTHQVU4LQIKF',1,59843520);
+INSERT INTO "second_factors" VALUES('owner','JQFVECH33CSONRFTEHQVNZWHR7XJHZBL',1,59843520);
 CREATE TABLE seen_devices (
     device TEXT PRIMARY KEY,
     name   TEXT NOT NULL
@@ -328,7 +328,7 @@ CREATE TABLE site (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 );
-INSERT INTO "site" VALUES('database_id','f65212015d9885ce');
+INSERT INTO "site" VALUES('database_id','d129d29a6f814fab');
 INSERT INTO "site" VALUES('trial','{"version": 1, "first_ms": 1795305600000, "least_ms": 1795305600000, "is_dated": true, "seals": {"3e2e57f4cfc15cc6": "cb0761d9c1f2f31a544bac0ecf3cd37d10a8358c7c1f1fa57b9d0d220e6795fe"}}
 ');
 CREATE TABLE stays (
@@ -457,7 +457,7 @@ BEGIN
     UPDATE daily_trunk_totals SET unanswered = unanswered - 1 WHERE day = OLD.local_day AND trunk = OLD.trunk;
 END;
 CREATE VIEW booked_calls AS
-    SELECT call_id, state, account_id, local_day, local_hour, trunk, coalesce(json_extract(rate, '$.prefix'), '') AS destination,
+    SELECT call_id, state, account_id, local_day, local_hour, trunk, coalesce(json_extract(rate, '$.prefix'), 'none') AS destination,
         talk_seconds, cost_micros, uncollected_micros FROM calls
     UNION ALL
     SELECT call_id, state, account_id, local_day, local_hour, trunk, destination, talk_seconds, cost_micros, 0
@@ -466,7 +466,7 @@ CREATE TRIGGER archived_calls_refuse_what_is_no_call BEFORE INSERT ON archived_c
 WHEN NOT EXISTS (
     SELECT 1 FROM calls WHERE call_id = NEW.call_id AND state = NEW.state AND account_id IS NEW.account_id
     AND local_day = NEW.local_day AND local_hour IS NEW.local_hour AND trunk = NEW.trunk
-    AND coalesce(json_extract(rate, '$.prefix'), '') = NEW.destination AND talk_seconds = NEW.talk_seconds
+    AND coalesce(json_extract(rate, '$.prefix'), 'none') = NEW.destination AND talk_seconds = NEW.talk_seconds
     AND cost_micros = NEW.cost_micros AND uncollected_micros = 0 AND flags = ''
 ) OR EXISTS (SELECT 1 FROM archived_calls WHERE call_id = NEW.call_id)
 BEGIN SELECT RAISE(ABORT, 'only a call that is over can be archived, and once'); END;
