@@ -163,12 +163,16 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## messages: what translators begin with: every sentence that a page may show, in run/coovox_billing.pot
+## messages: every sentence that a page may show, into run/coovox_billing.pot, and from there into each language's catalog
 messages: $(VENV)/run.stamp
 	mkdir -p run
 	$(BIN)/pybabel -q extract -F pyproject.toml $(SAYING:%=-k %) -k ngettext:1,2 --no-location --sort-output --no-wrap \
 		--ignore-dirs="cli .* ._*" --project="CooVox Billing" --add-comments=Translators \
 		-o run/coovox_billing.pot coovox_billing web/templates
+	@for catalog in web/languages/*.po; do \
+		$(BIN)/pybabel -q update -i run/coovox_billing.pot -l "$$(basename "$$catalog" .po)" -o "$$catalog" \
+			--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap || exit 1; \
+	done
 
 ## bump: move the committed locks to the newest versions
 bump:

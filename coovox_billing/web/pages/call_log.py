@@ -9,13 +9,13 @@ from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import local_day
-from coovox_billing.core.money import format_price, parse_price
+from coovox_billing.core.money import parse_price
 from coovox_billing.errors import BillingError
 from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
 from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
-from coovox_billing.web import downloads, formats, pieces
+from coovox_billing.web import downloads, formats, numerals, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
@@ -125,7 +125,7 @@ def _query(arguments: Arguments) -> CallQuery:
         arguments.choice("trunk", calls.trunks()),
         status=status if status in STATES_OF else "",
         flag=status if status in FLAGS else "",
-        least_cost_micros=arguments.parsed("minimum_cost", parse_price, None),
+        least_cost_micros=arguments.parsed("minimum_cost", lambda text: parse_price(numerals.read(text)), None),
     )
 
 
@@ -146,7 +146,7 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
         (_("Status"), _statuses().get(query.status or query.flag, "")),
-        (_("Minimum cost"), "" if least is None else format_price(least)),
+        (_("Minimum cost"), "" if least is None else formats.price(least)),
     ]
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
-from babel.core import Locale
-
 from coovox_billing.core.tariff import ALL_DAYS, Rate
+from coovox_billing.web import reader
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import language
 
 _MOST_RANGES = 4
 
@@ -37,7 +35,7 @@ def title(rate: Rate) -> str:
 
 def weekdays() -> list[tuple[int, str]]:
     """ISO weekdays with their short names."""
-    names = Locale.parse(language()).days["format"]["abbreviated"]
+    names = reader.locale().days["format"]["abbreviated"]
     return [(day, str(names[day - 1])) for day in range(1, 8)]
 
 
