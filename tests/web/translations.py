@@ -57,7 +57,9 @@ def held(language: str) -> frozenset[Said]:
 
 def untranslated(language: str) -> list[Said]:
     """Those that it says in English still, or is not sure of."""
-    return [message.id for message in catalog(language) if message.id and (message.fuzzy or not _is_whole(message.string))]
+    return [
+        message.id for message in catalog(language) if message.id and (message.fuzzy or not _is_whole(message.string))
+    ]
 
 
 def _is_whole(string: object) -> bool:
