@@ -72,7 +72,8 @@ async def _answer(config: Config, path: Path, database_id: str) -> None:
     watchers = [asyncio.create_task(run) for run in runs]
     metrics = await _tell_metrics(config, path, handlers, live_calls)
     try:
-        identify = agi_identity.handler(__version__, database_id)
+        is_signed_in = (lambda: live_calls.ami.is_ready) if live_calls else None
+        identify = agi_identity.handler(__version__, database_id, is_signed_in)
         server = AgiServer({**handlers.by_path(), agi_identity.PATH: identify}, config.agi_allow)
         await _serve(server, config, watchers, has_manager=live_calls is not None)
     finally:

@@ -12,6 +12,8 @@ from coovox_billing.sentences import Sentence
 
 SECONDS_PER_DAY = 86_400
 ALL_DAYS = frozenset(range(1, 8))
+# Stands for the prefix where calls without a rate are counted.
+NO_RATE = "none"
 
 _DAYS_OF_WEEK = (
     Sentence("Monday"),

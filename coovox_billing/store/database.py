@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from coovox_billing.errors import SetupError
 from coovox_billing.small_files import opened_lock
-from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK, existing
+from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK, existing, refuse_link_of_another
 from coovox_billing.store.schema import Upgrade, bring_up_to_date
 from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
 
@@ -125,6 +125,7 @@ def open_database(directory: Path) -> Database:
         SetupError: the directory cannot be used, or the file is of a newer version or no database.
     """
     with _usable(directory), alone(directory):
+        refuse_link_of_another(directory / FILE_NAME)
         bring_up_to_date(directory / FILE_NAME)
         return Database(directory / FILE_NAME)
 
@@ -136,6 +137,7 @@ def upgrade(directory: Path) -> Upgrade | None:
         SetupError: as `open_database`.
     """
     with _usable(directory), alone(directory):
+        refuse_link_of_another(directory / FILE_NAME)
         return bring_up_to_date(directory / FILE_NAME)
 
 

@@ -185,7 +185,7 @@ class DailyHourTotal(_Table):
 
 
 class DailyDestinationTotal(_Table):
-    """A local day's answered calls by the prefix of the rate that priced them, empty for those of none; in micros."""
+    """A local day's answered calls by the prefix of the rate that priced them, `none` without one; in micros."""
 
     day = CharField()
     destination = CharField()

@@ -7,6 +7,7 @@ from datetime import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from coovox_billing.core.call import late_id
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import KnownTrunk
@@ -202,18 +203,28 @@ class CallFacts(NamedTuple):
     hangup_cause: str
 
 
-_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id = ?"  # noqa: S608
+_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id IN (?, ?)"  # noqa: S608
 
 
 def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None:
-    """What the log tells of a call."""
-    row = connection.execute(_CALL_FACTS, (call_id,)).fetchone()
+    """What the log tells of a call, or of its talk that was told after it was archived."""
+    row = connection.execute(_CALL_FACTS, (call_id, late_id(call_id))).fetchone()
     return None if row is None else CallFacts(*row)
 
 
-def is_archived(connection: sqlite3.Connection, call_id: str) -> bool:
-    """Whether a call was moved into a file: it is over, and what is told of it so late is no news."""
-    return connection.execute("SELECT 1 FROM archived_calls WHERE call_id = ?", (call_id,)).fetchone() is not None
+def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
+    """What is kept of a call that was moved into a file: it is over, as far as was known then."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM archived_calls WHERE call_id = ?", (call_id,)
+    ).fetchone()
+    return row
+
+
+def last_day_of_calls(connection: sqlite3.Connection, until: str) -> str | None:
+    """The newest day until one, as `2026-03-02`, with an answered call, archived or not; None where there is none."""
+    found = connection.execute("SELECT max(day) FROM daily_trunk_totals WHERE day <= ?", (until,)).fetchone()
+    day: str | None = found[0]
+    return day
 
 
 def months_to_archive(connection: sqlite3.Connection, before: str) -> list[str]:

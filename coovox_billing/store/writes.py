@@ -219,7 +219,7 @@ class Place:
     """Where an answered call is counted: in totals of its local day (`2026-03-02`), each by one of the others.
 
     `account_id` is None for a call without extension, `hour` where it was not kept. `destination` is the prefix of the
-    rate that priced it, empty where none did.
+    rate that priced it, `core.tariff.NO_RATE` where none did.
     """
 
     day: str
