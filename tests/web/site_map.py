@@ -63,7 +63,7 @@ def settle_in(database: Database) -> None:
 def make_drafts(connection: sqlite3.Connection) -> None:
     """A tariff that waits for its day, one that was activated, and, the first of all, one that is a draft."""
     dearer = [replace(rate, rate_micros=rate.rate_micros * 2) for rate in reads.all_rates(connection)]
-    made = [tariff_drafts.add(connection, name, dearer, cast.MANAGER) for name in ("Draft", "New year", "Summer")]
+    made = [tariff_drafts.add(connection, name, dearer, cast.MANAGER) for name in ("Spring", "New year", "Summer")]
     tariff_drafts.schedule(connection, made[1], cast.NOW_MS + 86_400_000, cast.MANAGER)
     tariff_drafts.activate(connection, made[2], cast.MANAGER, tariff_drafts.plan(connection, made[2]).mark)
 
