@@ -1,4 +1,4 @@
-"""*What if*: the calls of some days by today's rates and by a draft, for each extension or destination, or one by one."""
+"""*What if*: the calls of some days by today's rates and by a draft, summed up or one by one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
