@@ -258,6 +258,19 @@ def test_it_activates_nothing_that_was_canceled_at_the_last_moment(database: Dat
     assert present(database) == before
 
 
+def test_it_takes_into_account_what_was_edited_at_the_last_moment(database: Database) -> None:
+    draft = add(database)
+    schedule(database, draft)
+    prepared = database.read(lambda c: drafts.due(c, AT_MS, 0))
+    assert prepared is not None
+    database.write(lambda c: rates.add(c, cast.a_rate(prefix="8"), MANAGER))
+    edited = present(database)
+    assert database.write(lambda c: drafts.activate_due(c, prepared, AT_MS))
+    assert without_ids(present(database)) == without_ids(NEW_TARIFF)
+    take_back(database, draft)
+    assert present(database) == edited
+
+
 def test_it_lets_calls_in_progress_keep_their_price(tmp_path: Path) -> None:
     office = Exchange(tmp_path)
     office.ask("before", "100")
