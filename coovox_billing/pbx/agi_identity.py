@@ -5,11 +5,15 @@ A port that is open proves little: another program may have it, or the call plan
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from coovox_billing.pbx.agi_server import Handler, Session
+# The pages ask too, and need none of the server's libraries.
+if TYPE_CHECKING:
+    from coovox_billing.pbx.agi_server import Handler, Session
 
 PATH = "identify"
 _NAME = "CooVox-Billing"
@@ -18,20 +22,32 @@ _REQUEST = f"agi_network: yes\nagi_network_script: {PATH}\n\n"
 # What a reader of the manager's or a web server's port would make of the request is a complaint, never an action.
 
 
+class Manager(StrEnum):
+    """How a call plane stands with Asterisk's manager."""
+
+    NONE = "none"
+    SIGNED_IN = "signed-in"
+    AWAY = "away"
+
+
 @dataclass(frozen=True, slots=True)
 class Answerer:
-    """Who answered: a call plane with its version and the id of its database, or something else."""
+    """Who answered: a call plane with its version, the id of its database and its manager, or something else.
+
+    `manager` is a word of `Manager`; empty where the call plane is of a version that does not tell.
+    """
 
     is_call_plane: bool
     version: str = ""
     database_id: str = ""
+    manager: str = ""
 
 
-def handler(version: str, database_id: str) -> Handler:
+def handler(version: str, database_id: str, manager: Callable[[], Manager]) -> "Handler":
     """What answers the question."""
 
-    async def identify(session: Session, arguments: Mapping[str, str]) -> None:
-        await session.command(f'NOOP "{_NAME} {version} {database_id}"')
+    async def identify(session: "Session", arguments: Mapping[str, str]) -> None:
+        await session.command(f'NOOP "{_NAME} {version} {database_id} {manager()}"')
 
     return identify
 
@@ -55,6 +71,6 @@ def ask_identity(host: str, port: int, patience_seconds: float) -> Answerer | No
 
 def _answerer(said: str) -> Answerer:
     words = said.partition("\n")[0].removeprefix('NOOP "').removesuffix('"').split(" ")
-    if len(words) == 3 and words[0] == _NAME:
-        return Answerer(True, words[1], words[2])
+    if len(words) in (3, 4) and words[0] == _NAME:
+        return Answerer(True, *words[1:])
     return Answerer(False)

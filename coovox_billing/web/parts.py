@@ -31,6 +31,7 @@ _NAME = "coovox_billing"
 class Parts:
     """`now_ms` is the wall clock, ms since 1970 in UTC. `ended_sessions` were signed out.
 
+    `examinations` is what `/healthz` tells a monitor of, `inquiries` what else is asked for people to see.
     `read_devices` asks Asterisk for its devices; it raises SetupError where it cannot be asked.
     """
 
@@ -39,6 +40,7 @@ class Parts:
     now_ms: Callable[[], int]
     brake: Brake
     examinations: "Sequence[Examination]"
+    inquiries: "Sequence[Examination]"
     read_devices: Callable[[], Sequence[Listing]]
     licensing: Licensing
     runner: Runner

@@ -36,6 +36,7 @@ ON_FORM = (
     "warning_seconds",
     "grace_seconds",
     "plus_prefix",
+    "low_balance",
 )
 ADD, REPLACE = "add", "replace"
 
