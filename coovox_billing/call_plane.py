@@ -19,7 +19,6 @@ from coovox_billing import __version__, heartbeat
 from coovox_billing.config import Config
 from coovox_billing.opening import open_site
 from coovox_billing.pbx import agi_identity
-from coovox_billing.pbx.agi_identity import Manager
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.agi_server import AgiServer
 from coovox_billing.pbx.astdb_keeper import AstDbKeeper
@@ -73,7 +72,8 @@ async def _answer(config: Config, path: Path, database_id: str) -> None:
     watchers = [asyncio.create_task(run) for run in runs]
     metrics = await _tell_metrics(config, path, handlers, live_calls)
     try:
-        identify = agi_identity.handler(__version__, database_id, partial(_manager_of, live_calls))
+        is_signed_in = (lambda: live_calls.ami.is_ready) if live_calls else None
+        identify = agi_identity.handler(__version__, database_id, is_signed_in)
         server = AgiServer({**handlers.by_path(), agi_identity.PATH: identify}, config.agi_allow)
         await _serve(server, config, watchers, has_manager=live_calls is not None)
     finally:
@@ -83,12 +83,6 @@ async def _answer(config: Config, path: Path, database_id: str) -> None:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         await database.close()
-
-
-def _manager_of(live_calls: LiveCalls | None) -> Manager:
-    if live_calls is None:
-        return Manager.NONE
-    return Manager.SIGNED_IN if live_calls.is_ready else Manager.AWAY
 
 
 async def _tell_metrics(

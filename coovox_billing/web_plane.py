@@ -21,8 +21,7 @@ from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
-from coovox_billing.pbx import agi_identity
-from coovox_billing.pbx.agi_identity import Manager
+from coovox_billing.pbx.agi_identity import ask_identity
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
 from coovox_billing.upkeep import note_running
@@ -120,9 +119,8 @@ def _read_devices(ami: str) -> Sequence[Listing]:
 
 def _has_manager(address: Address) -> bool | None:
     """Whether the call plane is signed in to Asterisk's manager; None where it has none, or does not tell."""
-    found = agi_identity.ask_identity(address.host, address.port, HEALTH_PROBE_SECONDS)
-    states = {Manager.SIGNED_IN: True, Manager.AWAY: False}
-    return next((is_in for state, is_in in states.items() if found and found.manager == state), None)
+    found = ask_identity(address.host, address.port, HEALTH_PROBE_SECONDS)
+    return found.is_signed_in if found else None
 
 
 class Workers:

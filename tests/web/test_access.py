@@ -15,10 +15,10 @@ from tests.web.conftest import Desk
 from tests.web.forms import Form, forms
 from tests.web.site_map import paths
 
-OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/enter/<ticket>", "/enter/stolen"}
+OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/language", "/enter/<ticket>", "/enter/stolen"}
 # Sent again, these do what they did: signing in and out, colors, what asks for the password, a switch.
 WITHOUT_SUBMISSION = re.compile(
-    r"/sign-in(/code)?|/sign-out|/theme|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
+    r"/sign-in(/code)?|/sign-out|/theme|/language|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
 )
 PEOPLE = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
 # What each role may open, written a second time: what is on neither list is the owner's and managers'.

@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from babel.core import Locale
 from openpyxl import load_workbook
 
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, as_dialed
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, SITE_SETTINGS
 from coovox_billing.services import site as site_service
-from coovox_billing.web import formats
+from coovox_billing.web import formats, reader
 from coovox_billing.web.pages.addons import backups
 from coovox_billing.web.pages.settings import form as settings
 from tests import cast
@@ -212,7 +213,7 @@ def test_it_writes_money_with_the_guide_s_sign(currency: str, written: str) -> N
 
 
 def test_it_writes_money_as_the_language_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "language", lambda: "de")
+    monkeypatch.setattr(reader, "locale", lambda: Locale.parse("de"))
     assert formats.money(1_234_500_000, "EUR") == "1.234,5000\xa0€"
 
 

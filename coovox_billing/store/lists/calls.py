@@ -25,6 +25,8 @@ STATES_OF = {
     "refused": (State.REFUSED,),
     "in-progress": tuple(sorted(OPEN_STATES)),
 }
+# Written out as the partial indexes have them, for else SQLite does not see that they will do.
+REASONS = {"no-rate": "reason = 'no-rate'", "no-payer": "reason = 'no-payer'"}
 # Shorter keywords are parts of extensions and names alone: an extension's bill holds no other's calls.
 LEAST_NUMBER_DIGITS = 6
 
@@ -95,8 +97,8 @@ class CallQuery:
 
     `extension` is exactly that one. `weekday` (ISO) and `hour` are those of the dialing. `destination` is the prefix of
     the rate, `core.tariff.NO_RATE` for calls without one. `keywords` are in the extension, its name or, with at least
-    `LEAST_NUMBER_DIGITS`, in the number. `status` is a word of `STATES_OF`, `flag` one of `core.call`. A call keeps the
-    day it was dialed on, whatever zone is set later.
+    `LEAST_NUMBER_DIGITS`, in the number. `status` is a word of `STATES_OF`, `flag` one of `core.call`, `reason` one of
+    `REASONS`. A call keeps the day it was dialed on, whatever zone is set later.
     """
 
     zone: ZoneInfo
@@ -113,6 +115,8 @@ class CallQuery:
     destination: str | None = None
     weekday: int | None = None
     hour: int | None = None
+    until_ms: int | None = None
+    reason: str = ""
 
     @cached_property
     def totals(self) -> Totals:
@@ -165,6 +169,8 @@ class CallQuery:
             yield Call.local_hour == self.hour
         if self.since_ms is not None:
             yield Call.asked_at_ms >= self.since_ms
+        if self.until_ms is not None:
+            yield Call.asked_at_ms < self.until_ms
 
     def _of_whom(self) -> Iterator[Any]:
         if self.account_id is not None:
@@ -185,7 +191,10 @@ class CallQuery:
             yield fn.COALESCE(fn.JSON_EXTRACT(Call.rate, "$.prefix"), NO_RATE) == self.destination
         if self.status:
             yield Call.state << STATES_OF[self.status]
+        if self.reason:
+            yield SQL(REASONS[self.reason])
         if self.flag:
+            yield SQL("flags <> ''")
             yield Value(" ").concat(Call.flags).concat(" ").contains(f" {self.flag} ")
         if self.least_cost_micros is not None:
             yield Call.cost_micros >= self.least_cost_micros

@@ -6,7 +6,6 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.store import queries
 from coovox_billing.store.lists.changes import ChangeQuery, LoggedChange, people
 from coovox_billing.web import downloads, formats
@@ -18,6 +17,8 @@ from coovox_billing.web.pages.settings import words as setting_words
 from coovox_billing.web.words import gettext as _
 
 page = Blueprint("changes", __name__)
+
+TERMINAL = "terminal"  # where commands say that they come from
 
 Values = str | Mapping[str, Any]
 
@@ -40,6 +41,7 @@ def show() -> ResponseReturnValue:
         people=[(name, name) for name in people()],
         about=about,
         told=told,
+        origin=lambda place: _("terminal") if place == TERMINAL else place,
         errors=arguments.errors,
         zone=query.zone,
     )
@@ -163,7 +165,7 @@ def _value(name: str, value: object) -> str:
     if value is None or value in ("", []):
         return _NOTHING
     if name.endswith("_micros") and isinstance(value, int):
-        return format_price(value) if name in _PRICES else format_amount(value)
+        return formats.price(value) if name in _PRICES else formats.amount(value)
     if name.endswith("_at_ms") and isinstance(value, int):
         return formats.moment(value, queries.site().time_zone)
     if isinstance(value, list):

@@ -1,8 +1,10 @@
-"""Light, dark, or as the device is set: kept in a cookie of the browser, for it is the browser's matter."""
+"""What a browser keeps for whoever sits before it: light or dark, the language. Each in a cookie."""
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, Response, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from coovox_billing.core.site_settings import AUTO, LANGUAGES
+from coovox_billing.web import reader
 from coovox_billing.web.access import Role, needs
 
 COOKIE = "theme"
@@ -16,11 +18,21 @@ page = Blueprint("theme", __name__)
 @needs(Role.ANYBODY)
 def choose() -> ResponseReturnValue:
     """Where no script runs, the buttons send their form."""
-    response = redirect(url_for("extensions.land"), 303)
+    response = _back()
     theme = request.form.get("theme", "")
     if theme in THEMES:
-        path = f"{request.script_root}/"
-        response.set_cookie(COOKIE, theme, max_age=YEAR_SECONDS, path=path, samesite="Lax", secure=request.is_secure)
+        _keep(response, COOKIE, theme)
+    return response
+
+
+@page.post("/language")
+@needs(Role.ANYBODY)
+def choose_language() -> ResponseReturnValue:
+    """The page from which it was chosen, in that language; `auto` is as the site is set."""
+    response = _back()
+    code = request.form.get("language", "")
+    if code in (AUTO, *LANGUAGES):
+        _keep(response, reader.COOKIE, code)
     return response
 
 
@@ -28,3 +40,17 @@ def chosen() -> str:
     """The theme of this browser."""
     theme = request.cookies.get(COOKIE, "auto")
     return theme if theme in THEMES else "auto"
+
+
+def _back() -> Response:
+    """To the page of the form, where it is one of ours that stands by itself, with what it leads on to."""
+    asked, onward = request.form.get("page", ""), request.form.get("next")
+    rules = current_app.url_map.iter_rules()
+    if any(rule.endpoint == asked and not rule.arguments and "GET" in (rule.methods or ()) for rule in rules):
+        return redirect(url_for(asked, next=onward or None), 303)  # type: ignore[return-value]
+    return redirect(url_for("extensions.land"), 303)  # type: ignore[return-value]
+
+
+def _keep(response: Response, cookie: str, value: str) -> None:
+    path = f"{request.script_root}/"
+    response.set_cookie(cookie, value, max_age=YEAR_SECONDS, path=path, samesite="Lax", secure=request.is_secure)

@@ -3,10 +3,8 @@
 from functools import cache
 from zoneinfo import available_timezones
 
-from babel.core import Locale
-
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
-from coovox_billing.web.words import language
+from coovox_billing.web import reader
 
 
 @cache
@@ -18,5 +16,5 @@ def zones() -> list[str]:
 
 def countries() -> list[tuple[str, str]]:
     """Codes and names of the countries whose emergency numbers are known, by name."""
-    names = Locale.parse(language()).territories
+    names = reader.locale().territories
     return sorted(((code, str(names[code])) for code in NUMBERS_OF_COUNTRIES), key=lambda country: country[1])
