@@ -139,7 +139,9 @@ def create_app(
     with app.app_context():
         examinations = _examinations(directory, database, call_plane_is_up, now_ms, monotonic, disk_room)
         inquiries = (
-            health.Examination(lambda: [condition.check_manager(has_manager())], list, monotonic, MANAGER_FRESH_SECONDS),
+            health.Examination(
+                lambda: [condition.check_manager(has_manager())], list, monotonic, MANAGER_FRESH_SECONDS
+            ),
         )
         build = Build(__version__, RELEASED_MS, b"")
         licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
@@ -218,6 +220,7 @@ def _add_words(app: Flask) -> None:
         percent_of_mille=formats.percent_of_mille,
         role=formats.role,
         short_duration=formats.short_duration,
+        short_time=formats.short_time,
         status=formats.status,
         time_of_day=formats.time_of_day,
         whole=numerals.whole,

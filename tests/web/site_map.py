@@ -36,7 +36,7 @@ ARGUMENTS = {
 GONE = "/addons/billing/backups/billing-00000000-20260302T100000Z.tar.gz"
 HALF_WAY = {GONE, "/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
 # Parts of pages, which are no page by themselves.
-PIECES = {"/call-log/live"}
+PIECES = {"/call-log/live", "/dashboard/head", "/dashboard/live-channels", "/dashboard/now"}
 EVIL = f"<img src=x onerror=alert(1)>\"'{'W' * 60}"
 
 

@@ -30,7 +30,8 @@ POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-
 """
 AUDITORS = """
 GET / GET /account GET /account/second-factor GET /audit-log GET /audit-log.<kind> GET /call-log GET /call-log.<kind>
-GET /call-log/live GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
+GET /call-log/live GET /dashboard GET /dashboard/head GET /dashboard/live-channels GET /dashboard/now
+GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
 GET /extensions/closed GET /extensions/export.csv GET /rate GET /rate.<kind> GET /rate/test GET /recharge-history
 GET /recharge-history.<kind> GET /recharge-history/<entry_id> GET /statistics GET /statistics.<kind>
 GET /extensions/stays/<stay_id>
@@ -254,10 +255,13 @@ def targets(html: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("role", "items"),
     [
-        (Role.OWNER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager"),
-        (Role.MANAGER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
+        (
+            Role.OWNER,
+            "Dashboard Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager",
+        ),
+        (Role.MANAGER, "Dashboard Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
         (Role.CASHIER, "Extensions RechargeHistory"),
-        (Role.AUDITOR, "Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
+        (Role.AUDITOR, "Dashboard Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
     ],
 )
 def test_it_shows_each_role_its_menu(desk: Desk, role: Role, items: str) -> None:

@@ -26,7 +26,8 @@ class Sums:
 class ExtensionQuery:
     """Extensions with `keywords` in their number or name, and of one status, payment type or billing; all where empty.
 
-    `below_micros`: those that have less than this available. `sort` is one of `SORTS`, with a minus before it for the highest first. `billing` is `on` or `off`.
+    `below_micros`: those that have less than this available. `sort` is one of `SORTS`, with a minus before it for the
+    highest first. `billing` is `on` or `off`.
     """
 
     keywords: str = ""

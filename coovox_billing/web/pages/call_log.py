@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from datetime import date, datetime, time
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
-from coovox_billing.core.clock import local_day, milliseconds
+from coovox_billing.core.clock import local_day, local_moment, milliseconds
 from coovox_billing.core.money import parse_price
 from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.core.whole_number import parse_whole
@@ -55,7 +55,7 @@ def show() -> ResponseReturnValue:
         errors=arguments.errors,
         narrowed=_narrowed(query),
         trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
-        statuses=[("", _("All")), *_statuses().items()],
+        statuses=[("", _("All")), *statuses().items()],
         zone=query.zone,
         **_live(),
     )
@@ -123,7 +123,7 @@ class _Tally:
 
 
 def _query(arguments: Arguments) -> CallQuery:
-    status = arguments.choice("status", _statuses())
+    status = arguments.choice("status", statuses())
     zone, last_day = queries.site().time_zone, arguments.day("to")
     return CallQuery(
         zone,
@@ -151,6 +151,10 @@ def _until_ms(arguments: Arguments, zone: ZoneInfo, last_day: date | None) -> in
     return milliseconds(datetime.combine(last_day, time_of_day, zone))
 
 
+def _until(query: CallQuery) -> str:
+    return formats.short_time(local_moment(query.until_ms or 0, query.zone))
+
+
 def _parse_time_of_day(text: str) -> time:
     try:
         return datetime.strptime(text, "%H:%M").time()
@@ -172,12 +176,12 @@ def _narrowed(query: CallQuery) -> list[tuple[str, str]]:
         "destination": "" if query.destination is None else formats.destination(query.destination),
         "weekday": "" if query.weekday is None else formats.weekday(query.weekday),
         "hour": "" if query.hour is None else formats.hour(query.hour),
-        "until": "" if query.until_ms is None else _("Until %(time)s", time=request.args["until"].strip()),
+        "until": "" if query.until_ms is None else _("Until %(time)s", time=_until(query)),
     }
     return [(name, said) for name, said in words.items() if said]
 
 
-def _statuses() -> dict[str, str]:
+def statuses() -> dict[str, str]:
     """What became of a call, and what a person should know of it: words of an address and for people."""
     return {
         "answered": _("Answered"),
@@ -195,7 +199,7 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     return [
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
-        (_("Status"), _statuses().get(query.status or query.flag or query.reason, "")),
+        (_("Status"), statuses().get(query.status or query.flag or query.reason, "")),
         (_("Minimum cost"), "" if least is None else formats.price(least)),
         *((_("Only"), words) for _name, words in _narrowed(query)),
     ]

@@ -13,7 +13,7 @@ from coovox_billing.errors import BadInput, BillingError, NotFound
 from coovox_billing.services import site as site_service
 from coovox_billing.services.site import ChangedMeanwhile
 from coovox_billing.store import queries
-from coovox_billing.web import formats, pieces
+from coovox_billing.web import formats, numerals, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.settings import words as setting_words
@@ -24,7 +24,7 @@ from coovox_billing.web.words import told
 
 page = Blueprint("settings", __name__)
 
-EMERGENCY, PAYER = "emergency_numbers", "calls_without_payer"
+EMERGENCY, PAYER, LOW = "emergency_numbers", "calls_without_payer", "low_balance"
 ON_FORM = (
     "currency",
     "time_zone",
@@ -39,7 +39,7 @@ ON_FORM = (
     "warning_seconds",
     "grace_seconds",
     "plus_prefix",
-    "low_balance",
+    LOW,
 )
 ADD, REPLACE = "add", "replace"
 
@@ -115,7 +115,9 @@ def _changes(given: Mapping[str, str], seen: Mapping[str, str], errors: dict[str
         if text == seen[name]:
             continue
         try:
-            changes[name] = (seen[name], site_setting(name).check(text))
+            tidy = site_setting(name).check(numerals.read(text) if name == LOW else text)
+            if tidy != seen[name]:
+                changes[name] = (seen[name], tidy)
         except BadInput as error:
             errors[name] = told(error)
     return changes
@@ -149,7 +151,11 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
     today = clock.local_day(now_ms, site.time_zone)
     return render_template(
         "settings/form.html",
-        values={**shown, PAYER: _PAYER_IS_AN_EXTENSION if pays else shown[PAYER]},
+        values={
+            **shown,
+            PAYER: _PAYER_IS_AN_EXTENSION if pays else shown[PAYER],
+            LOW: _amount(shown[LOW], stored[LOW]),
+        },
         payer=shown[PAYER] if pays else "",
         seen={name: seen[name] for name in ON_FORM},
         errors=errors,
@@ -166,6 +172,11 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
         countries=countries(),
         token=pieces.submission_token(),
     )
+
+
+def _amount(shown: str, stored: str) -> str:
+    """An amount as the reader writes it; what was typed stays."""
+    return numerals.signs().write_for_field(shown) if shown == stored else shown
 
 
 def _date_formats(today: date) -> list[tuple[str, str]]:
