@@ -10,6 +10,7 @@ from openpyxl import load_workbook
 
 from coovox_billing.services import site
 from coovox_billing.web import formats, reader
+from coovox_billing.web.pages.settings.choices import countries
 from tests import cast
 from tests.web import story
 from tests.web.conftest import Desk
@@ -124,16 +125,9 @@ def test_it_names_days_and_countries_in_the_language(owner_desk: Desk) -> None:
     assert "lun" in owner_desk.page("/rate/add")
     settings = owner_desk.page("/settings")
     assert "Alemania" in settings
-    names = [name for _code, name in reader_countries(owner_desk)]
+    with owner_desk.app.test_request_context(headers={"Cookie": "language=es"}):
+        names = [name for _code, name in countries()]
     assert names.index("Eslovenia") < names.index("España") < names.index("Estados Unidos") < names.index("Zambia")
-
-
-def reader_countries(desk: Desk) -> list[tuple[str, str]]:
-    """The countries of the settings, as a Spanish reader finds them."""
-    from coovox_billing.web.pages.settings.choices import countries
-
-    with desk.app.test_request_context(headers={"Cookie": "language=es"}):
-        return countries()
 
 
 def test_it_writes_hours_of_a_rate_as_the_site_does(monkeypatch: pytest.MonkeyPatch) -> None:
