@@ -246,6 +246,7 @@ def _add_hooks(app: Flask, reading: Any) -> None:
             "user": g.get("user"),
             "refresh_seconds": refreshing.refresh_seconds(request.args),
             "theme": theme.chosen(),
+            "palette": theme.chosen_palette(),
             "language": reader.tag(),
             "language_chosen": reader.chosen(),
             "direction": reader.direction(),
