@@ -17,6 +17,7 @@ from coovox_billing.core.tariff import Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.own_account import OwnAccount
 from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
@@ -95,6 +96,7 @@ class CallQuery:
 
     `keywords` are in the extension, its name or, with at least `LEAST_NUMBER_DIGITS`, in the number. `status` is a word
     of `STATES_OF`, `flag` one of `core.call`. A call keeps the day it was dialed on, whatever zone is set later.
+    `of_account`: only those that the person behind an extension sees.
     """
 
     zone: ZoneInfo
@@ -105,8 +107,7 @@ class CallQuery:
     status: str = ""
     flag: str = ""
     least_cost_micros: int | None = None
-    account_id: int | None = None
-    since_ms: int | None = None
+    of_account: OwnAccount | None = None
 
     @cached_property
     def totals(self) -> Totals:
@@ -153,12 +154,12 @@ class CallQuery:
             )
             yield Call.asked_at_ms < after
             yield Call.local_day <= self.last_day.isoformat()
-        if self.since_ms is not None:
-            yield Call.asked_at_ms >= self.since_ms
 
     def _of_whom(self) -> Iterator[Any]:
-        if self.account_id is not None:
-            yield Call.account == self.account_id
+        if self.of_account is not None:
+            # The number is there for the index of an extension's calls.
+            yield (Call.extension == self.of_account.number) & (Call.account == self.of_account.id)
+            yield Call.id > self.of_account.after_call
         if self.keywords:
             named = Account.select(Account.id).where(Account.name.contains(self.keywords))
             found = Call.extension.contains(self.keywords) | (Call.account << named)

@@ -1,6 +1,6 @@
 """Light, dark, or as the device is set: kept in a cookie of the browser, for it is the browser's matter."""
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.web.access import Role, needs
@@ -16,7 +16,7 @@ page = Blueprint("theme", __name__)
 @needs(Role.ANYBODY)
 def choose() -> ResponseReturnValue:
     """Where no script runs, the buttons send their form."""
-    response = redirect(url_for("extensions.land"), 303)
+    response = redirect(url_for("self_service.show" if g.own else "extensions.land"), 303)
     theme = request.form.get("theme", "")
     if theme in THEMES:
         path = f"{request.script_root}/"
