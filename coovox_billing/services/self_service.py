@@ -7,7 +7,7 @@ that takes a connection is a job for `Database.write`.
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from coovox_billing.core.extension_number import is_extension
@@ -44,16 +44,14 @@ def set_pins(connection: sqlite3.Connection, hashes: Mapping[str, str], person: 
         record(connection, person, f"extension {extension}", {}, {"pin": "changed"})
 
 
-def remove_pin(connection: sqlite3.Connection, extension: str, person: Person) -> None:
-    """Let nobody in with the PIN of an extension any more.
+def remove_pins(connection: sqlite3.Connection, extensions: Iterable[str], person: Person) -> None:
+    """Let nobody in with the PINs of extensions any more; some may have none.
 
     Raises:
         NotFound: no such extension.
-        Refused: it has none.
     """
-    account = accounts.find(connection, extension)
-    if not _forget(connection, account, person):
-        raise Refused("extension %(extension)s has no PIN", extension=extension)
+    for extension in extensions:
+        _forget(connection, accounts.find(connection, extension), person)
 
 
 def hand_over(connection: sqlite3.Connection, account: sqlite3.Row, person: Person) -> None:
@@ -131,8 +129,6 @@ def _read(voicemail_pin: Callable[[str], str], extension: str) -> str:
         raise Refused("the PINs of mailboxes cannot be read now: tell the billing manager") from error
 
 
-def _forget(connection: sqlite3.Connection, account: sqlite3.Row, person: Person) -> bool:
-    was_there = pins.forget_pin(connection, account["id"])
-    if was_there:
+def _forget(connection: sqlite3.Connection, account: sqlite3.Row, person: Person) -> None:
+    if pins.forget_pin(connection, account["id"]):
         record(connection, person, f"extension {account['extension']}", {}, {"pin": "removed"})
-    return was_there

@@ -187,13 +187,13 @@ def _is_fresh(most_idle_seconds: int, longest_seconds: int) -> bool:
     """Whether the session has begun, was not signed out, and is not too old."""
     if "id" not in session or session["id"] in parts().ended_sessions:
         return False
-    idle_seconds = _now_seconds() - session["seen"]
-    age_seconds = _now_seconds() - session["since"]
+    idle_seconds: int = _now_seconds() - session["seen"]
+    age_seconds: int = _now_seconds() - session["since"]
     return -CLOCK_TOLERANCE_SECONDS <= idle_seconds <= most_idle_seconds and age_seconds <= longest_seconds
 
 
 def _find_own(account_id: int) -> OwnAccount | None:
-    """An account that its person may see: self-service is on, the trial is not over, and nobody has to say whose it is."""
+    """An account that its person may see now, None while self-service is off, the trial over, or a person is asked."""
     if queries.site().self_service == SELF_SERVICE_OFF or parts().licensing.standing().is_barred:
         return None
     own = own_account(account_id)

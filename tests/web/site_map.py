@@ -5,7 +5,8 @@ import sqlite3
 
 from flask import Flask
 
-from coovox_billing.services import passwords, payments, stays, trunks
+from coovox_billing.services import passwords, payments, self_service, stays, trunks
+from coovox_billing.services import site as site_service
 from coovox_billing.store import people
 from coovox_billing.store.database import Database
 from tests import cast
@@ -28,8 +29,10 @@ SAMPLES = {
 ARGUMENTS = {
     "/call-log": "from=2026-03-01&to=2026-03-31",
     "/extensions/bulk-edit": "extension=100",
+    "/extensions/pin": "extension=100",
     "/extensions/recharge": "extension=100",
     "/settings/emergency-numbers": "country=DE",
+    "/self/calls": "from=2026-03-01&to=2026-03-31",
     "/statistics": "from=2026-03-01&to=2026-03-31",
 }
 # What says here that it cannot be: a file that is gone, an Asterisk that is not there. Their own tests open them.
@@ -37,6 +40,9 @@ GONE = "/addons/billing/backups/billing-00000000-20260302T100000Z.tar.gz"
 HALF_WAY = {GONE, "/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
 # Parts of pages, which are no page by themselves.
 PIECES = {"/call-log/live"}
+# Pages of another kind of session, for which `own_paths` are the map.
+SELF_SERVICE = "/self"
+PIN = "482915"
 EVIL = f"<img src=x onerror=alert(1)>\"'{'W' * 60}"
 
 
@@ -51,8 +57,16 @@ def settle_in(database: Database) -> None:
         stays.check_out(connection, "103", cast.MANAGER)
 
         hire(connection)
+        open_self_service(connection)
 
     database.write(job)
+
+
+def open_self_service(connection: sqlite3.Connection) -> None:
+    """Reception has a PIN, and the site lets in with it."""
+    site_service.change_setting(connection, "self_service", "pin", cast.MANAGER)
+    site_service.change_setting(connection, "self_service_address", "https://pbx.example/self", cast.MANAGER)
+    self_service.set_pins(connection, {"100": passwords.hashed(PIN)}, cast.MANAGER)
 
 
 def hire(connection: sqlite3.Connection) -> None:
@@ -72,7 +86,16 @@ def hire(connection: sqlite3.Connection) -> None:
 
 
 def paths(app: Flask, method: str = "GET") -> list[str]:
-    """The address of each route that takes a method, samples in place of arguments."""
+    """The address of each route that takes a method, samples in place of arguments, but for self-service."""
+    return [path for path in _every_path(app, method) if not path.startswith(SELF_SERVICE)]
+
+
+def own_paths(app: Flask, method: str = "GET") -> list[str]:
+    """The addresses of self-service."""
+    return [path for path in _every_path(app, method) if path.startswith(SELF_SERVICE)]
+
+
+def _every_path(app: Flask, method: str) -> list[str]:
     found = []
     for rule in app.url_map.iter_rules():
         if rule.endpoint != "static" and method in (rule.methods or ()):
