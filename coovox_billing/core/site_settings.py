@@ -247,8 +247,8 @@ SITE_SETTINGS = (
     SiteSetting(
         SELF_SERVICE,
         SELF_SERVICE_OFF,
-        "Whether the person behind an extension sees its balance and calls: off, or who gives the pin of its own "
-        "(pin), or the one of its mailbox (voicemail).",
+        "Whether the person behind an extension sees its balance, calls and statement: off, with a PIN of its own "
+        "(pin), or with the one of its mailbox (voicemail).",
         _one_of(SELF_SERVICE_OFF, BY_OWN_PIN, BY_VOICEMAIL_PIN),
     ),
     SiteSetting(

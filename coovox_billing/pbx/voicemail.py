@@ -39,11 +39,25 @@ def pin_of(path: Path, extension: str) -> str:
     Raises:
         SetupError: the file, or one that it includes, is missing or cannot be read.
     """
-    own = list(mailboxes(path, extension))
-    chosen = [mailbox for mailbox in own if mailbox.context == DEFAULT_CONTEXT] or own
-    found = {mailbox.pin for mailbox in chosen}
-    is_one = len({mailbox.context for mailbox in chosen}) == 1 and len(found) == 1
-    return found.pop() if is_one else ""
+    return _chosen(list(mailboxes(path, extension)))
+
+
+def pins(path: Path) -> dict[str, str]:
+    """The PIN of each number that has a mailbox, as `pin_of` tells it.
+
+    Raises:
+        SetupError: as `pin_of`.
+    """
+    by_number: dict[str, list[Mailbox]] = {}
+    for mailbox in mailboxes(path):
+        by_number.setdefault(mailbox.number, []).append(mailbox)
+    return {number: _chosen(found) for number, found in by_number.items()}
+
+
+def _chosen(found: list[Mailbox]) -> str:
+    chosen = [mailbox for mailbox in found if mailbox.context == DEFAULT_CONTEXT] or found
+    contexts, known = {mailbox.context for mailbox in chosen}, {mailbox.pin for mailbox in chosen}
+    return known.pop() if len(contexts) == len(known) == 1 else ""
 
 
 def mailboxes(path: Path, number: str = "") -> Iterator[Mailbox]:
