@@ -34,27 +34,29 @@ ALL = Stock(tries=120, seconds_each=150)
 
 
 class _Used:
-    """What was used of stocks of one kind, by what they are counted by; the longest untouched go where too many."""
+    """Stocks of one kind: when each is full again. The longest untouched go where there are too many."""
 
     def __init__(self, stock: Stock) -> None:
         self._stock = stock
-        self._used: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
-    def used(self, key: Hashable, now: float) -> float:
-        """How many tries are not filled again yet."""
-        used, at = self._used.get(key, (0.0, now))
-        return max(0.0, used - (now - at) / self._stock.seconds_each)
+    def tries(self, key: Hashable, now: float) -> float:
+        """How many were used and are not filled again yet."""
+        return (self._full(key, now) - now) / self._stock.seconds_each
 
     def wait_seconds(self, key: Hashable, now: float) -> float:
         """Until there is one more."""
-        return max(0.0, self.used(key, now) + 1 - self._stock.tries) * self._stock.seconds_each
+        return max(0.0, self._full(key, now) - now - (self._stock.tries - 1) * self._stock.seconds_each)
 
     def add(self, key: Hashable, tries: float, now: float) -> None:
         """Use some, or give some back."""
-        self._used[key] = (max(0.0, self.used(key, now) + tries), now)
-        self._used.move_to_end(key)
-        if len(self._used) > MOST_KEYS:
-            self._used.popitem(last=False)
+        self._full_at[key] = max(now, self._full(key, now) + tries * self._stock.seconds_each)
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > MOST_KEYS:
+            self._full_at.popitem(last=False)
+
+    def _full(self, key: Hashable, now: float) -> float:
+        return max(now, self._full_at.get(key, now))
 
 
 class PinBrake:
@@ -85,7 +87,7 @@ class PinBrake:
         place = place_of(address)
         with self._lock:
             now, keys = self._monotonic(), self._keys(place, extension)
-            tries = self._own.used((extension, place), now)
+            tries = self._own.tries((extension, place), now)
             for used, key in keys:
                 used.add(key, -tries, now)
             if (extension, place) not in self._proven:

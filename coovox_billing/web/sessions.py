@@ -141,8 +141,10 @@ def _recognize() -> None:
 
 
 def _check_self_service() -> None:
-    """While it is switched off, its pages are not there."""
+    """While it is switched off, its pages are not there, and sessions end."""
     if _page() == OWN_PAGES and queries.site().self_service == SELF_SERVICE_OFF:
+        if "account" in session:
+            end()
         raise NotFound(_("Self-service is switched off. The billing manager switches it on in Settings."))
 
 
