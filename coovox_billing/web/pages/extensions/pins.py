@@ -66,7 +66,7 @@ def _made(numbers: list[str], chosen: str | None) -> dict[str, str]:
     if chosen is None:
         return {number: self_service.random_pin(number) for number in numbers}
     if len(numbers) != 1:
-        raise BadInput("each extension gets another PIN: choose one extension")
+        raise Refused("each extension gets another PIN: choose one extension")
     return {number: check_pin("".join(chosen.split()), number) for number in numbers}
 
 
