@@ -81,8 +81,9 @@ def test_it_asks_to_select_somebody_first(manager: Desk) -> None:
     assert (answer.status_code, "Select at least one extension" in answer.text) == (422, True)
 
 
-def test_it_takes_a_pin_that_the_manager_chose(manager: Desk) -> None:
-    assert slips(send(manager, way="chosen", pin="735 192").text) == {"100": "735192"}
+@pytest.mark.parametrize("way", ["chosen", "random"])
+def test_it_takes_a_pin_that_the_manager_typed(manager: Desk, way: str) -> None:
+    assert slips(send(manager, way=way, pin="735 192").text) == {"100": "735192"}
     assert sign_in(manager, pin="735192", browser=manager.app.test_client()).status_code == 303
 
 

@@ -171,8 +171,9 @@ def _counted(table: Any, which: Any) -> tuple[int, int]:
 
 def _charged(within: Any, call_ids: Sequence[str]) -> dict[str, int]:
     """What each of the calls was charged in these entries, in micros."""
-    entries = LedgerEntry.select(LedgerEntry.call_id, -fn.SUM(LedgerEntry.amount_micros))
-    return dict(entries.where(within, LedgerEntry.call_id << call_ids).group_by(LedgerEntry.call_id).tuples())
+    entries: Any = LedgerEntry.select(LedgerEntry.call_id, fn.SUM(LedgerEntry.amount_micros))
+    rows = entries.where(within, LedgerEntry.call_id << call_ids).group_by(LedgerEntry.call_id).tuples()
+    return {call_id: -amount_micros for call_id, amount_micros in rows}
 
 
 def _sum(which: Any) -> int:

@@ -41,11 +41,11 @@ def ask() -> ResponseReturnValue:
 def give() -> ResponseReturnValue:
     """Make PINs and show them once, or take them away."""
     arguments, numbers = Arguments(request.form), extension_search.sent()
-    way = arguments.choice("way", (RANDOM, CHOSEN, NONE), RANDOM)
+    way, typed = arguments.choice("way", (RANDOM, CHOSEN, NONE), RANDOM), request.form.get("pin", "")
     try:
         if way == NONE:
             return _remove(numbers)
-        given = _made(numbers, request.form.get("pin", "") if way == CHOSEN else None)
+        given = _made(numbers, typed if typed or way == CHOSEN else None)
         return _shown(given, *_stored(given))
     except BadInput as error:
         arguments.errors["pin"] = told(error)
