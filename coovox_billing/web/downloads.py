@@ -59,7 +59,7 @@ class Download:
     zone: ZoneInfo
 
 
-def send(download: Download, kind: str, running: BoundedSemaphore = _running) -> Response:
+def send(download: Download, kind: str, running: BoundedSemaphore | None = None) -> Response:
     """The file as an answer to the browser, as `streamed`."""
     make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (lines, CSV_TYPE)
     response = streamed(make(download), content_type, running)
@@ -68,15 +68,16 @@ def send(download: Download, kind: str, running: BoundedSemaphore = _running) ->
 
 
 def streamed(
-    pieces: Iterator[str] | Iterator[bytes], content_type: str, running: BoundedSemaphore = _running
+    pieces: Iterator[str] | Iterator[bytes], content_type: str, running: BoundedSemaphore | None = None
 ) -> Response:
     """A file that is made while it goes out. Who reads slowly keeps a worker, so only so many at once are served.
 
-    `running` are the places for those.
+    `running` are the places for those; those of billing's own lists where nothing is said.
 
     Raises:
         ServiceUnavailable: others are being read.
     """
+    running = running or _running
     if not running.acquire(blocking=False):
         raise ServiceUnavailable(_("Other downloads are running. Try again in a minute."))
     return Response(_Running(stream_with_context(pieces), running), content_type=content_type)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.exceptions import Forbidden
 
 from coovox_billing.core.roles import Role
 from coovox_billing.core.site_settings import BY_VOICEMAIL_PIN, SELF_SERVICE_OFF
-from coovox_billing.errors import SetupError
+from coovox_billing.errors import NotFound, SetupError
 from coovox_billing.services import owner, passwords, self_service
 from coovox_billing.store import queries
 from coovox_billing.store.lists import people
@@ -145,7 +145,7 @@ def _check_self_service() -> None:
     if _page() == OWN_PAGES and queries.site().self_service == SELF_SERVICE_OFF:
         if "account" in session:
             end()
-        raise NotFound(_("Self-service is switched off. The billing manager switches it on in Settings."))
+        raise NotFound("Self-service is switched off. The billing manager switches it on in Settings.")
 
 
 def _check_trial() -> None:
@@ -212,7 +212,7 @@ def _own_generation(own: OwnAccount) -> str:
         try:
             mailbox_pin = self_service.mailbox_pin(parts().voicemail_pin, own.number)
         except SetupError:
-            mailbox_pin = "cannot be read"
+            mailbox_pin = "unread"
     return passwords.generation(current_app.secret_key, setting, mailbox_pin, *own.kept)
 
 

@@ -1,10 +1,13 @@
 """An extension's account as the person behind it sees it. Needs `open_reading` first."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import JOIN, fn
+from peewee import JOIN, OperationalError, fn
 
+from coovox_billing.core.site_settings import SELF_SERVICE_OFF
+from coovox_billing.store import queries
 from coovox_billing.store.models import Account, Pin, Stay
 
 
@@ -33,6 +36,13 @@ class OwnAccount:
     def available_micros(self) -> int:
         """What new calls can use."""
         return self.balance_micros + self.credit_micros - self.held_micros
+
+
+def is_offered() -> bool:
+    """Whether self-service is on. No where the database cannot be asked: the page of signing in is there even then."""
+    with suppress(OperationalError):
+        return queries.site().self_service != SELF_SERVICE_OFF
+    return False
 
 
 def own_account(account_id: int) -> OwnAccount | None:

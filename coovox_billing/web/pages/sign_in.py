@@ -3,11 +3,10 @@
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.site_settings import SELF_SERVICE_OFF
 from coovox_billing.errors import Refused
 from coovox_billing.services import people, second_factor
 from coovox_billing.services.owner import OWNER
-from coovox_billing.store import queries
+from coovox_billing.store.lists import own_account
 from coovox_billing.store.lists.people import secret_in_use
 from coovox_billing.web import menu, sessions
 from coovox_billing.web.access import EVERYBODY, Role, may, needs
@@ -91,9 +90,8 @@ def _name() -> str:
 
 
 def _form(error: str) -> str:
-    has_self_service = queries.site().self_service != SELF_SERVICE_OFF
     return render_template(
-        "sign_in/form.html", error=error, next=_next_page(), name=_name(), has_self_service=has_self_service
+        "sign_in/form.html", error=error, next=_next_page(), name=_name(), has_self_service=own_account.is_offered()
     )
 
 
