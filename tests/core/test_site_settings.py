@@ -46,6 +46,9 @@ GOOD = [
     ("backup_host_key", "", ""),
     ("backup_host_key", f"SHA256:{'a' * 43}", f"SHA256:{'a' * 43}"),
     ("backup_s3_region", "eu-central-1", "eu-central-1"),
+    ("self_service", "voicemail", "voicemail"),
+    ("self_service_address", "", ""),
+    ("self_service_address", "https://pbx.example/billing/self", "https://pbx.example/billing/self"),
 ]
 BAD = [
     ("currency", "usd"),
@@ -100,6 +103,12 @@ BAD = [
     ("backup_keep", "7 4 some"),
     ("backup_host_key", "MD5:00"),
     ("backup_s3_region", "eu_central"),
+    ("self_service", "on"),
+    ("self_service", "PIN"),
+    ("self_service_address", "pbx.example/self"),
+    ("self_service_address", "javascript:alert(1)"),
+    ("self_service_address", "https://pbx.example/ self"),
+    ("self_service_address", "https://" + "x" * 120),
 ]
 
 

@@ -17,6 +17,7 @@ from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.own_account import OwnAccount
 from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
@@ -97,7 +98,7 @@ class CallQuery:
     the rate, `core.tariff.NO_RATE` for calls without one. `keywords` are in the extension, its name or, with at least
     `LEAST_NUMBER_DIGITS`, in the number. `status` is a word of `STATES_OF`, `flag` one of `core.call`. `number_prefix`
     begins the number; `is_without_rate` are those that no rate matched. A call keeps the day it was dialed on, whatever
-    zone is set later.
+    zone is set later. `of_account`: only those that the person behind an extension sees.
     """
 
     zone: ZoneInfo
@@ -108,8 +109,7 @@ class CallQuery:
     status: str = ""
     flag: str = ""
     least_cost_micros: int | None = None
-    account_id: int | None = None
-    since_ms: int | None = None
+    of_account: OwnAccount | None = None
     extension: str = ""
     destination: str | None = None
     weekday: int | None = None
@@ -166,12 +166,12 @@ class CallQuery:
             yield fn.STRFTIME("%w", Call.local_day) == str(self.weekday % 7)
         if self.hour is not None:
             yield Call.local_hour == self.hour
-        if self.since_ms is not None:
-            yield Call.asked_at_ms >= self.since_ms
 
     def _of_whom(self) -> Iterator[Any]:
-        if self.account_id is not None:
-            yield Call.account == self.account_id
+        if self.of_account is not None:
+            # The number is there for the index of an extension's calls.
+            yield (Call.extension == self.of_account.number) & (Call.account == self.of_account.id)
+            yield Call.id > self.of_account.after_call
         if self.extension:
             yield Call.extension == self.extension
         if self.keywords:

@@ -71,7 +71,7 @@ def found(arguments: Arguments) -> Download:
     """The search results."""
     query = _query(arguments)
     shown = columns()
-    tally = _Tally(query, {shown[3].title: 0, shown[5].title: 0})
+    tally = Tally(query, {shown[3].title: 0, shown[5].title: 0})
     return Download("call-log", _about(query), shown, tally, tally.totals, query.zone)
 
 
@@ -101,7 +101,7 @@ def hang_up(call_id: str) -> ResponseReturnValue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
+class Tally:
     """Calls on their way into a file, and what they sum to: a call may end while the file is written."""
 
     query: CallQuery
