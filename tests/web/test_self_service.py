@@ -39,7 +39,7 @@ OWN_PAGES = ("/self", "/self/calls", "/self/statement", "/self/sign-in")
 PERSONS = """
 GET /self GET /self/calls GET /self/calls.<kind> GET /self/statement POST /self/sign-out
 GET /self/sign-in POST /self/sign-in GET /sign-in POST /sign-in GET /sign-in/code POST /sign-in/code
-POST /theme GET /healthz GET /enter/<ticket> POST /enter/<ticket>
+POST /theme POST /language GET /healthz GET /enter/<ticket> POST /enter/<ticket>
 """
 HERE = {"REMOTE_ADDR": "192.0.2.1"}
 ELSEWHERE = {"REMOTE_ADDR": "198.51.100.7"}
