@@ -20,6 +20,7 @@ _OWN_COLUMNS = {
     "answered_at_ms": "answered_at_ms - :back * i",
     "ended_at_ms": "ended_at_ms - :back * i",
     "local_day": "date((asked_at_ms - :back * i) / 1000, 'unixepoch', '+1 hour')",
+    "local_hour": "CAST(strftime('%H', (asked_at_ms - :back * i) / 1000, 'unixepoch', '+1 hour') AS INTEGER)",
 }
 _NUMBERS = "WITH RECURSIVE n (i) AS (SELECT :many UNION ALL SELECT i - 1 FROM n WHERE i > 1)"
 
@@ -54,11 +55,16 @@ def _go_by(connection: sqlite3.Connection, many: int, back_ms: int, now_ms: int)
     connection.execute(
         "UPDATE accounts SET balance_micros = balance_micros - :many * :cost WHERE extension = '100'", facts
     )
-    for table, column in (("daily_extension_totals", "account_id"), ("daily_trunk_totals", "trunk")):
+    for table, column, counted_by in (
+        ("daily_extension_totals", "account_id", "account_id"),
+        ("daily_trunk_totals", "trunk", "trunk"),
+        ("daily_hour_totals", "hour", "local_hour"),
+        ("daily_destination_totals", "destination", "destination"),
+    ):
         connection.execute(
             f"INSERT INTO {table} (day, {column}, calls, talk_seconds, cost_micros)"
-            f" SELECT local_day, {column}, count(*), sum(talk_seconds), sum(cost_micros) FROM calls"
-            f" WHERE call_id <> :pattern AND call_id LIKE 'past-%' GROUP BY local_day, {column}"
+            f" SELECT local_day, {counted_by}, count(*), sum(talk_seconds), sum(cost_micros) FROM booked_calls"
+            f" WHERE call_id <> :pattern AND call_id LIKE 'past-%' GROUP BY local_day, {counted_by}"
             f" ON CONFLICT (day, {column}) DO UPDATE SET calls = calls + excluded.calls,"
             " talk_seconds = talk_seconds + excluded.talk_seconds, cost_micros = cost_micros + excluded.cost_micros",
             facts,

@@ -92,6 +92,11 @@ def print_table(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
         print("  ".join(_align(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def asked_secret(what: str) -> str:
     """What somebody types twice without its being seen, or the first line of what is piped in.
 

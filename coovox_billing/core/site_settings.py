@@ -18,6 +18,12 @@ from coovox_billing.sentences import either
 ACTIVATION = "activation"
 DEFAULT_EMERGENCY_NUMBERS = "112 911 0112 0911 9112 9911"
 DEFAULT_DATE_FORMAT = "YYYY-MM-DD"
+AUTO = "auto"
+ENGLISH = "en"
+LANGUAGES = (ENGLISH, "zh", "es", "fr", "ar")
+BY_LANGUAGE = "language"
+TWENTY_FOUR_HOURS, TWELVE_HOURS = "24", "12"
+TIME_FORMATS = (TWENTY_FOUR_HOURS, TWELVE_HOURS, BY_LANGUAGE)
 DATE_FORMATS = (DEFAULT_DATE_FORMAT, "DD.MM.YYYY", "DD/MM/YYYY", "DD-MM-YYYY", "MM/DD/YYYY", "YYYY/MM/DD")
 
 SELF_SERVICE, SELF_SERVICE_ADDRESS = "self_service", "self_service_address"
@@ -45,7 +51,9 @@ class Site:
 
     currency: str
     time_zone: ZoneInfo
+    language: str
     date_format: str
+    time_format: str
     plus_prefix: str
     emergency_numbers: frozenset[str]
     when_no_rate: str
@@ -157,10 +165,23 @@ SITE_SETTINGS = (
         _zone,
     ),
     SiteSetting(
+        "language",
+        AUTO,
+        "What pages are in for whoever has chosen no language in the browser: auto is what the browser asks for, "
+        f"else English; or one of {', '.join(LANGUAGES)}.",
+        _one_of(AUTO, *LANGUAGES),
+    ),
+    SiteSetting(
         "date_format",
         DEFAULT_DATE_FORMAT,
-        f"How pages and their downloads write a day: {', '.join(DATE_FORMATS)}.",
-        _one_of(*DATE_FORMATS),
+        f"How pages and their downloads write a day: {', '.join(DATE_FORMATS)}; language is as the reader's does.",
+        _one_of(*DATE_FORMATS, BY_LANGUAGE),
+    ),
+    SiteSetting(
+        "time_format",
+        TWENTY_FOUR_HOURS,
+        "How pages write the time of day: in 24 hours, in 12 hours, or language, as the reader's does.",
+        _one_of(*TIME_FORMATS),
     ),
     SiteSetting("plus_prefix", "00", "What a + at the beginning of a dialed number stands for.", _dial_digits),
     SiteSetting(
@@ -279,7 +300,9 @@ def parse_site(values: dict[str, str]) -> Site:
     return Site(
         currency=text["currency"],
         time_zone=ZoneInfo(text["time_zone"] or "UTC"),
+        language=text["language"],
         date_format=text["date_format"],
+        time_format=text["time_format"],
         plus_prefix=text["plus_prefix"],
         emergency_numbers=frozenset(text["emergency_numbers"].split()),
         when_no_rate=text["when_no_rate"],

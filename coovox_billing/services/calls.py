@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coovox_billing.core import clock, decision, dialed_number, leg, payer
-from coovox_billing.core.call import LOST, Event, State, next_state
+from coovox_billing.core.call import ARCHIVED, LOST, Event, State, late_id, next_state
 from coovox_billing.core.decision import AccountView, Verdict
 from coovox_billing.core.dial_options import bypassing_options, vanishing_destinations
 from coovox_billing.core.leg import Leg
@@ -76,8 +76,8 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, b
     columns = _asked_columns(question, account, verdict)
     columns["free_seconds"] = least_free_seconds(dialed, known_trunks)
     if known is None:
-        day = clock.local_day(asked_ms, site.time_zone).isoformat()
-        _insert_asked(connection, question, verdict, number=number, asked_at_ms=asked_ms, local_day=day, **columns)
+        dialed_at = _dialed_at(asked_ms, site)
+        _insert_asked(connection, question, verdict, number=number, **dialed_at, **columns)
     else:
         _ask_again(connection, known, verdict, columns)
     if account is not None and verdict.hold_micros:
@@ -96,7 +96,7 @@ def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     """
     call = reads.call(connection, call_id)
     if call is None:
-        if ended.alone and not reads.is_archived(connection, call_id):
+        if ended.alone and reads.archived_call(connection, call_id) is None:
             _insert_alone_unanswered(connection, call_id, ended)
         return
     if ended.asked_ms != call["attempt_stamp_ms"]:
@@ -141,6 +141,12 @@ def _insert_asked(connection: sqlite3.Connection, question: Question, verdict: V
     writes.insert_call(
         connection, call_id=question.call_id, state=state, number_dialed=question.number_dialed, **columns
     )
+
+
+def _dialed_at(asked_ms: int, site: Site) -> dict[str, Any]:
+    """When a call was dialed, with its day and hour, which it keeps whatever zone is set later (DESIGN §9)."""
+    local = clock.local_moment(asked_ms, site.time_zone)
+    return {"asked_at_ms": asked_ms, "local_day": local.date().isoformat(), "local_hour": local.hour}
 
 
 def _ask_again(connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdict, columns: dict[str, Any]) -> None:
@@ -267,14 +273,45 @@ def _outcome(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
 
 def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     state = State.REFUSED if ended.alone == leg.REFUSED_ALONE else State.RELEASED
-    insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
+    account = _account_of_leg(connection, ended)
+    _insert_told(connection, call_id, ended, state, account, ended_at_ms=ended.ended_ms)
 
 
-def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> sqlite3.Row:
-    """Write the row of a call that the dialplan decided alone; returns it."""
+def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) -> sqlite3.Row | None:
+    """The row of an answered leg's call, made here for one that the dialplan decided alone.
+
+    A call that was archived as unanswered gets a new row beside its archived one, flagged for a person, with the same
+    account to pay. None for one that was archived with its charge: what is told of it so late is no news.
+    """
+    if call := reads.call(connection, call_id):
+        return call
+    archived = reads.archived_call(connection, call_id)
+    if archived is None:
+        return _insert_told(connection, call_id, told, State.ASKED, _account_of_leg(connection, told))
+    if archived["state"] == State.SETTLED:
+        return None
+    if call := reads.call(connection, late_id(call_id)):
+        return call
+    account = None if archived["account_id"] is None else reads.account(connection, archived["account_id"])
+    return _insert_told(connection, late_id(call_id), told, State.ASKED, account, flags=ARCHIVED)
+
+
+def _account_of_leg(connection: sqlite3.Connection, told: Leg) -> sqlite3.Row | None:
     site, known_trunks = reads.site_and_trunks(connection)
-    who = payer.Payer() if ended.device in known_trunks else payer.Payer(device=ended.device)
-    account = _account_of(connection, who, site, ended.asked_ms)
+    who = payer.Payer() if told.device in known_trunks else payer.Payer(device=told.device)
+    return _account_of(connection, who, site, told.asked_ms)
+
+
+def _insert_told(
+    connection: sqlite3.Connection,
+    call_id: str,
+    ended: Leg,
+    state: State,
+    account: sqlite3.Row | None,
+    **columns: Any,
+) -> sqlite3.Row:
+    """Write the row of a call of which only the dialplan tells; returns it."""
+    site = reads.site(connection)
     try:
         number = dialed_number.normalize(ended.number, site.plus_prefix)
     except BadInput:
@@ -292,8 +329,7 @@ def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state
         trunk=ended.trunk,
         free_seconds=reads.free_seconds_of(connection, ended.trunk),
         attempt_stamp_ms=ended.asked_ms,
-        asked_at_ms=ended.asked_ms,
-        local_day=clock.local_day(ended.asked_ms, site.time_zone).isoformat(),
+        **_dialed_at(ended.asked_ms, site),
         linkedid=ended.linkedid,
         **end_columns(ended),
         **columns,

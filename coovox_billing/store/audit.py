@@ -79,12 +79,30 @@ _CHECKS = (
     _Check(
         "trunk {extension}: the totals of {found} differ from its calls ({expected})",
         """SELECT trunk AS extension, day AS found,
-                  sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros' AS expected
-           FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost FROM daily_trunk_totals
+                  sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros, '
+                  || sum(unanswered) || ' unanswered' AS expected
+           FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost, unanswered FROM daily_trunk_totals
                  UNION ALL
-                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros FROM booked_calls
-                 WHERE state = 'settled') AS both_sides
-           GROUP BY day, trunk HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",
+                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros, 0 FROM booked_calls WHERE state = 'settled'
+                 UNION ALL
+                 SELECT local_day, trunk, 0, 0, 0, -1 FROM booked_calls WHERE state = 'released') AS both_sides
+           GROUP BY day, trunk HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0 OR sum(unanswered) <> 0""",
+    ),
+    *(
+        _Check(
+            f"{what} {{extension}}: the totals of {{found}} differ from its calls ({{expected}})",
+            f"""SELECT {column} AS extension, day AS found,
+                       sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros' AS expected
+                FROM (SELECT day, {column}, calls, talk_seconds AS talk, cost_micros AS cost FROM {table}
+                      UNION ALL
+                      SELECT local_day, {kept}, -1, -talk_seconds, -cost_micros FROM booked_calls
+                      WHERE state = 'settled' AND {kept} IS NOT NULL) AS both_sides
+                GROUP BY day, {column} HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0""",  # noqa: S608
+        )
+        for what, table, column, kept in (
+            ("hour", "daily_hour_totals", "hour", "local_hour"),
+            ("destination", "daily_destination_totals", "destination", "destination"),
+        )
     ),
 )
 

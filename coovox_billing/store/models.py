@@ -82,6 +82,7 @@ class Call(_Table):
     answered_at_ms = IntegerField(null=True)
     ended_at_ms = IntegerField(null=True)
     local_day = CharField()
+    local_hour = IntegerField(null=True)
     talk_seconds = IntegerField()
     hold_micros = IntegerField()
     limit_seconds = IntegerField(null=True)
@@ -153,17 +154,49 @@ class DailyExtensionTotal(_Table):
 
 
 class DailyTrunkTotal(_Table):
-    """A trunk's answered calls of a local day, those of no extension among them; costs in micros."""
+    """A trunk's answered calls of a local day, those of no extension among them; costs in micros.
+
+    `unanswered` are those that it was tried for last and nobody answered.
+    """
 
     day = CharField()
     trunk = CharField()
     calls = IntegerField()
     talk_seconds = IntegerField()
     cost_micros = IntegerField()
+    unanswered = IntegerField()
 
     class Meta:
         table_name = "daily_trunk_totals"
         primary_key = CompositeKey("day", "trunk")
+
+
+class DailyHourTotal(_Table):
+    """The answered calls that were dialed within an hour (0 to 23) of a local day; costs in micros."""
+
+    day = CharField()
+    hour = IntegerField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "daily_hour_totals"
+        primary_key = CompositeKey("day", "hour")
+
+
+class DailyDestinationTotal(_Table):
+    """A local day's answered calls by the prefix of the rate that priced them, `none` without one; in micros."""
+
+    day = CharField()
+    destination = CharField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "daily_destination_totals"
+        primary_key = CompositeKey("day", "destination")
 
 
 class Pin(_Table):

@@ -8,6 +8,7 @@ decided here, in `post`.
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from coovox_billing.core.call import State
@@ -165,8 +166,9 @@ def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
 def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
     """Take a call out of the log, and keep what balances and totals need of it."""
     connection.execute(
-        "INSERT INTO archived_calls (call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros)"
-        " SELECT call_id, state, account_id, local_day, trunk, talk_seconds, cost_micros FROM calls WHERE call_id = ?",
+        "INSERT INTO archived_calls (call_id, state, account_id, local_day, local_hour, trunk, destination,"
+        " talk_seconds, cost_micros) SELECT call_id, state, account_id, local_day, local_hour, trunk, destination,"
+        " talk_seconds, cost_micros FROM booked_calls WHERE call_id = ?",
         (call_id,),
     )
     connection.execute("DELETE FROM calls WHERE call_id = ?", (call_id,))
@@ -212,23 +214,41 @@ def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: St
     return cursor.rowcount == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answered call is counted: in totals of its local day (`2026-03-02`), each by one of the others.
+
+    `account_id` is None for a call without extension, `hour` where it was not kept. `destination` is the prefix of the
+    rate that priced it, `core.tariff.NO_RATE` where none did.
+    """
+
+    day: str
+    account_id: int | None
+    trunk: str
+    hour: int | None
+    destination: str
+
+
+# The column by which each counts is named as the field of `Place` that is in it.
+_TOTALS = {
+    "daily_extension_totals": "account_id",
+    "daily_trunk_totals": "trunk",
+    "daily_hour_totals": "hour",
+    "daily_destination_totals": "destination",
+}
+
+
 def add_to_totals(
-    connection: sqlite3.Connection,
-    day: str,
-    account_id: int | None,
-    trunk: str,
-    calls: int,
-    talk_seconds: int,
-    cost_micros: int,
+    connection: sqlite3.Connection, place: Place, calls: int, talk_seconds: int, cost_micros: int
 ) -> None:
     """Count answered calls in the totals of their day; negative counts take them out."""
-    _add_total(connection, "daily_extension_totals", "account_id", (day, account_id, calls, talk_seconds, cost_micros))
-    _add_total(connection, "daily_trunk_totals", "trunk", (day, trunk, calls, talk_seconds, cost_micros))
+    for table, column in _TOTALS.items():
+        key = getattr(place, column)
+        if key is not None:
+            _add_total(connection, table, column, (place.day, key, calls, talk_seconds, cost_micros))
 
 
 def _add_total(connection: sqlite3.Connection, table: str, column: str, values: tuple[Any, ...]) -> None:
-    if values[1] is None:
-        return
     connection.execute(
         f"INSERT INTO {table} (day, {column}, calls, talk_seconds, cost_micros) VALUES (?, ?, ?, ?, ?) "  # noqa: S608
         f"ON CONFLICT (day, {column}) DO UPDATE SET calls = calls + excluded.calls,"
@@ -246,6 +266,14 @@ def insert_rate(connection: sqlite3.Connection, rate: Rate) -> int:
     rate_id = int(cursor.lastrowid or 0)
     _insert_rate_extensions(connection, rate_id, rate)
     return rate_id
+
+
+def restore_rate(connection: sqlite3.Connection, rate: Rate) -> None:
+    """Bring a rate back that was deleted, with the id that it had: it is as old as it was."""
+    columns = {"id": rate.id, **rate_columns(rate)}
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    _insert_rate_extensions(connection, rate.id, rate)
 
 
 def update_rate(connection: sqlite3.Connection, rate: Rate) -> None:

@@ -14,7 +14,7 @@ from werkzeug.routing import Map
 from coovox_billing import RELEASED_MS, __version__
 from coovox_billing.backup.runner import Runner
 from coovox_billing.core.devices import Listing
-from coovox_billing.core.money import format_amount, format_price
+from coovox_billing.core.money import format_amount
 from coovox_billing.services import backups, condition
 from coovox_billing.services.condition import Room, room_of
 from coovox_billing.services.licensing import UNKNOWN_DEVICE, Build, Licensing
@@ -25,12 +25,15 @@ from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import (
     access,
     bodies,
+    charts,
     csrf,
     formats,
     headers,
     listing,
     menu,
+    numerals,
     pieces,
+    reader,
     refreshing,
     sessions,
     trouble,
@@ -205,19 +208,25 @@ def _add_words(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
-        amount=format_amount,
-        price=format_price,
+        amount=formats.amount,
         caller=formats.caller,
         day=formats.day,
         duration=formats.duration,
         facts=formats.facts,
+        hour=formats.hour,
         long_duration=formats.long_duration,
         money=formats.money,
         moment=formats.moment,
         payment_kind=formats.payment_kind,
+        payment_reason=formats.payment_reason,
+        plain_amount=format_amount,
+        price=formats.price,
+        percent_of_mille=formats.percent_of_mille,
         role=formats.role,
         short_duration=formats.short_duration,
         status=formats.status,
+        time_of_day=formats.time_of_day,
+        whole=numerals.whole,
     )
     app.jinja_env.tests["open_call"] = formats.is_open
     app.jinja_env.globals.update(
@@ -225,10 +234,12 @@ def _add_words(app: Flask) -> None:
         csrf_field=csrf.FIELD,
         csrf_token=csrf.token,
         flag_marks=formats.FLAG_MARKS,
+        languages=reader.names,
         may=access.may,
         menu=menu.items,
         other_sort=listing.other_sort,
         pages_near=listing.pages_near,
+        percent=charts.percent,
         rows_per_page=listing.ROWS_PER_PAGE,
         sorted_by=listing.sorted_by,
         submission_token=pieces.submission_token,
@@ -251,6 +262,10 @@ def _add_hooks(app: Flask, reading: Any) -> None:
             "own": g.get("own"),
             "refresh_seconds": refreshing.refresh_seconds(request.args),
             "theme": theme.chosen(),
+            "palette": theme.chosen_palette(),
+            "language": reader.tag(),
+            "language_chosen": reader.chosen(),
+            "direction": reader.direction(),
         }
 
     @app.teardown_request

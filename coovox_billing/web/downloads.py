@@ -146,7 +146,7 @@ def _taken(text: io.StringIO) -> str:
 
 
 def written_as(kind: Kind, value: Any, zone: ZoneInfo) -> str:
-    """A value as the page shows it; nothing for None."""
+    """A value for programs, figures with a point; nothing for None."""
     if value is None:
         return ""
     if kind is Kind.AMOUNT:
@@ -158,7 +158,7 @@ def written_as(kind: Kind, value: Any, zone: ZoneInfo) -> str:
     if kind is Kind.LONG_DURATION:
         return formats.long_duration(value)
     if kind is Kind.MOMENT:
-        return formats.moment(value, zone)
+        return formats.moment_in_files(value, zone)
     return str(value) if kind is Kind.COUNT else safe_text(str(value))
 
 

@@ -31,6 +31,7 @@ from coovox_billing.cli.context import Context
 from coovox_billing.cli.main import main
 from coovox_billing.core.devices import Found, Listing
 from coovox_billing.pbx import console
+from coovox_billing.pbx.agi_identity import Answerer
 from coovox_billing.services import condition
 from coovox_billing.services.backups import STATE_FILE
 from coovox_billing.services.condition import Condition
@@ -466,6 +467,29 @@ def plane(data: Path, name: str, **environment: str) -> Iterator[subprocess.Pope
             yield process
         finally:
             process.kill()
+
+
+def test_it_tells_whether_the_call_plane_itself_is_signed_in_to_the_manager(box: Site) -> None:
+    port, manager_port = free_port(), free_port()
+    box.set("agi_listen", f"127.0.0.1:{port}")
+    manager = f"billing:secret@127.0.0.1:{manager_port}"
+    with plane(box.data, "calls"):
+        (alone,) = box.look(planes.check_call_plane)
+        assert alone.is_good
+        box.set("ami", manager)
+        _, without = box.look(planes.check_call_plane)
+        assert (without.is_good, "runs without Asterisk's manager, which is there" in without.finding) == (False, True)
+    with plane(box.data, "calls", COOVOX_AMI=manager):
+        _, away = box.look(planes.check_call_plane)
+        assert (away.is_good, "the call plane is not signed in to Asterisk's manager" in away.finding) == (False, True)
+    box.patch.setattr(planes, "ask_identity", lambda *_: Answerer(True, __version__, _database_id(box), True))
+    _, there = box.look(planes.check_call_plane)
+    assert (there.is_good, there.finding) == (True, "the call plane is signed in to Asterisk's manager")
+
+
+def _database_id(box: Site) -> str:
+    with closing(sqlite3.connect(box.data / FILE_NAME)) as connection:
+        return str(connection.execute("SELECT value FROM site WHERE name = 'database_id'").fetchone()[0])
 
 
 def test_it_knows_its_own_planes_and_all_others(box: Site) -> None:

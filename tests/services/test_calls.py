@@ -482,20 +482,66 @@ def test_it_counts_answered_calls_in_the_totals_of_their_day(exchange: Exchange)
         exchange.settle(call_id, talk)
     exchange.ask("5")
     exchange.give_up("5")
+    exchange.ask("6", number=ABROAD)
+    exchange.settle("6", 30)
     by_extension = look_up(
         exchange.database.path,
         "SELECT day, extension, calls, talk_seconds, cost_micros FROM daily_extension_totals"
         " JOIN accounts ON accounts.id = account_id ORDER BY extension",
     )
     assert by_extension == [
-        ("2026-03-02", "100", 2, 155, parse_amount("0.24")),
+        ("2026-03-02", "100", 3, 185, parse_amount("1.24")),
         ("2026-03-02", "101", 1, 60, parse_amount("0.1")),
         ("2026-03-02", "103", 1, 10, 0),
     ]
     by_trunk = look_up(
-        exchange.database.path, "SELECT day, trunk, calls, talk_seconds, cost_micros FROM daily_trunk_totals"
+        exchange.database.path,
+        "SELECT day, trunk, calls, talk_seconds, cost_micros, unanswered FROM daily_trunk_totals",
     )
-    assert by_trunk == [("2026-03-02", "carrier", 4, 225, parse_amount("0.34"))]
+    assert by_trunk == [("2026-03-02", "carrier", 5, 255, parse_amount("1.34"), 1)]
+    by_hour = look_up(exchange.database.path, "SELECT day, hour, calls, talk_seconds FROM daily_hour_totals")
+    assert by_hour == [("2026-03-02", 10, 5, 255)]
+    by_destination = look_up(
+        exchange.database.path, "SELECT destination, calls, cost_micros FROM daily_destination_totals ORDER BY 1"
+    )
+    assert by_destination == [
+        ("00", 1, parse_amount("1")),
+        ("9", 3, parse_amount("0.34")),
+        ("none", 1, 0),
+    ]
+
+
+def test_it_counts_who_was_not_answered_for_the_trunk_that_was_tried_last(exchange: Exchange) -> None:
+    def unanswered() -> list[tuple[str, int]]:
+        query = "SELECT trunk, unanswered FROM daily_trunk_totals WHERE calls + unanswered > 0 ORDER BY trunk"
+        return look_up(exchange.database.path, query)
+
+    exchange.ask("1")
+    assert unanswered() == []
+    exchange.give_up("1")
+    exchange.give_up("1")
+    assert unanswered() == [("carrier", 1)]
+    exchange.ask("1", trunk="backup", stamp_ms=NOW_MS + 1)
+    assert unanswered() == []
+    exchange.give_up("1", asked_ms=NOW_MS + 1)
+    assert unanswered() == [("backup", 1)]
+    exchange.settle("1", 20, trunk="backup", asked_ms=NOW_MS + 1)
+    assert unanswered() == [("backup", 0)]
+    exchange.give_up("2", alone="passed")
+    assert unanswered() == [("backup", 0), ("carrier", 1)]
+    exchange.begin_alone("2")
+    assert unanswered() == [("backup", 0)]
+
+
+def test_it_keeps_the_hour_at_which_a_call_was_dialed_whatever_zone_is_set_later(exchange: Exchange) -> None:
+    exchange.ask("1")
+    exchange.answer("1")
+    exchange.lose("1", 45)
+    exchange.set("time_zone", "Asia/Tokyo")
+    exchange.settle("1", 61)
+    query = "SELECT hour, calls, talk_seconds FROM daily_hour_totals"
+    assert look_up(exchange.database.path, query) == [(10, 1, 61)]
+    assert exchange.findings() == []
 
 
 def test_it_counts_a_call_on_the_day_on_which_it_was_dialed(exchange: Exchange) -> None:

@@ -156,7 +156,22 @@ CORRUPTIONS: list[tuple[str, str, str]] = [
     (
         "too little talk in a trunk's day",
         "UPDATE daily_trunk_totals SET talk_seconds = talk_seconds - 16",
-        "trunk carrier: the totals of 2026-03-02 differ from its calls (0 calls, -16 s, 0 micros)",
+        "trunk carrier: the totals of 2026-03-02 differ from its calls (0 calls, -16 s, 0 micros, 0 unanswered)",
+    ),
+    (
+        "an unanswered call that nobody made",
+        "UPDATE daily_trunk_totals SET unanswered = unanswered + 1",
+        "trunk carrier: the totals of 2026-03-02 differ from its calls (0 calls, 0 s, 0 micros, 1 unanswered)",
+    ),
+    (
+        "another hour",
+        "UPDATE daily_hour_totals SET hour = hour + 1",
+        "hour 10: the totals of 2026-03-02 differ from its calls (-1 calls, -116 s, -140000 micros)",
+    ),
+    (
+        "another destination",
+        "UPDATE daily_destination_totals SET destination = '00'",
+        "destination 9: the totals of 2026-03-02 differ from its calls (-1 calls, -116 s, -140000 micros)",
     ),
     (
         "totals that are gone",

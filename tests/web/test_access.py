@@ -15,10 +15,10 @@ from tests.web.conftest import Desk
 from tests.web.forms import Form, forms
 from tests.web.site_map import paths
 
-OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/enter/<ticket>", "/enter/stolen"}
+OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/language", "/enter/<ticket>", "/enter/stolen"}
 # Sent again, these do what they did: signing in and out, colors, what asks for the password, a switch.
 WITHOUT_SUBMISSION = re.compile(
-    r"/sign-in(/code)?|/sign-out|/theme|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
+    r"/sign-in(/code)?|/sign-out|/theme|/language|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
 )
 PEOPLE = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
 # What each role may open, written a second time: what is on neither list is the owner's and managers'.
@@ -30,7 +30,10 @@ POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-
 """
 AUDITORS = """
 GET / GET /account GET /account/second-factor GET /audit-log GET /audit-log.<kind> GET /call-log GET /call-log.<kind>
-GET /call-log/live GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
+GET /call-log/live GET /rate/check GET /rate/check.<kind> GET /rate/drafts GET /rate/drafts/<draft_id>
+GET /rate/drafts/<draft_id>/check GET /rate/drafts/<draft_id>/check.<kind> GET /rate/drafts/<draft_id>/rates.csv
+GET /rate/drafts/<draft_id>/what-if GET /rate/drafts/<draft_id>/what-if.<kind>
+GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
 GET /extensions/closed GET /extensions/export.csv GET /rate GET /rate.<kind> GET /rate/test GET /recharge-history
 GET /recharge-history.<kind> GET /recharge-history/<entry_id> GET /statistics GET /statistics.<kind>
 GET /extensions/stays/<stay_id>

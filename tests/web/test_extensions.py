@@ -615,7 +615,7 @@ def test_it_imports_what_it_showed(owner_desk: Desk) -> None:
     assert rows(response.text) == [
         ["2", "100", "Front desk", "Changed", "Username: Front desk; Credit: 5.0000; Devices: PJSIP/desk"],
         ["3", "104", "Fax", "New", "Billing: On"],
-        ["4", "103", "Kitchen", "Stays", ""],
+        ["4", "103", "Kitchen", "Unchanged", ""],
     ]
     assert "104" not in numbers(owner_desk)
     for _ in range(2):
@@ -635,7 +635,7 @@ def test_it_imports_its_own_export_and_changes_nothing(owner_desk: Desk) -> None
     count = "SELECT count(*) FROM changes"
     before = cast.look_up(owner_desk.database.path, count)
     page = show_rows(owner_desk, exported.data).text
-    assert [row[3] for row in rows(page)] == ["Stays"] * 4
+    assert [row[3] for row in rows(page)] == ["Unchanged"] * 4
     assert import_shown(owner_desk, page).status_code == 303
     assert cast.look_up(owner_desk.database.path, count) == before
 

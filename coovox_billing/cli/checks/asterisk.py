@@ -86,7 +86,7 @@ def _rights(address: AmiAddress, commands: set[str]) -> Condition:
         finding = f"Asterisk lets {address.user} in at {address}, and does not let it do {', '.join(missing)}"
         advice = "Give that user `read = system,call,user` and `write = system,call,originate`, then: manager reload"
         return Condition("manager", finding, advice)
-    return Condition("manager", f"Asterisk lets billing in at {address}")
+    return Condition("manager", f"Asterisk lets the user {address.user} in at {address}")
 
 
 def device_conditions(look: Look, listings: list[Listing]) -> list[Condition]:

@@ -13,7 +13,7 @@ from peewee import JOIN, SQL, Tuple, Value, fn
 from coovox_billing.core.call import OPEN_STATES, State
 from coovox_billing.core.clock import day_start_ms
 from coovox_billing.core.rating import affordable_seconds, cost_of_talk
-from coovox_billing.core.tariff import Rate
+from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
@@ -94,9 +94,11 @@ class Totals:
 class CallQuery:
     """Calls dialed on the site's days from `first_day` to `last_day`, None for no bound.
 
-    `keywords` are in the extension, its name or, with at least `LEAST_NUMBER_DIGITS`, in the number. `status` is a word
-    of `STATES_OF`, `flag` one of `core.call`. A call keeps the day it was dialed on, whatever zone is set later.
-    `of_account`: only those that the person behind an extension sees.
+    `extension` is exactly that one. `weekday` (ISO) and `hour` are those of the dialing. `destination` is the prefix of
+    the rate, `core.tariff.NO_RATE` for calls without one. `keywords` are in the extension, its name or, with at least
+    `LEAST_NUMBER_DIGITS`, in the number. `status` is a word of `STATES_OF`, `flag` one of `core.call`. `number_prefix`
+    begins the number; `is_without_rate` are those that no rate matched. A call keeps the day it was dialed on, whatever
+    zone is set later. `of_account`: only those that the person behind an extension sees.
     """
 
     zone: ZoneInfo
@@ -108,6 +110,12 @@ class CallQuery:
     flag: str = ""
     least_cost_micros: int | None = None
     of_account: OwnAccount | None = None
+    extension: str = ""
+    destination: str | None = None
+    weekday: int | None = None
+    hour: int | None = None
+    number_prefix: str = ""
+    is_without_rate: bool = False
 
     @cached_property
     def totals(self) -> Totals:
@@ -154,12 +162,18 @@ class CallQuery:
             )
             yield Call.asked_at_ms < after
             yield Call.local_day <= self.last_day.isoformat()
+        if self.weekday is not None:
+            yield fn.STRFTIME("%w", Call.local_day) == str(self.weekday % 7)
+        if self.hour is not None:
+            yield Call.local_hour == self.hour
 
     def _of_whom(self) -> Iterator[Any]:
         if self.of_account is not None:
             # The number is there for the index of an extension's calls.
             yield (Call.extension == self.of_account.number) & (Call.account == self.of_account.id)
             yield Call.id > self.of_account.after_call
+        if self.extension:
+            yield Call.extension == self.extension
         if self.keywords:
             named = Account.select(Account.id).where(Account.name.contains(self.keywords))
             found = Call.extension.contains(self.keywords) | (Call.account << named)
@@ -170,6 +184,13 @@ class CallQuery:
     def _of_kind(self) -> Iterator[Any]:
         if self.trunk:
             yield Call.trunk == self.trunk
+        if self.destination is not None:
+            yield fn.COALESCE(fn.JSON_EXTRACT(Call.rate, "$.prefix"), NO_RATE) == self.destination
+        if self.number_prefix:
+            yield Call.number.startswith(self.number_prefix)
+        if self.is_without_rate:
+            # Written out, for else SQLite does not see that the index of these calls will do.
+            yield SQL("reason = 'no-rate'")
         if self.status:
             yield Call.state << STATES_OF[self.status]
         if self.flag:

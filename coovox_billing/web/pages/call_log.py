@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
+from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import local_day
-from coovox_billing.core.money import format_price, parse_price
-from coovox_billing.errors import BillingError
+from coovox_billing.core.money import parse_price
+from coovox_billing.core.tariff import NO_RATE
+from coovox_billing.core.whole_number import parse_whole
+from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
 from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
-from coovox_billing.web import downloads, formats, pieces
+from coovox_billing.web import downloads, formats, numerals, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
@@ -26,7 +29,9 @@ from coovox_billing.web.words import told
 
 page = Blueprint("call_log", __name__)
 
-FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK)
+EVERY_PREFIX = "every"
+FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK, ARCHIVED)
+WITHOUT_RATE = "no-rate"
 
 
 @page.get("/call-log")
@@ -47,6 +52,7 @@ def show() -> ResponseReturnValue:
         archived=calls.archived(query.first_day, query.last_day),
         columns=columns(),
         errors=arguments.errors,
+        narrowed=_narrowed(query),
         trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
         statuses=[("", _("All")), *_statuses().items()],
         zone=query.zone,
@@ -125,8 +131,33 @@ def _query(arguments: Arguments) -> CallQuery:
         arguments.choice("trunk", calls.trunks()),
         status=status if status in STATES_OF else "",
         flag=status if status in FLAGS else "",
-        least_cost_micros=arguments.parsed("minimum_cost", parse_price, None),
+        least_cost_micros=arguments.parsed("minimum_cost", lambda text: parse_price(numerals.read(text)), None),
+        extension=arguments.text("extension"),
+        destination=arguments.parsed("destination", _parse_destination, None),
+        weekday=arguments.parsed("weekday", partial(parse_whole, least=1, most=7), None),
+        hour=arguments.parsed("hour", partial(parse_whole, least=0, most=23), None),
+        number_prefix=arguments.text("number"),
+        is_without_rate=status == WITHOUT_RATE,
     )
+
+
+def _parse_destination(text: str) -> str:
+    """The prefix of a rate, a word where it is empty; or that no rate was found."""
+    if not (text in (NO_RATE, EVERY_PREFIX) or (text.isascii() and text.isdigit())):
+        raise BadInput("write the prefix of a rate")
+    return "" if text == EVERY_PREFIX else text
+
+
+def _narrowed(query: CallQuery) -> list[tuple[str, str]]:
+    """What a link narrowed the search to, beyond the fields of the form: the argument's name, and words for it."""
+    words = {
+        "extension": query.extension and _("Extension %(extension)s", extension=query.extension),
+        "destination": "" if query.destination is None else formats.destination(query.destination),
+        "weekday": "" if query.weekday is None else formats.weekday(query.weekday),
+        "hour": "" if query.hour is None else formats.hour(query.hour),
+        "number": query.number_prefix and _("Numbers that begin with %(prefix)s", prefix=query.number_prefix),
+    }
+    return [(name, said) for name, said in words.items() if said]
 
 
 def _statuses() -> dict[str, str]:
@@ -135,9 +166,14 @@ def _statuses() -> dict[str, str]:
         "answered": _("Answered"),
         "no-answer": _("No answer"),
         "refused": _("Refused"),
+        WITHOUT_RATE: _("No rate"),
         "in-progress": _("In progress"),
         **{flag: _(formats.FLAG_MARKS[flag]) for flag in FLAGS},
     }
+
+
+def _status(query: CallQuery) -> str:
+    return WITHOUT_RATE if query.is_without_rate else query.status or query.flag
 
 
 def _about(query: CallQuery) -> list[tuple[str, str]]:
@@ -145,8 +181,9 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     return [
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
-        (_("Status"), _statuses().get(query.status or query.flag, "")),
-        (_("Minimum cost"), "" if least is None else format_price(least)),
+        (_("Status"), _statuses().get(_status(query), "")),
+        (_("Minimum cost"), "" if least is None else formats.price(least)),
+        *((_("Only"), words) for _name, words in _narrowed(query)),
     ]
 
 

@@ -117,6 +117,34 @@ def since_the_archive(office: Exchange) -> None:
     office.ask("locked-since", "102")
 
 
+def since_the_breakdowns(office: Exchange) -> None:
+    """Schema 7; a call that a second trunk was tried for."""
+    office.ask("two-trunks")
+    office.give_up("two-trunks")
+    office.ask("two-trunks", trunk="backup", stamp_ms=NOW_MS + 1)
+    office.give_up("two-trunks", asked_ms=NOW_MS + 1)
+
+
+def since_the_drafts(office: Exchange) -> None:
+    """Schema 8; a tariff that is a draft, one that waits for its day, one that counts, and one that was taken back."""
+    drafts: Any = import_module("coovox_billing.services.tariff_drafts")
+    reads: Any = import_module("coovox_billing.store.reads")
+
+    def add(connection: sqlite3.Connection, name: str, price_micros: int) -> int:
+        dearer = [replace(rate, rate_micros=price_micros) for rate in reads.all_rates(connection)]
+        return int(drafts.add(connection, name, dearer, MANAGER))
+
+    def tell(connection: sqlite3.Connection) -> None:
+        add(connection, "draft", 1)
+        drafts.schedule(connection, add(connection, "next year", 2), NOW_MS + 86_400_000, MANAGER)
+        for name in ("counts", "taken back"):
+            draft = add(connection, name, 30_000)
+            drafts.activate(connection, draft, MANAGER, drafts.plan(connection, draft).mark)
+        drafts.take_back(connection, draft, MANAGER, drafts.plan_return(connection, draft).mark)
+
+    write(office, tell)
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -124,6 +152,8 @@ STORIES = (
     since_the_pages,
     since_the_people,
     since_the_archive,
+    since_the_breakdowns,
+    since_the_drafts,
 )
 
 

@@ -155,7 +155,7 @@ def _page(text: str = "", done: list[RowDone] | None = None, bad: tuple[BadRow, 
 def _what(row: RowDone) -> str:
     if row.is_back:
         return _("Is back")
-    return _("New") if row.is_new else _("Changed") if row.changes else _("Stays")
+    return _("New") if row.is_new else _("Changed") if row.changes else _("Unchanged")
 
 
 def _changes(row: RowDone) -> str:

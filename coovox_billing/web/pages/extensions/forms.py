@@ -4,13 +4,12 @@ A form carries the extensions that it was shown for, so that what is done is wha
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.extension_csv import parse_credit
-from coovox_billing.core.money import format_amount
 from coovox_billing.core.site_settings import BY_OWN_PIN
 from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services import accounts, payments
@@ -18,7 +17,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.store.lists.own_account import pin_set_at_ms
 from coovox_billing.store.queries import Extension
-from coovox_billing.web import bodies, formats, pieces
+from coovox_billing.web import bodies, formats, numerals, pieces
 from coovox_billing.web.access import EVERYBODY, READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.extensions import search as extension_search
@@ -70,17 +69,22 @@ def recharge() -> ResponseReturnValue:
     try:
         once(
             lambda connection: payments.recharge_many(connection, numbers, amount_micros, author, reason),
-            ngettext(
-                "%(extension)s is recharged with %(amount)s.",
-                "%(num)s extensions are recharged with %(amount)s each.",
-                len(numbers),
-                extension=numbers[0] if numbers else "",
-                amount=amount,
-            ),
+            _recharged(numbers, amount),
         )
     except BillingError as error:
         return _recharge_form(numbers, arguments, told(error)), 422
     return pieces.onward(extension_search.back())
+
+
+def _recharged(numbers: Sequence[str], amount: str) -> str:
+    if len(numbers) == 1:
+        return _("%(extension)s is recharged with %(amount)s.", extension=numbers[0], amount=amount)
+    return ngettext(
+        "%(num)s extension is recharged with %(amount)s.",
+        "%(num)s extensions are recharged with %(amount)s each.",
+        len(numbers),
+        amount=amount,
+    )
 
 
 @page.get("/extension/<number>/edit")
@@ -293,7 +297,7 @@ def _changes(arguments: Arguments, names: list[str]) -> dict[str, object]:
     if "billing" in names:
         changes["billing"] = arguments.raw("billing") == "on"
     if "credit" in names:
-        changes["credit_micros"] = arguments.parsed("credit", parse_credit, None)
+        changes["credit_micros"] = arguments.parsed("credit", lambda text: parse_credit(numerals.read(text)), None)
         if not arguments.raw("credit").strip():
             arguments.errors["credit"] = _("an amount; 0 for no credit")
     if "status" in names:
@@ -310,7 +314,7 @@ def _shown(extension: Extension) -> Mapping[str, str]:
     return {
         "name": extension.name,
         "billing": "on" if extension.billing else "",
-        "credit": format_amount(extension.credit_micros),
+        "credit": formats.amount_for_field(extension.credit_micros),
         "status": extension.status,
         "payment_type": extension.payment_type,
         "devices": " ".join(extension.devices),

@@ -1,6 +1,7 @@
 """The guide's *Settings*: currency, time, what happens where something is missing, emergency numbers."""
 
 from collections.abc import Mapping
+from datetime import date
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -8,10 +9,14 @@ from flask.typing import ResponseReturnValue
 from coovox_billing.core import clock
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, proposed
 from coovox_billing.core.site_settings import (
+    AUTO,
+    BY_LANGUAGE,
     BY_VOICEMAIL_PIN,
     DATE_FORMATS,
+    LANGUAGES,
     SELF_SERVICE,
     SELF_SERVICE_ADDRESS,
+    TIME_FORMATS,
     site_setting,
 )
 from coovox_billing.errors import BadInput, BillingError, NotFound, SetupError
@@ -33,7 +38,9 @@ EMERGENCY, PAYER = "emergency_numbers", "calls_without_payer"
 ON_FORM = (
     "currency",
     "time_zone",
+    "language",
     "date_format",
+    "time_format",
     "when_no_rate",
     "when_billing_is_down",
     PAYER,
@@ -162,12 +169,19 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
         sample=formats.money(_SAMPLE_MICROS, site.currency),
         zones=zones(),
         now=formats.moment(now_ms, site.time_zone),
-        date_formats=[(word, f"{word} ({formats.in_date_format(today, word)})") for word in DATE_FORMATS],
+        languages=[(code, setting_words.setting_value("language", code)) for code in (AUTO, *LANGUAGES)],
+        date_formats=_date_formats(today),
+        time_formats=[(word, setting_words.setting_value("time_format", word)) for word in TIME_FORMATS],
         warnings=_warnings(stored),
         numbers=stored[EMERGENCY].split(),
         countries=countries(),
         token=pieces.submission_token(),
     )
+
+
+def _date_formats(today: date) -> list[tuple[str, str]]:
+    fixed = [(word, f"{word} ({formats.in_date_format(today, word)})") for word in DATE_FORMATS]
+    return [*fixed, (BY_LANGUAGE, setting_words.setting_value("date_format", BY_LANGUAGE))]
 
 
 def _emergency_form(numbers: str, stored: str, errors: Mapping[str, str], country: str = "") -> str:

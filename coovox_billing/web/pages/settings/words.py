@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from coovox_billing.core.site_settings import site_setting
+from coovox_billing.core.site_settings import AUTO, BY_LANGUAGE, TWELVE_HOURS, TWENTY_FOUR_HOURS, site_setting
 from coovox_billing.errors import BadInput
+from coovox_billing.web import reader
 from coovox_billing.web.formats import CURRENCY_SIGNS
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
@@ -14,7 +15,9 @@ def setting_name(name: str) -> str:
     return {
         "currency": _("Currency"),
         "time_zone": _("Time zone"),
+        "language": _("Language"),
         "date_format": _("Date format"),
+        "time_format": _("Time format"),
         "plus_prefix": _("A + at the beginning stands for"),
         "emergency_numbers": _("Emergency numbers"),
         "when_no_rate": _("A call that no rate matches"),
@@ -40,6 +43,12 @@ def setting_value(name: str, value: str) -> str:
     if name == "currency":
         return currency_name(value)
     return {
+        ("language", AUTO): _("What the browser asks for"),
+        **{("language", code): name for code, _tag, name in reader.names()},
+        ("date_format", BY_LANGUAGE): _("As the language has it"),
+        ("time_format", BY_LANGUAGE): _("As the language has it"),
+        ("time_format", TWENTY_FOUR_HOURS): _("24 hours"),
+        ("time_format", TWELVE_HOURS): _("12 hours"),
         ("when_no_rate", "refuse"): _("Refuse"),
         ("when_no_rate", "allow"): _("Allow, not billed"),
         ("when_billing_is_down", "refuse"): _("Refuse"),
