@@ -782,3 +782,51 @@ def test_it_tells_nothing_of_later_days_than_asked(reception: Desk) -> None:
     before = (cast.MONDAY_MORNING - timedelta(days=2)).date()
     text = unescape(reception.browser.get(f"/self/calls.csv?from={before}&to={before}").text)
     assert "988360046" not in text
+
+
+# the statement
+
+
+def figures(html: str) -> dict[str, str]:
+    """What a statement says in its facts and its account."""
+    facts = re.findall(r"<dt>(\w+)</dt><dd[^>]*>([^<]*)</dd>", html)
+    said = re.findall(r'class="key">(Balance (?:before|after)|Calls)</t[hd]><td[^>]*>([^<]*)<', html)
+    return dict([*facts, *said])
+
+
+def test_the_statement_of_a_month_goes_on_where_the_one_before_ended(reception: Desk) -> None:
+    days = [31, 10, 40]
+    for number, later in enumerate(days):
+        reception.wait(later * 86_400)
+        story.talk(reception.database, f"later-{number}", "100", f"96530240{number}", reception.now_ms, 10)
+        do(reception, lambda c: payments.recharge(c, "100", 1_000_000, someone_now(reception)))
+    assert sign_in(reception).status_code == 303
+    assert reception.database is not None
+    told = [figures(reception.page(f"/self/statement?month=2026-{month:02d}-15")) for month in (3, 4, 5)]
+    assert [one["From"] for one in told] == ["2026-03-02 10:00:00", "2026-04-01 00:00:00", "2026-05-01 00:00:00"]
+    assert [one["To"] for one in told[:2]] == ["2026-04-01 00:00:00", "2026-05-01 00:00:00"]
+    assert told[0]["Balance after"] == told[1]["Balance before"]
+    assert told[1]["Balance after"] == told[2]["Balance before"]
+    ((balance,),) = cast.look_up(reception.database.path, "SELECT balance_micros FROM accounts WHERE extension = '100'")
+    assert told[2]["Balance after"] == f"{balance / 1_000_000:.4f}"
+    assert figures(reception.page("/self/statement")) == told[2]
+    pages = [reception.page(f"/self/statement?month=2026-{month:02d}-01") for month in (3, 4, 5)]
+    assert [("Month before" in html, "Month after" in html) for html in pages] == [
+        (False, True), (True, True), (True, False),
+    ]  # fmt: skip
+    assert ["965302400" in html for html in pages] == [False, True, False]
+
+
+@pytest.mark.parametrize("month", ["never", "9999-12-31", "1970-01-01", "2026-13-01", "2039-05-05"])
+def test_a_month_that_cannot_be_breaks_nothing(reception: Desk, month: str) -> None:
+    assert "Balance after" in reception.page(f"/self/statement?month={month}")
+
+
+def test_the_statement_of_a_guest_is_the_whole_stay(lobby: Desk) -> None:
+    guest(lobby, "914275")
+    story.talk(lobby.database, "guest", "100", "965302388", lobby.now_ms, 10)
+    lobby.wait(40 * 86_400)
+    assert sign_in(lobby, pin="914275").status_code == 303
+    html = lobby.page("/self/statement?month=2026-04-01")
+    assert "965302388" in html
+    assert "Month before" not in html

@@ -29,6 +29,7 @@ class OwnAccount:
     status: str
     billing: bool
     recreated: bool
+    checked_in_at_ms: int | None
     after_call: int
     kept: tuple[str, ...]
 
@@ -77,6 +78,7 @@ def _own_account(row: Any) -> OwnAccount:
         status=row["status"],
         billing=row["billing"],
         recreated=row["recreated"],
+        checked_in_at_ms=row["checked_in_at_ms"],
         after_call=row["own_after_call"],
         kept=(row["pin_hash"], *stay),
     )

@@ -94,6 +94,25 @@ def bill_until_now(extension: str, now_ms: int) -> GuestBill | None:
     return _bill(account, account.name, (since_ms, now_ms), (after_entry, None), account.own_after_call)
 
 
+def bill_of_time(extension: str, since_ms: int, until_ms: int, now_ms: int) -> GuestBill | None:
+    """The part of the bill until now that is of a time, None where there is no such extension.
+
+    A time that is not over has all that came since. It costs no more to read than what happened since.
+    """
+    account = Account.get_or_none(Account.extension == extension, Account.closed_at_ms.is_null())
+    if account is None:
+        return None
+    last = Stay.select().where(Stay.account == account).order_by(Stay.id.desc()).first()
+    begin_ms, after_entry = _begin(account, last)
+    if since_ms > begin_ms:
+        begin_ms, after_entry = since_ms, max(after_entry, _newest_entry(account, LedgerEntry.at_ms < since_ms))
+    last_entry = None
+    if until_ms <= now_ms:
+        last_entry = max(after_entry, _newest_entry(account, LedgerEntry.at_ms < until_ms))
+    time = (begin_ms, min(until_ms, now_ms))
+    return _bill(account, account.name, time, (after_entry, last_entry), account.own_after_call)
+
+
 def is_in_call(extension: str) -> bool:
     """Whether a call of the extension is in progress, so that what it costs is not known."""
     calls = Call.select(Call.id).join(Account).where(Account.extension == extension, Account.closed_at_ms.is_null())
@@ -112,7 +131,7 @@ def _bill(
     if last_entry is not None:
         within &= LedgerEntry.id <= last_entry
     listed, count, talk_seconds = _calls(account, time, within, after_call)
-    before_micros = _sum(own & (LedgerEntry.id <= after_entry))
+    before_micros = _balance_after(account, after_entry)
     return GuestBill(
         extension=account.extension,
         guest=guest,
@@ -126,6 +145,20 @@ def _bill(
         before_micros=before_micros,
         after_micros=before_micros + _sum(within),
     )
+
+
+def _newest_entry(account: Any, which: Any) -> int:
+    """The id of the newest such entry of an account, 0 where there is none."""
+    found = LedgerEntry.select(LedgerEntry.id).where(LedgerEntry.account == account, which)
+    return found.order_by(LedgerEntry.id.desc()).limit(1).scalar() or 0
+
+
+def _balance_after(account: Any, entry_id: int) -> int:
+    """The balance as the newest entry up to one left it, in micros."""
+    newest = LedgerEntry.select(LedgerEntry.balance_after_micros).where(
+        LedgerEntry.account == account, LedgerEntry.id <= entry_id
+    )
+    return newest.order_by(LedgerEntry.id.desc()).limit(1).scalar() or 0
 
 
 def _begin(account: Any, last: Any) -> tuple[int, int]:
