@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from coovox_billing.core import backup_plan
+from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.stretch import Terms
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, NotFound
@@ -63,6 +64,7 @@ class Site:
     longest_call_seconds: int
     grace_seconds: int
     warning_seconds: int
+    low_balance_micros: int
     is_active: bool
     self_service: str
 
@@ -83,6 +85,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 def _seconds(least: int, most: int) -> Callable[[str], str]:
     return lambda text: str(parse_whole(text, least, most))
+
+
+def _amount_or_none(text: str) -> str:
+    micros = parse_amount(text)
+    if micros < 0:
+        raise BadInput("%(text)s is not possible: write an amount like 5.00, or 0 for none", text=repr(text))
+    return format_amount(micros)
 
 
 def _zone(text: str) -> str:
@@ -234,6 +243,12 @@ SITE_SETTINGS = (
         _one_of("no", "yes"),
     ),
     SiteSetting(
+        "low_balance",
+        "5.0000",
+        "The dashboard names the billed extensions that have less than this available; 0.0000 for none.",
+        _amount_or_none,
+    ),
+    SiteSetting(
         "backup_at",
         backup_plan.OFF,
         "At which time of the day a backup is made: off, or like 02:30.",
@@ -312,6 +327,7 @@ def parse_site(values: dict[str, str]) -> Site:
         longest_call_seconds=int(text["longest_call_seconds"]),
         grace_seconds=int(text["grace_seconds"]),
         warning_seconds=int(text["warning_seconds"]),
+        low_balance_micros=parse_amount(text["low_balance"]),
         is_active=values.get(ACTIVATION) != "off",
         self_service=text[SELF_SERVICE],
     )

@@ -211,10 +211,11 @@ class Pin(_Table):
 
 
 class Trunk(_Table):
-    """What outbound routes dial, and its name."""
+    """What outbound routes dial, its name, and how many calls it carries at once: 0 where nobody has told."""
 
     device = CharField(primary_key=True)
     name = CharField()
+    channels = IntegerField()
 
     class Meta:
         table_name = "trunks"

@@ -46,6 +46,7 @@ from coovox_billing.web.pages import (
     billing_manager,
     call_log,
     changes,
+    dashboard,
     extensions,
     health,
     rates,
@@ -64,10 +65,12 @@ from coovox_billing.web.pin_brake import PinBrake
 STATIC_SECONDS = 3600
 DISK_SPEED_FRESH_SECONDS = 60.0
 BACKUP_FRESH_SECONDS = 60.0
+MANAGER_FRESH_SECONDS = 5.0
 SESSION_KEY_BYTES = 32
 
 BLUEPRINTS = (
     sign_in.page,
+    dashboard.page,
     extensions.page,
     rates.page,
     recharge_history.page,
@@ -106,6 +109,7 @@ def create_app(
     database: Database,
     *,
     call_plane_is_up: Callable[[], bool],
+    has_manager: Callable[[], bool | None] = lambda: None,
     web_prefix: str = "",
     trusted_proxies: Collection[str] = (),
     now_ms: Callable[[], int] = wall_clock_ms,
@@ -118,6 +122,7 @@ def create_app(
 ) -> Flask:
     """The pages of a data directory.
 
+    `has_manager` asks the call plane whether it is signed in to Asterisk's manager; None where it has none.
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
     `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded.
     `runner` makes backups. `voicemail_pin` tells the PIN of an extension's mailbox.
@@ -137,21 +142,16 @@ def create_app(
         app.register_blueprint(blueprint)
     with app.app_context():
         examinations = _examinations(directory, database, call_plane_is_up, now_ms, monotonic, disk_room)
+        inquiries = (
+            health.Examination(
+                lambda: [condition.check_manager(has_manager())], list, monotonic, MANAGER_FRESH_SECONDS
+            ),
+        )
         build = Build(__version__, RELEASED_MS, b"")
         licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
         runner = runner or Runner(database, directory, now_ms)
-        Parts(
-            directory,
-            database,
-            now_ms,
-            Brake(monotonic),
-            examinations,
-            read_devices,
-            licensing,
-            runner,
-            PinBrake(monotonic),
-            voicemail_pin,
-        ).place()
+        shared = (directory, database, now_ms, Brake(monotonic), examinations, inquiries)
+        Parts(*shared, read_devices, licensing, runner, PinBrake(monotonic), voicemail_pin).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
 
@@ -224,6 +224,7 @@ def _add_words(app: Flask) -> None:
         percent_of_mille=formats.percent_of_mille,
         role=formats.role,
         short_duration=formats.short_duration,
+        short_time=formats.short_time,
         status=formats.status,
         time_of_day=formats.time_of_day,
         whole=numerals.whole,

@@ -122,6 +122,14 @@ def time_of_day(local: datetime | time) -> str:
     return str(locale.datetime_skeletons["hms"].apply(local, locale))
 
 
+def short_time(local: datetime | time) -> str:
+    """The time of day to the minute: `15:03`, `3:03 PM`."""
+    if not has_twelve_hours():
+        return f"{local:%H:%M}"
+    locale = reader.locale()
+    return str(locale.datetime_skeletons["hm"].apply(local, locale))
+
+
 def in_date_format(local_day: date, word: str) -> str:
     """A day as one of the date formats writes it."""
     parts = {"YYYY": f"{local_day.year:04d}", "MM": f"{local_day.month:02d}", "DD": f"{local_day.day:02d}"}

@@ -32,6 +32,7 @@ _NAME = "coovox_billing"
 class Parts:
     """`now_ms` is the wall clock, ms since 1970 in UTC. `ended_sessions` were signed out.
 
+    `examinations` is what `/healthz` tells a monitor of, `inquiries` what else is asked for people to see.
     `read_devices` asks Asterisk for its devices; it raises SetupError where it cannot be asked. `voicemail_pin` tells
     the PIN of an extension's mailbox, empty for none; it raises SetupError where mailboxes cannot be read.
     """
@@ -41,6 +42,7 @@ class Parts:
     now_ms: Callable[[], int]
     brake: Brake
     examinations: "Sequence[Examination]"
+    inquiries: "Sequence[Examination]"
     read_devices: Callable[[], Sequence[Listing]]
     licensing: Licensing
     runner: Runner

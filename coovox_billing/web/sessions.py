@@ -34,7 +34,7 @@ CLOCK_TOLERANCE_SECONDS = 60
 
 UNASKED = frozenset({"static", "health.show"})
 # What pages ask for by themselves: nobody need be there.
-BY_ITSELF = frozenset({"call_log.live"})
+BY_ITSELF = frozenset({"call_log.live", "dashboard.head", "dashboard.now", "dashboard.live_channels"})
 
 # What the owner can still do once the trial is over.
 CHANGED_BY_OWNERS = frozenset({"billing_settings", "billing_manager", "account", "sign_in", "theme"})

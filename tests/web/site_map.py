@@ -43,7 +43,7 @@ ARGUMENTS = {
 GONE = "/addons/billing/backups/billing-00000000-20260302T100000Z.tar.gz"
 HALF_WAY = {GONE, "/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
 # Parts of pages, which are no page by themselves.
-PIECES = {"/call-log/live"}
+PIECES = {"/call-log/live", "/dashboard/head", "/dashboard/live-channels", "/dashboard/now"}
 # Pages of another kind of session, for which `own_paths` are the map.
 SELF_SERVICE = "/self"
 PIN = "482915"

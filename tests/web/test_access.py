@@ -30,7 +30,8 @@ POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-
 """
 AUDITORS = """
 GET / GET /account GET /account/second-factor GET /audit-log GET /audit-log.<kind> GET /call-log GET /call-log.<kind>
-GET /call-log/live GET /rate/check GET /rate/check.<kind> GET /rate/drafts GET /rate/drafts/<draft_id>
+GET /call-log/live GET /dashboard GET /dashboard/head GET /dashboard/live-channels GET /dashboard/now
+GET /rate/check GET /rate/check.<kind> GET /rate/drafts GET /rate/drafts/<draft_id>
 GET /rate/drafts/<draft_id>/check GET /rate/drafts/<draft_id>/check.<kind> GET /rate/drafts/<draft_id>/rates.csv
 GET /rate/drafts/<draft_id>/what-if GET /rate/drafts/<draft_id>/what-if.<kind>
 GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
@@ -258,10 +259,13 @@ def targets(html: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("role", "items"),
     [
-        (Role.OWNER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager"),
-        (Role.MANAGER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
+        (
+            Role.OWNER,
+            "Dashboard Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager",
+        ),
+        (Role.MANAGER, "Dashboard Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
         (Role.CASHIER, "Extensions RechargeHistory"),
-        (Role.AUDITOR, "Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
+        (Role.AUDITOR, "Dashboard Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
     ],
 )
 def test_it_shows_each_role_its_menu(desk: Desk, role: Role, items: str) -> None:

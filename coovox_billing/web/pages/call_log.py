@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
-from coovox_billing.core.clock import local_day
+from coovox_billing.core.clock import local_day, local_moment, milliseconds
 from coovox_billing.core.money import parse_price
 from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.core.whole_number import parse_whole
@@ -17,7 +19,7 @@ from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
-from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
+from coovox_billing.store.lists.calls import REASONS, STATES_OF, CallQuery, LoggedCall
 from coovox_billing.web import downloads, formats, numerals, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
@@ -31,7 +33,6 @@ page = Blueprint("call_log", __name__)
 
 EVERY_PREFIX = "every"
 FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK, ARCHIVED)
-WITHOUT_RATE = "no-rate"
 
 
 @page.get("/call-log")
@@ -54,7 +55,7 @@ def show() -> ResponseReturnValue:
         errors=arguments.errors,
         narrowed=_narrowed(query),
         trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
-        statuses=[("", _("All")), *_statuses().items()],
+        statuses=[("", _("All")), *statuses().items()],
         zone=query.zone,
         **_live(),
     )
@@ -122,23 +123,44 @@ class Tally:
 
 
 def _query(arguments: Arguments) -> CallQuery:
-    status = arguments.choice("status", _statuses())
+    status = arguments.choice("status", statuses())
+    zone, last_day = queries.site().time_zone, arguments.day("to")
     return CallQuery(
-        queries.site().time_zone,
+        zone,
         arguments.day("from"),
-        arguments.day("to"),
+        last_day,
         arguments.text("keywords"),
         arguments.choice("trunk", calls.trunks()),
         status=status if status in STATES_OF else "",
         flag=status if status in FLAGS else "",
+        reason=status if status in REASONS else "",
         least_cost_micros=arguments.parsed("minimum_cost", lambda text: parse_price(numerals.read(text)), None),
         extension=arguments.text("extension"),
         destination=arguments.parsed("destination", _parse_destination, None),
         weekday=arguments.parsed("weekday", partial(parse_whole, least=1, most=7), None),
         hour=arguments.parsed("hour", partial(parse_whole, least=0, most=23), None),
         number_prefix=arguments.text("number"),
-        is_without_rate=status == WITHOUT_RATE,
+        until_ms=_until_ms(arguments, zone, last_day),
     )
+
+
+def _until_ms(arguments: Arguments, zone: ZoneInfo, last_day: date | None) -> int | None:
+    """When on the last day the search ends, where it ends before that day does."""
+    time_of_day = arguments.parsed("until", _parse_time_of_day, None)
+    if time_of_day is None or last_day is None:
+        return None
+    return milliseconds(datetime.combine(last_day, time_of_day, zone))
+
+
+def _until(query: CallQuery) -> str:
+    return formats.short_time(local_moment(query.until_ms or 0, query.zone))
+
+
+def _parse_time_of_day(text: str) -> time:
+    try:
+        return datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        raise BadInput("write a time like 09:30") from None
 
 
 def _parse_destination(text: str) -> str:
@@ -156,24 +178,22 @@ def _narrowed(query: CallQuery) -> list[tuple[str, str]]:
         "weekday": "" if query.weekday is None else formats.weekday(query.weekday),
         "hour": "" if query.hour is None else formats.hour(query.hour),
         "number": query.number_prefix and _("Numbers that begin with %(prefix)s", prefix=query.number_prefix),
+        "until": "" if query.until_ms is None else _("Until %(time)s", time=_until(query)),
     }
     return [(name, said) for name, said in words.items() if said]
 
 
-def _statuses() -> dict[str, str]:
+def statuses() -> dict[str, str]:
     """What became of a call, and what a person should know of it: words of an address and for people."""
     return {
         "answered": _("Answered"),
         "no-answer": _("No answer"),
         "refused": _("Refused"),
-        WITHOUT_RATE: _("No rate"),
         "in-progress": _("In progress"),
+        "no-rate": _("No rate"),
+        "no-payer": _("No extension"),
         **{flag: _(formats.FLAG_MARKS[flag]) for flag in FLAGS},
     }
-
-
-def _status(query: CallQuery) -> str:
-    return WITHOUT_RATE if query.is_without_rate else query.status or query.flag
 
 
 def _about(query: CallQuery) -> list[tuple[str, str]]:
@@ -181,7 +201,7 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     return [
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
-        (_("Status"), _statuses().get(_status(query), "")),
+        (_("Status"), statuses().get(query.status or query.flag or query.reason, "")),
         (_("Minimum cost"), "" if least is None else formats.price(least)),
         *((_("Only"), words) for _name, words in _narrowed(query)),
     ]

@@ -157,6 +157,13 @@ def since_self_service(office: Exchange) -> None:
     write(office, lambda c: stays.check_in(c, "201", parse_amount("20"), "Late guest", MANAGER))
 
 
+def since_the_dashboard(office: Exchange) -> None:
+    """Schema 10; a trunk that carries so many calls at once, and a call that no rate priced."""
+    trunks: Any = import_module("coovox_billing.services.trunks")
+    write(office, lambda c: trunks.add(c, "DAHDI/g1", "Lines", MANAGER, channels=4))
+    office.ask("no-rate", number="7777")
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -167,6 +174,7 @@ STORIES = (
     since_the_breakdowns,
     since_the_drafts,
     since_self_service,
+    since_the_dashboard,
 )
 
 

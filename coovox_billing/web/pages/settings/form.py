@@ -23,7 +23,7 @@ from coovox_billing.errors import BadInput, BillingError, NotFound, SetupError
 from coovox_billing.services import site as site_service
 from coovox_billing.services.site import ChangedMeanwhile
 from coovox_billing.store import queries
-from coovox_billing.web import formats, pieces
+from coovox_billing.web import formats, numerals, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.settings import words as setting_words
@@ -34,7 +34,7 @@ from coovox_billing.web.words import told
 
 page = Blueprint("settings", __name__)
 
-EMERGENCY, PAYER = "emergency_numbers", "calls_without_payer"
+EMERGENCY, PAYER, LOW = "emergency_numbers", "calls_without_payer", "low_balance"
 ON_FORM = (
     "currency",
     "time_zone",
@@ -51,6 +51,7 @@ ON_FORM = (
     "plus_prefix",
     SELF_SERVICE,
     SELF_SERVICE_ADDRESS,
+    LOW,
 )
 ADD, REPLACE = "add", "replace"
 
@@ -126,7 +127,9 @@ def _changes(given: Mapping[str, str], seen: Mapping[str, str], errors: dict[str
         if text == seen[name]:
             continue
         try:
-            changes[name] = (seen[name], site_setting(name).check(text))
+            tidy = site_setting(name).check(numerals.read(text) if name == LOW else text)
+            if tidy != seen[name]:
+                changes[name] = (seen[name], tidy)
         except BadInput as error:
             errors[name] = told(error)
     return changes
@@ -160,7 +163,11 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
     today = clock.local_day(now_ms, site.time_zone)
     return render_template(
         "settings/form.html",
-        values={**shown, PAYER: _PAYER_IS_AN_EXTENSION if pays else shown[PAYER]},
+        values={
+            **shown,
+            PAYER: _PAYER_IS_AN_EXTENSION if pays else shown[PAYER],
+            LOW: _amount(shown[LOW], stored[LOW]),
+        },
         payer=shown[PAYER] if pays else "",
         seen={name: seen[name] for name in ON_FORM},
         errors=errors,
@@ -177,6 +184,11 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
         countries=countries(),
         token=pieces.submission_token(),
     )
+
+
+def _amount(shown: str, stored: str) -> str:
+    """An amount as the reader writes it; what was typed stays."""
+    return numerals.signs().write_for_field(shown) if shown == stored else shown
 
 
 def _date_formats(today: date) -> list[tuple[str, str]]:

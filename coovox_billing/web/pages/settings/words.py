@@ -27,6 +27,7 @@ def setting_name(name: str) -> str:
         "longest_call_seconds": _("Longest call (s)"),
         "grace_seconds": _("Grace while billing restarts (s)"),
         "warning_seconds": _("Warning before the money is out (s)"),
+        "low_balance": _("Low balance"),
         "backup_at": _("Time of backups"),
         "backup_days": _("Days of backups"),
         "backup_to": _("Place of backups"),
