@@ -21,6 +21,7 @@ from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
+from coovox_billing.pbx import voicemail
 from coovox_billing.pbx.agi_identity import ask_identity
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
@@ -63,6 +64,7 @@ def run(config: Config) -> None:
             read_devices=lambda: _read_devices(config.ami),
             licensing=licensing,
             runner=runner,
+            voicemail_pin=lambda extension: voicemail.pin_of(config.voicemail_conf, extension),
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}

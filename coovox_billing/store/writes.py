@@ -268,6 +268,14 @@ def insert_rate(connection: sqlite3.Connection, rate: Rate) -> int:
     return rate_id
 
 
+def restore_rate(connection: sqlite3.Connection, rate: Rate) -> None:
+    """Bring a rate back that was deleted, with the id that it had: it is as old as it was."""
+    columns = {"id": rate.id, **rate_columns(rate)}
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    _insert_rate_extensions(connection, rate.id, rate)
+
+
 def update_rate(connection: sqlite3.Connection, rate: Rate) -> None:
     """Make the rate of an id what `rate` is; it keeps its age."""
     columns = rate_columns(rate)

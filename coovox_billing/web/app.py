@@ -51,6 +51,7 @@ from coovox_billing.web.pages import (
     health,
     rates,
     recharge_history,
+    self_service,
     settings,
     sign_in,
     statistics,
@@ -58,7 +59,8 @@ from coovox_billing.web.pages import (
 )
 from coovox_billing.web.pages.addons import backups as backups_page
 from coovox_billing.web.pages.addons import billing_settings, enter, first_steps
-from coovox_billing.web.parts import Parts, no_manager
+from coovox_billing.web.parts import Parts, no_mailboxes, no_manager
+from coovox_billing.web.pin_brake import PinBrake
 
 STATIC_SECONDS = 3600
 DISK_SPEED_FRESH_SECONDS = 60.0
@@ -82,6 +84,7 @@ BLUEPRINTS = (
     enter.page,
     billing_manager.page,
     account.page,
+    self_service.page,
     theme.page,
     health.page,
 )
@@ -115,13 +118,14 @@ def create_app(
     read_devices: Callable[[], Sequence[Listing]] = no_manager,
     licensing: Licensing | None = None,
     runner: Runner | None = None,
+    voicemail_pin: Callable[[str], str] = no_mailboxes,
 ) -> Flask:
     """The pages of a data directory.
 
     `has_manager` asks the call plane whether it is signed in to Asterisk's manager; None where it has none.
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
     `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded.
-    `runner` makes backups.
+    `runner` makes backups. `voicemail_pin` tells the PIN of an extension's mailbox.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -147,7 +151,7 @@ def create_app(
         licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
         runner = runner or Runner(database, directory, now_ms)
         shared = (directory, database, now_ms, Brake(monotonic), examinations, inquiries)
-        Parts(*shared, read_devices, licensing, runner).place()
+        Parts(*shared, read_devices, licensing, runner, PinBrake(monotonic), voicemail_pin).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
 
@@ -256,8 +260,10 @@ def _add_hooks(app: Flask, reading: Any) -> None:
         return {
             "signed_in": g.get("signed_in", False),
             "user": g.get("user"),
+            "own": g.get("own"),
             "refresh_seconds": refreshing.refresh_seconds(request.args),
             "theme": theme.chosen(),
+            "palette": theme.chosen_palette(),
             "language": reader.tag(),
             "language_chosen": reader.chosen(),
             "direction": reader.direction(),

@@ -12,7 +12,12 @@ GOOD = [
     ("currency", "Other", "Other"),
     ("time_zone", "Europe/Madrid", "Europe/Madrid"),
     ("time_zone", "UTC", "UTC"),
+    ("language", "auto", "auto"),
+    ("language", "ar", "ar"),
     ("date_format", "DD.MM.YYYY", "DD.MM.YYYY"),
+    ("date_format", "language", "language"),
+    ("time_format", "24", "24"),
+    ("time_format", "language", "language"),
     ("plus_prefix", "00", "00"),
     ("plus_prefix", "90011", "90011"),
     ("emergency_numbers", "112", "112"),
@@ -43,6 +48,9 @@ GOOD = [
     ("backup_host_key", "", ""),
     ("backup_host_key", f"SHA256:{'a' * 43}", f"SHA256:{'a' * 43}"),
     ("backup_s3_region", "eu-central-1", "eu-central-1"),
+    ("self_service", "voicemail", "voicemail"),
+    ("self_service_address", "", ""),
+    ("self_service_address", "https://pbx.example/billing/self", "https://pbx.example/billing/self"),
 ]
 BAD = [
     ("currency", "usd"),
@@ -54,8 +62,12 @@ BAD = [
     ("time_zone", "../etc/localtime"),
     ("time_zone", "/etc/localtime"),
     ("time_zone", "Europe/Madrid\0"),
+    ("language", ""),
+    ("language", "de"),
+    ("language", "es_MX"),
     ("date_format", ""),
     ("date_format", "%d"),
+    ("time_format", "%H"),
     ("plus_prefix", ""),
     ("plus_prefix", "+"),
     ("plus_prefix", "123456789"),
@@ -96,6 +108,12 @@ BAD = [
     ("backup_keep", "7 4 some"),
     ("backup_host_key", "MD5:00"),
     ("backup_s3_region", "eu_central"),
+    ("self_service", "on"),
+    ("self_service", "PIN"),
+    ("self_service_address", "pbx.example/self"),
+    ("self_service_address", "javascript:alert(1)"),
+    ("self_service_address", "https://pbx.example/ self"),
+    ("self_service_address", "https://" + "x" * 120),
 ]
 
 

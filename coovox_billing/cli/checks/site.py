@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note
 from coovox_billing.cli.context import counted
+from coovox_billing.core import rate_reach
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
-from coovox_billing.services import activation, backups, condition, rate_reach, trunks
+from coovox_billing.services import activation, backups, condition, trunks
 from coovox_billing.services.condition import Condition
 from coovox_billing.store import probe, reads
 from coovox_billing.store.audit import audit
@@ -157,11 +158,11 @@ def check_rates(look: Look) -> list[Condition]:
     idle = rate_reach.idle_rates(rates, [row["extension"] for row in accounts])
     found += [
         note(
-            f"rate {rate.id}",
-            f"no call can be priced by it (prefix {rate.prefix or 'none'}): {why}",
+            f"rate {one.rate.id}",
+            f"no call can be priced by it (prefix {one.rate.prefix or 'none'}): {one.why}",
             "Change it, or make it inactive, on the page Rates or with `coovox-billing rate export` and `import`.",
         )
-        for rate, why in idle[:MOST_NAMED]
+        for one in idle[:MOST_NAMED]
     ]
     if len(idle) > MOST_NAMED:
         more = counted(len(idle) - MOST_NAMED, "more rate", "more rates")

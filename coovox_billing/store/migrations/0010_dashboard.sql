@@ -3,5 +3,4 @@ ALTER TABLE trunks ADD COLUMN channels INTEGER NOT NULL DEFAULT 0 CHECK (channel
 
 -- What the dashboard counts of the last days is found among the few calls that somebody should look at.
 CREATE INDEX calls_flagged ON calls (asked_at_ms, local_day, flags, talk_seconds, cost_micros) WHERE flags <> '';
-CREATE INDEX calls_without_rate ON calls (asked_at_ms, local_day, talk_seconds, cost_micros) WHERE reason = 'no-rate';
 CREATE INDEX calls_without_payer ON calls (asked_at_ms, local_day, talk_seconds, cost_micros) WHERE reason = 'no-payer';

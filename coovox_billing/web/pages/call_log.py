@@ -72,7 +72,7 @@ def found(arguments: Arguments) -> Download:
     """The search results."""
     query = _query(arguments)
     shown = columns()
-    tally = _Tally(query, {shown[3].title: 0, shown[5].title: 0})
+    tally = Tally(query, {shown[3].title: 0, shown[5].title: 0})
     return Download("call-log", _about(query), shown, tally, tally.totals, query.zone)
 
 
@@ -102,7 +102,7 @@ def hang_up(call_id: str) -> ResponseReturnValue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
+class Tally:
     """Calls on their way into a file, and what they sum to: a call may end while the file is written."""
 
     query: CallQuery
@@ -139,6 +139,7 @@ def _query(arguments: Arguments) -> CallQuery:
         destination=arguments.parsed("destination", _parse_destination, None),
         weekday=arguments.parsed("weekday", partial(parse_whole, least=1, most=7), None),
         hour=arguments.parsed("hour", partial(parse_whole, least=0, most=23), None),
+        number_prefix=arguments.text("number"),
         until_ms=_until_ms(arguments, zone, last_day),
     )
 
@@ -170,12 +171,13 @@ def _parse_destination(text: str) -> str:
 
 
 def _narrowed(query: CallQuery) -> list[tuple[str, str]]:
-    """What charts narrowed the search to, beyond the fields of the form: the argument's name, and words for it."""
+    """What a link narrowed the search to, beyond the fields of the form: the argument's name, and words for it."""
     words = {
         "extension": query.extension and _("Extension %(extension)s", extension=query.extension),
         "destination": "" if query.destination is None else formats.destination(query.destination),
         "weekday": "" if query.weekday is None else formats.weekday(query.weekday),
         "hour": "" if query.hour is None else formats.hour(query.hour),
+        "number": query.number_prefix and _("Numbers that begin with %(prefix)s", prefix=query.number_prefix),
         "until": "" if query.until_ms is None else _("Until %(time)s", time=_until(query)),
     }
     return [(name, said) for name, said in words.items() if said]

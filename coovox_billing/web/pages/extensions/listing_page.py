@@ -3,6 +3,7 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from coovox_billing.core.site_settings import BY_OWN_PIN
 from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.web import downloads
@@ -28,7 +29,7 @@ def land() -> ResponseReturnValue:
 def show() -> ResponseReturnValue:
     """Extensions, by number if nothing else is asked for."""
     arguments = Arguments(request.args)
-    query = extension_search.read_query(arguments)
+    query, site = extension_search.read_query(arguments), queries.site()
     return render_template(
         "extensions/list.html",
         page=read_page(query, arguments),
@@ -42,7 +43,8 @@ def show() -> ResponseReturnValue:
         kept=_kept(),
         recreated=extensions.recreated(),
         errors=arguments.errors,
-        is_active=queries.site().is_active,
+        is_active=site.is_active,
+        has_pins=site.self_service == BY_OWN_PIN,
         **_head(),
     )
 

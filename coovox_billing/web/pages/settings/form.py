@@ -8,8 +8,18 @@ from flask.typing import ResponseReturnValue
 
 from coovox_billing.core import clock
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, proposed
-from coovox_billing.core.site_settings import AUTO, BY_LANGUAGE, DATE_FORMATS, LANGUAGES, TIME_FORMATS, site_setting
-from coovox_billing.errors import BadInput, BillingError, NotFound
+from coovox_billing.core.site_settings import (
+    AUTO,
+    BY_LANGUAGE,
+    BY_VOICEMAIL_PIN,
+    DATE_FORMATS,
+    LANGUAGES,
+    SELF_SERVICE,
+    SELF_SERVICE_ADDRESS,
+    TIME_FORMATS,
+    site_setting,
+)
+from coovox_billing.errors import BadInput, BillingError, NotFound, SetupError
 from coovox_billing.services import site as site_service
 from coovox_billing.services.site import ChangedMeanwhile
 from coovox_billing.store import queries
@@ -39,6 +49,8 @@ ON_FORM = (
     "warning_seconds",
     "grace_seconds",
     "plus_prefix",
+    SELF_SERVICE,
+    SELF_SERVICE_ADDRESS,
     LOW,
 )
 ADD, REPLACE = "add", "replace"
@@ -209,4 +221,15 @@ def _warnings(stored: Mapping[str, str]) -> list[str]:
         )
     if stored["warning_seconds"] == "0":
         warnings.append(_("No caller is warned: a call ends in the middle of a word when its money is out."))
+    if stored[SELF_SERVICE] == BY_VOICEMAIL_PIN and (trouble := _mailboxes_unread()):
+        warnings.append(_("Nobody can sign in to self-service: %(trouble)s", trouble=trouble))
     return warnings
+
+
+def _mailboxes_unread() -> str:
+    """Why the PINs of mailboxes cannot be read, empty where they can."""
+    try:
+        parts().voicemail_pin("")
+    except SetupError as error:
+        return told(error)
+    return ""
