@@ -14,10 +14,12 @@ ARCH ?= armhf
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
+# For tests that wait for the disk most of their time; those with a real Asterisk or browser do not.
+IN_MEMORY := tests/in_memory.sh
 
 ASTERISK_VERSIONS ?= 16 22
 # Parts of like length, which run side by side: some calculate, some wait.
-FAST_PARTS := services pbx web cli firmware backup rest
+FAST_PARTS := web services cli backup pbx firmware rest
 FAST_services := tests/services
 FAST_pbx := tests/pbx
 FAST_web := tests/web
@@ -29,8 +31,9 @@ CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos --ignore=$(CHAOS_killed)
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies lives transfers)
 ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
+ASTERISK_others := $(patsubst %,tests/asterisk/test_%.py,freepbx elsewhere)
 ASTERISK_soak := tests/asterisk/test_soak.py
-ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_soak))
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_others) $(ASTERISK_soak))
 BROWSER_PARTS := everywhere people calls pages
 BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
 BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people)
@@ -44,7 +47,7 @@ SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-pyotp \
 	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest \
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
-	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck
+	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck iproute2
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench footprint soak soak-fake
 .PHONY: screenshot lint messages bump clean package bundle test-appliance
@@ -71,14 +74,14 @@ test-fast:
 	$(SIDE_BY_SIDE) -j6 $(FAST_PARTS:%=test-fast-%)
 
 test-fast-%: $(VENV)/test.stamp
-	$(PYTEST) $(FAST_$*)
+	$(IN_MEMORY) $(PYTEST) $(FAST_$*)
 
 ## test-chaos: the call plane killed at every step of every kind of call, and bad days, on a fake PBX; two minutes
 test-chaos:
 	$(SIDE_BY_SIDE) test-chaos-killed test-chaos-rest
 
 test-chaos-%: deps $(VENV)/test.stamp
-	$(PYTEST) $(CHAOS_$*) --durations=5
+	$(IN_MEMORY) $(PYTEST) $(CHAOS_$*) --durations=5
 
 ## test-debian: the same on Debian's own Python packages
 test-debian:
@@ -88,12 +91,12 @@ test-debian:
 test-debian-backup: $(VENV)/test.stamp
 
 test-debian-%: deps
-	$(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
+	$(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
+## test-asterisk: calls through a real Asterisk, both versions side by side in four parts each, for they mostly wait;
 ## then the soak, which does not
 test-asterisk:
-	$(SIDE_BY_SIDE) -j6 $(foreach part,calls live lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
+	$(SIDE_BY_SIDE) -j8 $(foreach part,calls live lives others,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
 	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp

@@ -62,8 +62,8 @@ class Difference:
 class Plan:
     """What bringing a backup back changes. `present` is None where there is no database now that can be read.
 
-    `lost` is what came after the backup. `is_same_device` is None where nobody can tell. `aside` is where the present
-    database was kept, once that was done.
+    `is_first`: there is none at all, as on a new device. `lost` is what came after the backup. `is_same_device` is None
+    where nobody can tell. `aside` is where the present database was kept, once that was done.
     """
 
     told: Manifest
@@ -73,6 +73,7 @@ class Plan:
     lost: Later | None
     differences: tuple[Difference, ...]
     is_same_device: bool | None
+    is_first: bool = False
     aside: Path | None = None
 
 
@@ -172,7 +173,8 @@ def _plan(directory: Path, found: Unpacked, device: Device) -> Plan:
                 is_same,
             )
     except (OSError, sqlite3.Error):
-        return Plan(told, None, None, then, None, (), is_same)
+        is_first = not os.path.lexists(directory / FILE_NAME)
+        return Plan(told, None, None, then, None, (), is_same, is_first)
 
 
 def _differences(now: dict[str, int], then: dict[str, int]) -> Iterator[Difference]:
@@ -213,6 +215,8 @@ def _set_aside(directory: Path, now_ms: int, stack: ExitStack) -> tuple[Path | N
         return None, {}
     stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = directory / schema.BACKUPS / f"{KEPT_ASIDE}{stamp}.sqlite3"
+    for unfinished in aside.parent.glob(f"{KEPT_ASIDE}*{snapshot.UNFINISHED}"):
+        unfinished.unlink(missing_ok=True)
     needed, free = snapshot.bytes_of(path) + _MARGIN_BYTES, snapshot.free_bytes_of(directory)
     if free < needed:
         raise Refused(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ from coovox_billing.cli.context import Context, listable
 from coovox_billing.core.clock import local_day
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, Refused
-from coovox_billing.services.archive import FOLDER, LEAST_MONTHS, MOST_MONTHS, Archive, Shown, first_day_kept
+from coovox_billing.services.archive import (
+    FOLDER,
+    LEAST_MONTHS,
+    MOST_MONTHS,
+    Archive,
+    Shown,
+    check_clock,
+    first_day_kept,
+)
 from coovox_billing.store import reads
 
 _COLUMNS = ("month", "calls", "stayed", "file")
@@ -22,6 +31,9 @@ def add_verb(verbs: Any) -> None:
         "--older-than", metavar="MONTHS", required=True, help="whole months; 12 keeps this month and the 12 before it"
     )
     archiving.add_argument("--to", metavar="DIR", help=f"where the files go; default {FOLDER} in the data directory")
+    archiving.add_argument(
+        "--clock-is-right", action="store_true", help="also where nobody talked for more than a month"
+    )
     listable(archiving)
     archiving.set_defaults(run=_archive)
 
@@ -32,7 +44,10 @@ def _archive(context: Context) -> None:
     zone = context.database.read(reads.site).time_zone
     directory = _directory(context.arguments.to, data)
     archive = Archive(context.database, data, directory, _shown(context))
-    before = first_day_kept(local_day(person.now_ms, zone), months)
+    today = local_day(person.now_ms, zone)
+    before = first_day_kept(today, months)
+    if not context.arguments.clock_is_right:
+        context.database.read(partial(check_clock, today=today))
     try:
         moved = list(archive.move(before, person))
     except OSError as error:

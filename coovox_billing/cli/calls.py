@@ -4,7 +4,7 @@ from typing import Any
 
 from coovox_billing.cli import call_archive
 from coovox_billing.cli.context import Context, complain, listable
-from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED
+from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
 from coovox_billing.core.clock import iso
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.site_settings import Site
@@ -12,7 +12,7 @@ from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.store.audit import audit
 
 _COLUMNS = ("asked_at", "extension", "number", "trunk", "talk_seconds", "cost", "state", "reason")
-FLAGS = (LOST, CORRECTED, ALONE, CLOCK, UNCOLLECTED)
+FLAGS = (LOST, CORRECTED, ALONE, CLOCK, UNCOLLECTED, ARCHIVED)
 _DEFAULT_LIMIT = 50
 _MOST_CALLS = 1_000_000
 

@@ -78,11 +78,20 @@ CORRECTED = "corrected"
 CLOCK = "clock"
 ALONE = "alone"
 UNCOLLECTED = "uncollected"
+ARCHIVED = "archived"
+
+# No call of the dialplan's has such an id: those are letters and digits.
+_LATE = ".late"
 
 
 def next_state(state: State, event: Event) -> State | None:
     """The state that follows, or None where the event changes nothing."""
     return TRANSITIONS.get((state, event))
+
+
+def late_id(call_id: str) -> str:
+    """The id under which a call is booked whose answer was told only after it had been archived as unanswered."""
+    return call_id + _LATE
 
 
 def is_late(state: State) -> bool:

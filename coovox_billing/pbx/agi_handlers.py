@@ -24,7 +24,7 @@ from coovox_billing.pbx import leftovers
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
-from coovox_billing.pbx.call_lines import Noted, noting, teller
+from coovox_billing.pbx.call_lines import Noted, noting, tell_archived, teller
 from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
@@ -161,6 +161,12 @@ class AgiHandlers:
         """When the dialplan stops waiting, less a margin; it may have asked long before a hung call plane woke up."""
         asked_ms = parse_stamp_ms(asked)
         waited_seconds = 0.0 if asked_ms is None else max(0, self._now_ms() - asked_ms) / 1000
+        if waited_seconds > AUTHORIZE_SECONDS:
+            log.warning(
+                "a call was asked %.0f s ago by Asterisk's clock, too late to answer: if Asterisk is on another "
+                "machine, set the clocks of both",
+                waited_seconds,
+            )
         return session.opened + AUTHORIZE_SECONDS - waited_seconds
 
     def _watch(self, call_id: str) -> None:
@@ -232,10 +238,11 @@ class AgiHandlers:
             TimeoutError: that takes too long.
         """
         if leg.answered_ms is None:
-            done = self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg))
-        else:
-            done = self._submit_settle(call_id, leg, source)
+            await _in_time(self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg)))
+            return
+        done = self._submit_settle(call_id, leg, source)
         await _in_time(done)
+        tell_archived(call_id, done.result(), source)
 
     async def begin(self, call_id: str, leg: Leg) -> None:
         """Store an answered leg that billing was not asked about, and that may still talk.

@@ -43,10 +43,15 @@ class NotSent(PeerGone):
 
 
 class Session(asyncio.Protocol):
-    """One FastAGI connection."""
+    """One FastAGI connection.
+
+    `waits_since`, of `time.monotonic()`: since when its peer has kept us waiting, for its question or a reply; None
+    while the peer waits for us.
+    """
 
     def __init__(self, server: "AgiServer") -> None:
         self.opened = time.monotonic()
+        self.waits_since: float | None = self.opened
         self._server = server
         self._transport: asyncio.Transport | None = None
         self._request = RequestReader()
@@ -66,6 +71,7 @@ class Session(asyncio.Protocol):
             raise NotSent("the session is closed")
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(text.encode() + b"\n")
+        self.waits_since = time.monotonic()
         return await self._answered
 
     async def set_variables(self, values: dict[str, str]) -> None:
@@ -82,14 +88,9 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether it has not asked anything yet."""
-        return self._task is None
-
     def is_overdue(self, now: float) -> bool:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
-        return now > self.opened + (REQUEST_SECONDS if self.is_silent else SESSION_SECONDS)
+        return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
@@ -125,10 +126,12 @@ class Session(asyncio.Protocol):
             return
         if self._answered is None or self._answered.done():
             raise Malformed("a reply to no command")
+        self.waits_since = None
         self._answered.set_result(reply)
 
     def _start(self, request: Request | None) -> None:
         if request is not None:
+            self.waits_since = None
             self._task = asyncio.get_running_loop().create_task(self._run(request))
 
     async def _run(self, request: Request) -> None:
@@ -204,14 +207,24 @@ class AgiServer:
         return self._handlers[path]
 
     def admit(self, session: Session) -> bool:
-        """Whether there is room for one more session; counts it. One that has asked nothing yet makes room."""
-        if len(self._sessions) >= MAX_SESSIONS:
-            silent = next((other for other in self._sessions if other.is_silent), None)
-            if silent is None:
-                return False
-            silent.abort()
-            self.dismiss(silent)
+        """Whether there is room for one more session; counts it.
+
+        The one whose peer has kept us waiting longest makes room: Asterisk asks and replies within milliseconds.
+        A peer's number of sessions tells nothing, for all of a busy Asterisk's come from one address.
+        """
+        if len(self._sessions) >= MAX_SESSIONS and not self._make_room():
+            return False
         self._sessions[session] = None
+        return True
+
+    def _make_room(self) -> bool:
+        waits = {one: one.waits_since for one in self._sessions if one.waits_since is not None}
+        if not waits:
+            return False
+        longest = min(waits, key=waits.__getitem__)
+        log.warning("more than %d AGI sessions at once: one that keeps us waiting is closed", MAX_SESSIONS)
+        longest.abort()
+        self.dismiss(longest)
         return True
 
     def may_ask(self, address: str) -> bool:

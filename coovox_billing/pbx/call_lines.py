@@ -113,6 +113,12 @@ def tell_limit(call_id: str, limit_seconds: int | None) -> None:
     log.debug("call %s limit: Asterisk was told %s", call_id, limit, extra={"alike": None})
 
 
+def tell_archived(call_id: str, noted: Noted[T], source: Source) -> None:
+    """What was told of an answered leg is dropped, where it is of a call that was archived with its charge."""
+    if noted.after is None:
+        _say(call_id, f"told again: by {source} after it was archived with its charge, so nothing changes")
+
+
 def _asked(call: CallFacts) -> str:
     again = f" again (attempt {call.attempts})" if call.attempts > 1 else ""
     return f"asked{again}: {_who(call)} dials {_number(call)} over {_trunk(call)}: {_verdict(call)}"

@@ -47,6 +47,8 @@ T = TypeVar("T")
 FOLDER = "archive"
 MANIFEST = "SHA256SUMS"
 LEAST_MONTHS, MOST_MONTHS = 1, 1200
+# For so long a site may be without an answered call; where it was for longer, its clock may have been set ahead.
+LONGEST_QUIET = timedelta(days=31)
 
 # Calls are moved, and pages given back, so few at a time that who answers Asterisk waits for milliseconds only.
 CALLS_AT_ONCE = 50
@@ -89,6 +91,29 @@ def first_day_kept(today: date, months: int) -> date:
         )
     year, month = divmod(today.year * 12 + today.month - 1 - months, 12)
     return date(max(1, year), month + 1, 1)
+
+
+def check_clock(connection: sqlite3.Connection, today: date) -> None:
+    """See whether the clock may be believed: of one that is far ahead, every call is old.
+
+    The days of the calls themselves tell: there were some within the last month, and within the one before it, also
+    where the first calls were made since the clock went wrong. A site without older ones has nothing to lose.
+
+    Raises:
+        Refused: there is a gap which only a person can tell from a wrong clock.
+    """
+    for until in (today, today - LONGEST_QUIET):
+        if (day := reads.last_day_of_calls(connection, until.isoformat())) is None:
+            return
+        if date.fromisoformat(day) < until - LONGEST_QUIET:
+            raise Refused(
+                "the clock says that today is %(today)s, and from %(day)s on nobody talked for over %(days)s days: "
+                "nothing was moved. See that date and time are right; if they are, insist",
+                hint="--clock-is-right",
+                today=today,
+                day=day,
+                days=LONGEST_QUIET.days,
+            )
 
 
 class Archive:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coovox_billing.core import clock, decision, dialed_number, leg, payer
-from coovox_billing.core.call import LOST, Event, State, next_state
+from coovox_billing.core.call import ARCHIVED, LOST, Event, State, late_id, next_state
 from coovox_billing.core.decision import AccountView, Verdict
 from coovox_billing.core.dial_options import bypassing_options, vanishing_destinations
 from coovox_billing.core.leg import Leg
@@ -96,7 +96,7 @@ def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     """
     call = reads.call(connection, call_id)
     if call is None:
-        if ended.alone and not reads.is_archived(connection, call_id):
+        if ended.alone and reads.archived_call(connection, call_id) is None:
             _insert_alone_unanswered(connection, call_id, ended)
         return
     if ended.asked_ms != call["attempt_stamp_ms"]:
@@ -273,14 +273,45 @@ def _outcome(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
 
 def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     state = State.REFUSED if ended.alone == leg.REFUSED_ALONE else State.RELEASED
-    insert_alone(connection, call_id, ended, state, ended_at_ms=ended.ended_ms)
+    account = _account_of_leg(connection, ended)
+    _insert_told(connection, call_id, ended, state, account, ended_at_ms=ended.ended_ms)
 
 
-def insert_alone(connection: sqlite3.Connection, call_id: str, ended: Leg, state: State, **columns: Any) -> sqlite3.Row:
-    """Write the row of a call that the dialplan decided alone; returns it."""
+def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) -> sqlite3.Row | None:
+    """The row of an answered leg's call, made here for one that the dialplan decided alone.
+
+    A call that was archived as unanswered gets a new row beside its archived one, flagged for a person, with the same
+    account to pay. None for one that was archived with its charge: what is told of it so late is no news.
+    """
+    if call := reads.call(connection, call_id):
+        return call
+    archived = reads.archived_call(connection, call_id)
+    if archived is None:
+        return _insert_told(connection, call_id, told, State.ASKED, _account_of_leg(connection, told))
+    if archived["state"] == State.SETTLED:
+        return None
+    if call := reads.call(connection, late_id(call_id)):
+        return call
+    account = None if archived["account_id"] is None else reads.account(connection, archived["account_id"])
+    return _insert_told(connection, late_id(call_id), told, State.ASKED, account, flags=ARCHIVED)
+
+
+def _account_of_leg(connection: sqlite3.Connection, told: Leg) -> sqlite3.Row | None:
     site, known_trunks = reads.site_and_trunks(connection)
-    who = payer.Payer() if ended.device in known_trunks else payer.Payer(device=ended.device)
-    account = _account_of(connection, who, site, ended.asked_ms)
+    who = payer.Payer() if told.device in known_trunks else payer.Payer(device=told.device)
+    return _account_of(connection, who, site, told.asked_ms)
+
+
+def _insert_told(
+    connection: sqlite3.Connection,
+    call_id: str,
+    ended: Leg,
+    state: State,
+    account: sqlite3.Row | None,
+    **columns: Any,
+) -> sqlite3.Row:
+    """Write the row of a call of which only the dialplan tells; returns it."""
+    site = reads.site(connection)
     try:
         number = dialed_number.normalize(ended.number, site.plus_prefix)
     except BadInput:

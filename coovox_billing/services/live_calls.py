@@ -17,7 +17,7 @@ from coovox_billing.core.stretch import Promise, hour_micros, lengthen
 from coovox_billing.errors import NotFound, Refused
 from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
-from coovox_billing.services.calls import account_view, insert_alone
+from coovox_billing.services.calls import account_view, call_of_answered
 from coovox_billing.store import reads, writes
 
 LEAD_SECONDS = 20
@@ -86,11 +86,9 @@ def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
 
     Where an answer of ours was not heard, nothing of it counts but what is held.
     """
-    call = reads.call(connection, call_id)
+    call = call_of_answered(connection, call_id, leg)
     if call is None:
-        if reads.is_archived(connection, call_id):
-            return
-        call = insert_alone(connection, call_id, leg, State.ASKED)
+        return
     state = State(call["state"])
     following = next_state(state, Event.GO_ALONE)
     if following is None:
@@ -100,7 +98,7 @@ def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
         decided = {"reason": "billing-down", "rate": None, "why": "[]", **writes.promise_columns(None)}
     writes.move_call(
         connection,
-        call_id,
+        call["call_id"],
         state,
         following,
         trunk=leg.trunk or call["trunk"],

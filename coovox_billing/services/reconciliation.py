@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from coovox_billing.core.call import LOST, OPEN_STATES, Source, State
+from coovox_billing.core.call import LOST, OPEN_STATES, Source, State, late_id
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.evidence import Sought, Trace
 from coovox_billing.core.leg import Leg
@@ -58,7 +58,7 @@ def news(connection: sqlite3.Connection, legs: Sequence[tuple[str, Leg]]) -> lis
     return [
         (call_id, leg)
         for call_id, leg in legs
-        if begun_ms is not None and leg.asked_ms >= begun_ms and _is_unsettled(connection, call_id)
+        if begun_ms is not None and leg.asked_ms >= begun_ms and _is_unsettled(connection, call_id, leg)
     ]
 
 
@@ -103,8 +103,11 @@ def _begun_ms(connection: sqlite3.Connection) -> int | None:
     return begun_ms if begun_ms is None or moved is None else max(begun_ms, int(moved))
 
 
-def _is_unsettled(connection: sqlite3.Connection, call_id: str) -> bool:
-    call = reads.call(connection, call_id)
+def _is_unsettled(connection: sqlite3.Connection, call_id: str, leg: Leg) -> bool:
+    archived = reads.archived_call(connection, call_id)
+    if archived is not None and (archived["state"] == State.SETTLED or leg.answered_ms is None):
+        return False
+    call = reads.call(connection, call_id if archived is None else late_id(call_id))
     if call is None:
-        return not reads.is_archived(connection, call_id)
+        return True
     return call["state"] != State.SETTLED or LOST in call["flags"].split()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from coovox_billing.core import clock, decision, leg, rating
 from coovox_billing.core.call import (
     ALONE,
+    ARCHIVED,
     CLOCK,
     CORRECTED,
     LOST,
@@ -25,15 +26,18 @@ from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.rating import Charge
-from coovox_billing.core.tariff import Rate
+from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import Sentence, as_json, from_json
-from coovox_billing.services.calls import account_view, decide_number, end_columns, insert_alone, release
+from coovox_billing.services.calls import account_view, call_of_answered, decide_number, end_columns, release
 from coovox_billing.store import reads, writes
 from coovox_billing.store.writes import Place
 
 ACTOR = "call"
 LEAST_TALK_SECONDS = 1
 WHY_LOST = Sentence("closed by rule: nobody told how it ended, so it is charged up to its last sign of life")
+WHY_ARCHIVED = Sentence(
+    "told only after this call had been archived as unanswered: priced by today's rates as of its dialing"
+)
 WHY_CORRECTED = Sentence("corrected: it was closed by rule before its true end was known")
 
 
@@ -48,16 +52,15 @@ def settle(
     """Charge an answered leg: talk from its stamps and our own time, price from the call's own rate.
 
     A call that was thought over, or that the dialplan let pass alone, is
-    settled late; one that was closed by rule is corrected. A leg that nobody
-    answered changes nothing here, nor does what is told of an archived call.
+    settled late, one that was archived as unanswered too; one that was closed
+    by rule is corrected. A leg that nobody answered changes nothing here, nor
+    does what is told of a call that was archived with its charge.
     """
     if ended.answered_ms is None:
         return
-    call = reads.call(connection, call_id)
+    call = call_of_answered(connection, call_id, ended)
     if call is None:
-        if reads.is_archived(connection, call_id):
-            return
-        call = insert_alone(connection, call_id, ended, State.ASKED)
+        return
     following = _state_after(call)
     if following is None:
         return
@@ -159,7 +162,7 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
         linkedid=ended.linkedid or call["linkedid"],
         **end_columns(ended),
     )
-    now = _place(call, trunk, "" if price.rate is None else price.rate.prefix)
+    now = _place(call, trunk, price.rate)
     _count(connection, call, now, ending.talk_seconds, charge.cost_micros)
 
 
@@ -170,12 +173,13 @@ def _is_late(state: State, ending: _Ending) -> bool:
 def _count(connection: sqlite3.Connection, call: sqlite3.Row, now: Place, talk_seconds: int, cost_micros: int) -> None:
     """Enter the call in the totals of its day; what a close by rule had entered is taken out again."""
     if call["state"] == State.SETTLED:
-        before = _place(call, call["trunk"], reads.rate_of_snapshot(call["rate"]).prefix if call["rate"] else "")
+        before = _place(call, call["trunk"], reads.rate_of_snapshot(call["rate"]) if call["rate"] else None)
         writes.add_to_totals(connection, before, -1, -call["talk_seconds"], -call["cost_micros"])
     writes.add_to_totals(connection, now, 1, talk_seconds, cost_micros)
 
 
-def _place(call: sqlite3.Row, trunk: str, destination: str) -> Place:
+def _place(call: sqlite3.Row, trunk: str, rate: Rate | None) -> Place:
+    destination = NO_RATE if rate is None else rate.prefix
     return Place(call["local_day"], call["account_id"], trunk, call["local_hour"], destination)
 
 
@@ -202,9 +206,10 @@ def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
 
 
 def _why_closed(state: State, ending: _Ending) -> list[str]:
+    why: list[str] = [WHY_ARCHIVED] if ARCHIVED in ending.flags and state is not State.SETTLED else []
     if ending.source is Source.RULE:
-        return [WHY_LOST]
-    return [WHY_CORRECTED] if state is State.SETTLED else []
+        return [*why, WHY_LOST]
+    return [*why, WHY_CORRECTED] if state is State.SETTLED else why
 
 
 @dataclass(frozen=True, slots=True)

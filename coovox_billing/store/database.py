@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from coovox_billing.errors import SetupError
 from coovox_billing.small_files import opened_lock
-from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK, existing
+from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK, existing, refuse_link_of_another
 from coovox_billing.store.schema import Upgrade, bring_up_to_date
 from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
 
@@ -118,6 +118,23 @@ def read_apart(path: Path, job: Callable[[sqlite3.Connection], T]) -> T:
         connection.close()
 
 
+def write_apart(path: Path, job: Callable[[sqlite3.Connection], T]) -> T:
+    """Run a job in a transaction of its own, on a connection of its own: for what is long and seldom, beside a door.
+
+    Raises:
+        sqlite3.Error: there is no database, or it cannot be written.
+        whatever the job raises: nothing is then changed.
+    """
+    connection = connect(existing(path))
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = job(connection)
+        connection.execute("COMMIT")
+        return result
+    finally:
+        connection.close()
+
+
 def open_database(directory: Path) -> Database:
     """The database of a data directory, made or brought to this version if need be.
 
@@ -125,6 +142,7 @@ def open_database(directory: Path) -> Database:
         SetupError: the directory cannot be used, or the file is of a newer version or no database.
     """
     with _usable(directory), alone(directory):
+        refuse_link_of_another(directory / FILE_NAME)
         bring_up_to_date(directory / FILE_NAME)
         return Database(directory / FILE_NAME)
 
@@ -136,6 +154,7 @@ def upgrade(directory: Path) -> Upgrade | None:
         SetupError: as `open_database`.
     """
     with _usable(directory), alone(directory):
+        refuse_link_of_another(directory / FILE_NAME)
         return bring_up_to_date(directory / FILE_NAME)
 
 

@@ -7,6 +7,7 @@ from datetime import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from coovox_billing.core.call import late_id
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import KnownTrunk
@@ -161,7 +162,7 @@ def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int
     within `at_once_ms` of the last attempt's stamp.
     """
     return connection.execute(
-        "SELECT device, name, free_seconds, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
+        "SELECT device, name, free_seconds, channels, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
         " coalesce(answered_at_once, 0) AS answered_at_once FROM trunks LEFT JOIN ("
         "SELECT trunk, count(*) AS calls, count(*) FILTER (WHERE state = 'settled') AS answered,"
         " count(*) FILTER (WHERE state = 'settled' AND answered_at_ms BETWEEN attempt_stamp_ms"
@@ -202,18 +203,28 @@ class CallFacts(NamedTuple):
     hangup_cause: str
 
 
-_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id = ?"  # noqa: S608
+_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id IN (?, ?)"  # noqa: S608
 
 
 def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None:
-    """What the log tells of a call."""
-    row = connection.execute(_CALL_FACTS, (call_id,)).fetchone()
+    """What the log tells of a call, or of its talk that was told after it was archived."""
+    row = connection.execute(_CALL_FACTS, (call_id, late_id(call_id))).fetchone()
     return None if row is None else CallFacts(*row)
 
 
-def is_archived(connection: sqlite3.Connection, call_id: str) -> bool:
-    """Whether a call was moved into a file: it is over, and what is told of it so late is no news."""
-    return connection.execute("SELECT 1 FROM archived_calls WHERE call_id = ?", (call_id,)).fetchone() is not None
+def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
+    """What is kept of a call that was moved into a file: it is over, as far as was known then."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM archived_calls WHERE call_id = ?", (call_id,)
+    ).fetchone()
+    return row
+
+
+def last_day_of_calls(connection: sqlite3.Connection, until: str) -> str | None:
+    """The newest day until one, as `2026-03-02`, with an answered call, archived or not; None where there is none."""
+    found = connection.execute("SELECT max(day) FROM daily_trunk_totals WHERE day <= ?", (until,)).fetchone()
+    day: str | None = found[0]
+    return day
 
 
 def months_to_archive(connection: sqlite3.Connection, before: str) -> list[str]:
@@ -322,7 +333,7 @@ def rate(connection: sqlite3.Connection, rate_id: int) -> Rate | None:
     if row is None:
         return None
     listed = connection.execute("SELECT extension FROM rate_extensions WHERE rate_id = ?", (rate_id,))
-    return _rate(row, frozenset(one["extension"] for one in listed))
+    return rate_of_columns(row, frozenset(one["extension"] for one in listed))
 
 
 def first_change_ms(connection: sqlite3.Connection) -> int | None:
@@ -352,7 +363,7 @@ def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension
         f"LEFT JOIN rate_extensions ON rate_id = rates.id AND rate_extensions.extension = ? WHERE prefix IN ({marks})",
         (extension, *prefixes),
     )
-    return [_rate(row, frozenset(filter(None, [row["listed"]]))) for row in rows]
+    return [rate_of_columns(row, frozenset(filter(None, [row["listed"]]))) for row in rows]
 
 
 def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
@@ -368,10 +379,11 @@ def all_rates(connection: sqlite3.Connection) -> list[Rate]:
     for row in connection.execute("SELECT rate_id, extension FROM rate_extensions"):
         listed.setdefault(row["rate_id"], set()).add(row["extension"])
     rows = connection.execute("SELECT * FROM rates ORDER BY id")
-    return [_rate(row, frozenset(listed.get(row["id"], ()))) for row in rows]
+    return [rate_of_columns(row, frozenset(listed.get(row["id"], ()))) for row in rows]
 
 
-def _rate(row: sqlite3.Row, listed: frozenset[str]) -> Rate:
+def rate_of_columns(row: sqlite3.Row | Mapping[str, Any], listed: frozenset[str]) -> Rate:
+    """A rate from its row's columns and the extensions that it lists."""
     return Rate(
         id=row["id"],
         prefix=row["prefix"],

@@ -7,11 +7,11 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_percent
 from flask import g, has_request_context
 
 from coovox_billing.core import clock
-from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
+from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
 from coovox_billing.core.money import MICROS_PER_UNIT, format_amount, format_price
 from coovox_billing.core.roles import Role
 from coovox_billing.core.site_settings import (
@@ -20,6 +20,7 @@ from coovox_billing.core.site_settings import (
     TWELVE_HOURS,
     TWENTY_FOUR_HOURS,
 )
+from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.services import stays
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
@@ -62,6 +63,7 @@ _SETTLED_BY = {
 }
 _FLAGS = {
     ALONE: later("passed while billing was away"),
+    ARCHIVED: later("look at it: its talk was told after the call had been archived as unanswered"),
     CLOCK: later("the clock was set during the call"),
     CORRECTED: later("closed by rule first, then corrected"),
     LOST: later("look at it: nobody told how it ended"),
@@ -77,6 +79,7 @@ ROLES = {
 
 FLAG_MARKS = {
     ALONE: later("Billing was away"),
+    ARCHIVED: later("Told after archiving"),
     CLOCK: later("Clock was set"),
     CORRECTED: later("Corrected"),
     LOST: later("End unknown"),
@@ -117,6 +120,14 @@ def time_of_day(local: datetime | time) -> str:
         return f"{local:%H:%M:%S}"
     locale = reader.locale()
     return str(locale.datetime_skeletons["hms"].apply(local, locale))
+
+
+def short_time(local: datetime | time) -> str:
+    """The time of day to the minute: `15:03`, `3:03 PM`."""
+    if not has_twelve_hours():
+        return f"{local:%H:%M}"
+    locale = reader.locale()
+    return str(locale.datetime_skeletons["hm"].apply(local, locale))
 
 
 def in_date_format(local_day: date, word: str) -> str:
@@ -178,6 +189,44 @@ def short_duration(seconds: int) -> str:
     """What is left of a call, the hours only where there are any: `1:01`."""
     minutes, second = divmod(seconds, 60)
     return long_duration(seconds) if minutes >= 60 else f"{minutes}:{second:02d}"
+
+
+def weekdays() -> list[tuple[int, str]]:
+    """ISO weekdays with their short names."""
+    names = reader.locale().days["format"]["abbreviated"]
+    return [(day, str(names[day - 1])) for day in range(1, 8)]
+
+
+def weekday(number: int) -> str:
+    """An ISO weekday in words: `Monday`."""
+    return str(reader.locale().days["format"]["wide"][number - 1])
+
+
+def hour(number: int) -> str:
+    """The hour of a day that begins then: `09:00`, `9 AM`."""
+    if not has_twelve_hours():
+        return f"{number:02d}:00"
+    locale = reader.locale()
+    return str(locale.datetime_skeletons["h"].apply(time(number), locale))
+
+
+def percent_of_mille(per_mille: int) -> str:
+    """Thousandths as percent with one decimal: `87.5%`."""
+    locale = reader.locale()
+    pattern = (
+        locale.percent_formats[None]
+        .pattern.replace("0%", "0.0%")
+        .replace("0\N{NO-BREAK SPACE}%", "0.0\N{NO-BREAK SPACE}%")
+    )
+    return format_percent(Decimal(per_mille) / 1000, pattern, locale)
+
+
+def destination(prefix: str, remark: str = "") -> str:
+    """Where calls went, as the prefix of the rate that priced them, with what that rate is called."""
+    if prefix == NO_RATE:
+        return _("No rate")
+    words = _("Prefix %(prefix)s", prefix=prefix) if prefix else _("Every prefix")
+    return f"{remark} ({prefix})" if remark and prefix else remark or words
 
 
 def is_open(call: LoggedCall) -> bool:

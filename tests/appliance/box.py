@@ -164,8 +164,9 @@ class Box:
         if self.has_systemd:
             self.do("systemctl", "stop", "coovox-billing-calls", "coovox-billing-web")
         for name, plane in self._planes.items():
-            # The process itself, for what entered the box to start it hands no signal on.
-            os.kill(self._pid(name), signal.SIGTERM)
+            if plane.poll() is None:  # a call plane ends by itself once Asterisk is there
+                # The process itself, for what entered the box to start it hands no signal on.
+                os.kill(self._pid(name), signal.SIGTERM)
             plane.wait()
         self._planes.clear()
 

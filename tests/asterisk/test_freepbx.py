@@ -165,7 +165,7 @@ def _install(version: int, box: Box, billing: Billing, folder: Path) -> FreePbx:
     sip_port = free_port("127.0.0.1")
     files = freepbx_box.dialplan(box)
     files["globals_custom.conf"] = f"COOVOX_AGI=agi://127.0.0.1:{billing.agi_port}\n"
-    files["modules.conf"] = _modules(version)
+    files["modules.conf"] = modules_of(version)
     files["iax.conf"] = _iax()
     files["queues.conf"] = QUEUE
     files["extensions_custom.conf"] += LINES
@@ -186,7 +186,7 @@ def _install(version: int, box: Box, billing: Billing, folder: Path) -> FreePbx:
     return FreePbx(box, pbx, billing, sip_port, {})
 
 
-def _modules(version: int) -> str:
+def modules_of(version: int) -> str:
     lines = (config.TEMPLATES / "modules.conf").read_text().splitlines()
     kept = [line for line in lines if "res_cdrel_custom" not in line or version > 16]
     return "\n".join([*kept, *(f"load = {name}.so" for name in MODULES[version])]) + "\n"
@@ -424,6 +424,26 @@ def test_it_goes_on_where_they_would_while_billing_hangs(box: FreePbx) -> None:
         row = wait_until(lambda number=number: settled(box, number), 10, "it is charged late")  # type: ignore[misc]
         assert (row["extension"], row["trunk"], row["reason"]) == (SALES, f"PJSIP/{trunk}", "billing-down")
         assert steps(row["cost"]) == 100 * row["talk_seconds"] > 0
+
+
+@AS_MACRO_AND_AS_GOSUB
+def test_it_asks_about_where_an_emergency_call_is_sent_on_to(box: FreePbx) -> None:
+    """The route's mark stays on the caller's channel, which the far end of the emergency call sends on."""
+    for emergency, number in (("93310", "95554010"), ("911", "95554110")):
+        call = phone(box.pbx, emergency, SALES, 4_000)
+        call.wait_answered()
+        caller, trunk = box.pbx.channel_of(f"PJSIP/{SALES}"), box.pbx.channel_of("PJSIP/trunk")
+        box.pbx.cli(f"dialplan set chanvar {caller} BLINDTRANSFER {trunk}")
+        box.pbx.cli(f"channel redirect {caller} from-internal-xfer,{number},1")
+        call.wait()
+        assert_billed(closed(box, number), SALES, "PJSIP/trunk", box.legs(number[1:])["trunk"][0])
+
+
+@AS_MACRO_AND_AS_GOSUB
+def test_it_tries_each_trunk_of_a_route_of_emergencies_unasked(box: FreePbx) -> None:
+    assert box.dial("93304").wait().answered
+    assert [len(legs) for legs in box.legs("93304").values()] == [1, 1]
+    assert box.rows("93304") == []
 
 
 @AS_MACRO_AND_AS_GOSUB

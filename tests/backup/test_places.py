@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import pytest
@@ -220,13 +221,20 @@ def test_it_never_writes_where_no_stick_is(tmp_path: Path) -> None:
     assert list((tmp_path / "stick" / "billing").iterdir()) == []
 
 
-def test_it_never_writes_into_memory_where_no_stick_is(tmp_path: Path) -> None:
+@pytest.fixture
+def box() -> Iterator[Path]:
+    """A data directory on the system's disk, wherever else tests keep their files."""
+    with TemporaryDirectory(dir="/var/tmp") as directory:
+        yield Path(directory)
+
+
+def test_it_never_writes_into_memory_where_no_stick_is(box: Path) -> None:
     """As below /run/media: another file system than the system's disk, and gone at the next start."""
     folder = Path("/dev/shm") / f"media-{os.getpid()}"
     folder.mkdir()
     try:
         assert places.kind_of_file_system(folder.stat().st_dev) == "tmpfs"
-        assert "is in memory" in Kept(tmp_path, _address(f"usb:{folder}/billing"), {}).refusal()
+        assert "is in memory" in Kept(box, _address(f"usb:{folder}/billing"), {}).refusal()
         assert list(folder.iterdir()) == []
     finally:
         folder.rmdir()
@@ -245,18 +253,18 @@ def stick(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.rmdir()
 
 
-def test_it_keeps_on_a_stick(stick: Path, tmp_path: Path) -> None:
-    kept = Kept(tmp_path, _address(f"usb:{stick}/billing"), {})
+def test_it_keeps_on_a_stick(stick: Path, box: Path) -> None:
+    kept = Kept(box, _address(f"usb:{stick}/billing"), {})
     kept.keep(b"all of it")
     assert (stick / "billing" / NAME).read_bytes() == b"all of it"
     assert (stick / "billing" / NAME).stat().st_mode & 0o077 == 0
 
 
-def test_it_notices_that_a_stick_is_pulled_out(stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Kept(tmp_path, _address(f"usb:{stick}/billing"), {})
+def test_it_notices_that_a_stick_is_pulled_out(stick: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(box, _address(f"usb:{stick}/billing"), {})
     assert "Input/output error" in kept.refusal(write=fails)
     assert list((stick / "billing").iterdir()) == []
-    opened, root = os.open, Path(tmp_path / "below")
+    opened, root = os.open, Path(box / "below")
     root.mkdir()
 
     def pulled(path: Any, flags: int, *rest: Any, **named: Any) -> int:
@@ -268,8 +276,8 @@ def test_it_notices_that_a_stick_is_pulled_out(stick: Path, tmp_path: Path, monk
     assert "no stick is mounted" in kept.refusal()
 
 
-def test_it_tells_of_a_stick_that_gives_back_other_bytes(stick: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    kept = Kept(tmp_path, _address(f"usb:{stick}/billing"), {})
+def test_it_tells_of_a_stick_that_gives_back_other_bytes(stick: Path, box: Path, monkeypatch: Any) -> None:
+    kept = Kept(box, _address(f"usb:{stick}/billing"), {})
     read = os.read
     monkeypatch.setattr(places.os, "read", lambda handle, count: read(handle, count).replace(b"all", b"ill"))
     assert "gives back other bytes" in kept.refusal(b"all of it")

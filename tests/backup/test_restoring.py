@@ -281,6 +281,16 @@ def test_it_keeps_the_last_three_that_it_replaced(site: Path) -> None:
     assert len(list((site / "backups").glob("before-restore-*"))) == 3
 
 
+def test_it_clears_away_what_a_killed_restore_had_not_finished(site: Path) -> None:
+    data = backed_up(site, MANAGER.now_ms)
+    (site / "backups").mkdir(exist_ok=True)
+    for name in ("before-restore-20260301T000000Z.sqlite3.part", "mine.part"):
+        (site / "backups" / name).touch()
+    brought_back(site, data)
+    left = [path.name for path in (site / "backups").glob("*.part")]
+    assert left == ["mine.part"]
+
+
 def test_it_refuses_without_room_to_keep_what_is_there(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = backed_up(site, MANAGER.now_ms)
     recharge(site, "5")

@@ -34,6 +34,8 @@ GOOD = [
     ("grace_seconds", "3600", "3600"),
     ("warning_seconds", "0", "0"),
     ("warning_seconds", "300", "300"),
+    ("low_balance", "2.5", "2.5000"),
+    ("low_balance", "0", "0.0000"),
     ("locking_ends_calls", "yes", "yes"),
     ("locking_ends_calls", "no", "no"),
     ("backup_at", "off", "off"),
@@ -46,6 +48,9 @@ GOOD = [
     ("backup_host_key", "", ""),
     ("backup_host_key", f"SHA256:{'a' * 43}", f"SHA256:{'a' * 43}"),
     ("backup_s3_region", "eu-central-1", "eu-central-1"),
+    ("self_service", "voicemail", "voicemail"),
+    ("self_service_address", "", ""),
+    ("self_service_address", "https://pbx.example/billing/self", "https://pbx.example/billing/self"),
 ]
 BAD = [
     ("currency", "usd"),
@@ -88,6 +93,9 @@ BAD = [
     ("grace_seconds", "-1"),
     ("grace_seconds", "3601"),
     ("warning_seconds", "301"),
+    ("low_balance", "-0.0001"),
+    ("low_balance", "0.00001"),
+    ("low_balance", "little"),
     ("warning_seconds", "half"),
     ("locking_ends_calls", "Yes"),
     ("locking_ends_calls", "on"),
@@ -100,6 +108,12 @@ BAD = [
     ("backup_keep", "7 4 some"),
     ("backup_host_key", "MD5:00"),
     ("backup_s3_region", "eu_central"),
+    ("self_service", "on"),
+    ("self_service", "PIN"),
+    ("self_service_address", "pbx.example/self"),
+    ("self_service_address", "javascript:alert(1)"),
+    ("self_service_address", "https://pbx.example/ self"),
+    ("self_service_address", "https://" + "x" * 120),
 ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coovox_billing import heartbeat
+from coovox_billing.pbx import agi_server
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 UNITS = sorted(PACKAGING.glob("*.service"))
@@ -82,3 +83,8 @@ def test_it_never_ends_with_asterisk() -> None:
     ]
     assert ties == []
     assert values(PACKAGING / "coovox-billing-calls.service", "After") == ["network.target asterisk.service"]
+
+
+def test_the_call_plane_may_have_all_its_sessions_and_what_waits_to_be_one() -> None:
+    (most,) = values(PACKAGING / "coovox-billing-calls.service", "LimitNOFILE")
+    assert int(most) >= agi_server.MAX_SESSIONS + agi_server.LISTEN_BACKLOG + 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import re
 import sqlite3
 import time
@@ -172,8 +173,9 @@ def test_it_answers_down_past_its_deadline_and_commits_nothing_later(box: Box, m
     assert box.state("1") is None
 
 
-def test_it_answers_down_at_once_to_a_question_that_waited_too_long(box: Box) -> None:
+def test_it_answers_down_at_once_to_a_question_that_waited_too_long(box: Box, caplog: pytest.LogCaptureFixture) -> None:
     outcome = box.asterisk.authorize("1", asked=stamp(NOW_MS - 2_400))
+    assert "asked 2 s ago by Asterisk's clock, too late to answer: if Asterisk is on another machine" in caplog.text
     assert outcome.variables == DOWN
     assert box.exchange.money("100") == ("10.0000", "0.0000")
 
@@ -347,6 +349,33 @@ def test_it_books_a_record_once_that_was_settled_already(box: Box) -> None:
     box.asterisk.end("2", NOBODY_ANSWERED)
     assert box.exchange.money("100") == ("9.8600", "0.0000")
     assert box.asterisk.billing("left/") == {}
+
+
+def test_it_books_and_logs_what_was_left_of_a_call_archived_as_unanswered(
+    box: Box, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    box.asterisk.authorize("1")
+    box.asterisk.end("1", NOBODY_ANSWERED)
+    box.exchange.database.write(lambda connection: writes.archive_call(connection, "1"))
+    box.asterisk.leave("1", a_leg(talked=116))
+    box.asterisk.end("2", a_leg(alone="refused"))
+    assert box.exchange.money("100") == ("9.8600", "0.0000")
+    assert box.asterisk.billing("left/") == {}
+    assert [line for line in caplog.messages if line.startswith("call 1 ended: 100") and "archived" in line]
+
+
+def test_it_logs_what_it_drops_of_a_call_archived_with_its_charge(box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    box.asterisk.authorize("1")
+    with _restarted(box):
+        box.asterisk.settle("1", a_leg(talked=116))
+    box.exchange.database.write(lambda connection: writes.archive_call(connection, "1"))
+    box.asterisk.leave("1", a_leg(talked=500))
+    box.asterisk.end("2", a_leg(alone="refused"))
+    assert box.exchange.money("100") == ("9.8600", "0.0000")
+    assert box.asterisk.billing("left/") == {}
+    assert [line for line in caplog.messages if line.startswith("call 1 told again: by astdb")]
 
 
 def test_it_takes_over_a_few_at_a_time_and_remembers_the_rest(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 
@@ -117,16 +118,36 @@ def test_it_hands_a_handler_the_reply(port: int) -> None:
 
 
 def test_it_turns_away_more_sessions_than_it_can_hold(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that it still owes an answer keep their place."""
     monkeypatch.setattr(agi_server, "MAX_SESSIONS", 2)
-    monkeypatch.setattr(agi_server, "REQUEST_SECONDS", 5)
     with connected(port) as first, connected(port) as second:
         for peer in (first, second):
-            peer.sendall(environment("ask", {}))
-            peer.recv(100)
+            peer.sendall(environment("think", {}))
+        time.sleep(0.05)
         with connected(port) as third:
             assert is_closed(third, 2)
-        second.close()
-        assert _wait_for(lambda: _try(port))
+        for peer in (first, second):
+            assert peer.recv(100) == b'SET VARIABLE ARRAY(THOUGHT) "1"\n'
+        assert _try(port)
+
+
+def test_it_answers_a_question_while_peers_that_do_not_reply_hold_all_sessions(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agi_server, "MAX_SESSIONS", 20)
+    monkeypatch.setattr(agi_server, "SESSION_SECONDS", 10)
+    with ExitStack() as crowd:
+        peers = [crowd.enter_context(connected(port)) for _ in range(20)]
+        for peer in peers:
+            peer.sendall(environment("ask", {}))
+            assert peer.recv(100) == b"DATABASE GET a b\n"
+        began = time.monotonic()
+        for _ in range(5):
+            assert _try(port)
+        assert time.monotonic() - began < 2
+        assert is_closed(peers[0], 2)
+        peers[-1].sendall(b"200 result=1 (found)\n")
+        assert _wait_for(lambda: Reply(200, 1, "found") in seen)
 
 
 def test_it_makes_room_by_closing_a_session_that_has_asked_nothing(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

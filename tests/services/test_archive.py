@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coovox_billing.core.call import ARCHIVED, Source, late_id
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.errors import BadInput, Refused
-from coovox_billing.services import archive, calls, live_calls, reconciliation, settlement
+from coovox_billing.sentences import from_json
+from coovox_billing.services import archive, calls, live_calls, payments, reconciliation, settlement
 from coovox_billing.services.archive import Archive, Moved, Shown, first_day_kept
+from coovox_billing.services.settlement import WHY_ARCHIVED
 from coovox_billing.store.database import Database, connect
 from tests import cast
 from tests.cast import MANAGER, NOW_MS, a_leg, audited, look_up
@@ -108,6 +111,37 @@ def test_it_keeps_whole_months(today: date, months: int, day: date) -> None:
 def test_it_keeps_the_newest_calls_whatever_is_asked(months: int) -> None:
     with pytest.raises(BadInput, match="1 to 1200 months"):
         first_day_kept(date(2026, 3, 2), months)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "today", "is_believed"),
+    [
+        ([], date(2036, 3, 2), True),
+        ([0], date(2026, 3, 2), True),
+        ([31], date(2026, 3, 2), True),
+        ([32], date(2026, 3, 2), False),
+        ([0, 31], date(2026, 3, 2), True),
+        ([0, 62], date(2026, 3, 2), True),
+        ([0, 63], date(2026, 3, 2), False),
+        ([0, 31, 300], date(2026, 3, 2), True),
+        ([0, 31], date(2026, 4, 3), False),
+        ([-3650, 0], date(2036, 2, 28), False),
+        ([-3650, 0], date(2026, 3, 2), True),
+    ],
+)
+def test_it_believes_a_clock_that_fits_the_days_of_the_calls(
+    tmp_path: Path, days_ago: list[int], today: date, is_believed: bool
+) -> None:
+    with cast.move_in(tmp_path / "data") as moved_in:
+        for number, days in enumerate(days_ago):
+            story.talk(moved_in, str(number), "100", "988360046", NOW_MS - days * DAY_MS, 20)
+        with nullcontext() if is_believed else pytest.raises(Refused, match="the clock says"):
+            moved_in.read(lambda c: archive.check_clock(c, today))
+
+
+def test_it_believes_the_clock_when_all_older_calls_are_archived(database: Database, tmp_path: Path) -> None:
+    archived_to(database, tmp_path / "files")
+    database.read(lambda c: archive.check_clock(c, date(2026, 3, 2)))
 
 
 def test_it_moves_calls_that_are_over_and_old_and_no_others(database: Database, tmp_path: Path) -> None:
@@ -355,21 +389,73 @@ def test_it_changes_no_balance_and_no_statistics_whatever_was_called(
         assert Counter(line["call_id"] for line in lines(Path(name) / "files")) == Counter(every - ids(database.path))
 
 
-def test_it_takes_late_news_of_an_archived_call_for_none(database: Database, tmp_path: Path) -> None:
+def _tell_late(database: Database, call_id: str, **changes: Any) -> None:
+    """All that may be told of a call, and told again, of which Asterisk knows that it talked for 238 s."""
+    leg = a_leg(talked=238, asked_ms=NOW_MS - 75 * DAY_MS, **changes)
+    for _ in range(2):
+        database.write(lambda c: settlement.settle(c, call_id, leg, UNKNOWN, NOW_MS, Source.ASTDB))
+        database.write(lambda c: live_calls.begin_alone(c, call_id, leg))
+        database.write(lambda c: calls.give_up(c, call_id, leg))
+        database.write(lambda c: settlement.lose(c, call_id, 10, NOW_MS))
+
+
+@pytest.mark.parametrize("call_id", ["talk-0", "free-0"])
+@pytest.mark.parametrize("alone", ["", "passed"])
+def test_it_takes_late_news_of_a_call_archived_with_its_charge_for_none(
+    database: Database, tmp_path: Path, call_id: str, alone: str
+) -> None:
     archived_to(database, tmp_path / "files")
     before = money(database.path), ids(database.path)
-    old_ms = NOW_MS - 75 * DAY_MS
-    for call_id in ("talk-0", "free-0", "nobody-0", "lobby-0"):
-        leg = a_leg(talked=500, asked_ms=old_ms)
-        alone = a_leg(talked=500, asked_ms=old_ms, alone="passed")
-        database.write(lambda c, i=call_id, leg=leg: settlement.settle(c, i, leg, UNKNOWN, NOW_MS))
-        database.write(lambda c, i=call_id, leg=alone: settlement.settle(c, i, leg, UNKNOWN, NOW_MS))
-        database.write(lambda c, i=call_id, leg=alone: live_calls.begin_alone(c, i, leg))
-        database.write(lambda c, i=call_id, leg=alone: calls.give_up(c, i, leg))
-        database.write(lambda c, i=call_id: settlement.lose(c, i, 10, NOW_MS))
-    told = [(call_id, a_leg(talked=5, asked_ms=NOW_MS)) for call_id in ("talk-0", "nobody-0", "unheard of")]
-    assert [call_id for call_id, _ in database.read(lambda c: reconciliation.news(c, told))] == ["unheard of"]
+    _tell_late(database, call_id, alone=alone)
     assert (money(database.path), ids(database.path)) == before
+
+
+@pytest.mark.parametrize(("call_id", "extension"), [("nobody-0", "101"), ("lobby-0", "102")])
+@pytest.mark.parametrize("alone", ["", "passed"])
+def test_it_charges_a_call_once_that_was_archived_as_unanswered_and_had_talked(
+    database: Database, tmp_path: Path, call_id: str, extension: str, alone: str
+) -> None:
+    database.write(lambda c: payments.recharge(c, extension, 50_000_000, MANAGER))
+    archived_to(database, tmp_path / "files")
+    before = ids(database.path)
+    _tell_late(database, call_id, alone=alone)
+    late = late_id(call_id)
+    assert ids(database.path) - before == {late}
+    with closing(connect(database.path)) as connection:
+        call = dict(connection.execute("SELECT * FROM calls WHERE call_id = ?", (late,)).fetchone())
+    assert (call["extension"], call["state"], call["talk_seconds"]) == (extension, "settled", 238)
+    assert (call["cost_micros"], call["uncollected_micros"]) == (180_000, 0)
+    assert ARCHIVED in call["flags"].split()
+    assert WHY_ARCHIVED in from_json(call["why"])
+    charges = look_up(database.path, "SELECT kind, amount_micros FROM ledger WHERE call_id = ?", [late])
+    assert charges == [("call", -180_000)]
+    assert audited(database.path) == []
+    archived_to(database, tmp_path / "files")
+    assert late in ids(database.path)
+
+
+def test_it_charges_the_talk_of_a_call_archived_as_unanswered_that_still_talks_alone(
+    database: Database, tmp_path: Path
+) -> None:
+    archived_to(database, tmp_path / "files")
+    leg = a_leg(talked=238, asked_ms=NOW_MS - 75 * DAY_MS, alone="passed")
+    database.write(lambda c: live_calls.begin_alone(c, "nobody-0", leg))
+    assert look_up(database.path, "SELECT state FROM calls WHERE call_id = ?", [late_id("nobody-0")]) == [("talking",)]
+    database.write(lambda c: settlement.settle(c, "nobody-0", leg, UNKNOWN, NOW_MS, Source.ASTDB))
+    found = look_up(database.path, "SELECT state, cost_micros FROM calls WHERE call_id = ?", [late_id("nobody-0")])
+    assert found == [("settled", 180_000)]
+    assert audited(database.path) == []
+
+
+def test_it_reads_in_cel_what_is_news_of_an_archived_call(database: Database, tmp_path: Path) -> None:
+    archived_to(database, tmp_path / "files")
+    talked, rang = a_leg(talked=5, asked_ms=NOW_MS), a_leg(asked_ms=NOW_MS)
+    told = [("talk-0", talked), ("nobody-0", talked), ("nobody-1", rang), ("unheard of", talked)]
+    news = database.read(lambda c: reconciliation.news(c, told))
+    assert [call_id for call_id, _ in news] == ["nobody-0", "unheard of"]
+    database.write(lambda c: settlement.settle(c, "nobody-0", talked, UNKNOWN, NOW_MS, Source.CEL))
+    news = database.read(lambda c: reconciliation.news(c, told))
+    assert [call_id for call_id, _ in news] == ["unheard of"]
 
 
 @pytest.mark.parametrize(

@@ -505,9 +505,9 @@ def test_it_counts_answered_calls_in_the_totals_of_their_day(exchange: Exchange)
         exchange.database.path, "SELECT destination, calls, cost_micros FROM daily_destination_totals ORDER BY 1"
     )
     assert by_destination == [
-        ("", 1, 0),
         ("00", 1, parse_amount("1")),
         ("9", 3, parse_amount("0.34")),
+        ("none", 1, 0),
     ]
 
 

@@ -1,14 +1,15 @@
 """Who opens a site locks a file in a directory that another user may write, and may be root."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from coovox_billing.errors import SetupError
 from coovox_billing.small_files import make_directory, opened_lock
-from coovox_billing.store.database import open_database
-from coovox_billing.store.database_file import OPENING_LOCK
+from coovox_billing.store.database import open_database, upgrade
+from coovox_billing.store.database_file import FILE_NAME, OPENING_LOCK
 
 
 def test_it_empties_nothing_that_a_link_leads_to(tmp_path: Path) -> None:
@@ -41,6 +42,23 @@ def test_root_leaves_it_to_the_owner_of_its_directory(tmp_path: Path) -> None:
     with opened_lock(tmp_path / "lock"):
         pass
     assert (tmp_path / "lock").stat().st_uid == 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must not follow it")
+@pytest.mark.parametrize("open_it", [open_database, upgrade])
+def test_root_opens_no_database_that_another_user_chose_by_a_link(
+    tmp_path: Path, open_it: Callable[[Path], object]
+) -> None:
+    (tmp_path / "site").mkdir()
+    link, chosen = tmp_path / "site" / FILE_NAME, tmp_path / "shadow"
+    chosen.touch()
+    link.symlink_to(chosen)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(SetupError, match="is a link that another user made"):
+        open_it(tmp_path / "site")
+    assert chosen.read_bytes() == b""
+    os.chown(link, 0, 0, follow_symlinks=False)
+    open_database(tmp_path / "site").close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")

@@ -19,7 +19,7 @@ from openpyxl import load_workbook
 from peewee import fn
 from werkzeug.test import TestResponse
 
-from coovox_billing.core.call import ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED, Source
+from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED, Source
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.money import format_amount
 from coovox_billing.services import accounts, calls, live_calls, settlement, site
@@ -201,7 +201,7 @@ def test_it_shows_what_a_person_should_look_at(owner_desk: Desk) -> None:
     assert row[6] == "Answered End unknown"
 
 
-@pytest.mark.parametrize("flag", [ALONE, CLOCK, CORRECTED, LOST, UNCOLLECTED])
+@pytest.mark.parametrize("flag", [ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED])
 def test_it_has_words_for_every_flag_and_source(flag: str) -> None:
     assert flag in formats._FLAGS
     assert flag in formats.FLAG_MARKS
@@ -511,7 +511,7 @@ class TestArchive:
     def test_it_says_nothing_of_them_for_other_months(self, owner_desk: Desk, tmp_path: Path) -> None:
         story.talk(owner_desk.database, "old", "100", "988360046", cast.NOW_MS - 60 * 86_400_000, 238)
         _archive(owner_desk, tmp_path / "files")
-        assert "archive" not in owner_desk.page("/call-log?from=2026-02-01&to=2026-03-31")
+        assert "in the archive" not in owner_desk.page("/call-log?from=2026-02-01&to=2026-03-31")
 
     def test_it_leaves_the_other_pages_as_they_were(self, owner_desk: Desk, tmp_path: Path) -> None:
         for number in range(3):

@@ -209,7 +209,7 @@ class _Marked(NullTranslations):
 class _Outside(HTMLParser):
     """What a page says outside of the signs."""
 
-    SILENT = frozenset({"code", "pre", "script", "style"})
+    SILENT = frozenset({"code", "textarea", "pre", "script", "style"})
     READ_OUT = SAID_BY_ATTRIBUTES | {"data-label", "data-copied", "data-away"}
 
     def __init__(self) -> None:
@@ -280,6 +280,7 @@ GIVEN = (
     ("people", "remark"),
     ("rates", "remark"),
     ("stays", "guest"),
+    ("tariff_drafts", "name"),
     ("trunks", "device"),
     ("trunks", "name"),
 )

@@ -48,7 +48,7 @@ def three_months(desk: Desk) -> None:
 def test_it_shows_what_the_guide_shows(owner_desk: Desk) -> None:
     guide(owner_desk)
     page = owner_desk.page("/statistics?from=2026-03-02&to=2026-03-02")
-    assert [words(cell) for cell in re.findall(r'<th scope="col".*?</th>', page)] == [
+    assert [words(cell) for cell in re.findall(r'<th scope="col".*?</th>', page.partition("</thead>")[0])] == [
         "Date", "Extension", "Calls", "Total Call Time", "Average Call Time", "Total Cost($)"
     ]  # fmt: skip
     assert cells(page) == [["2026-03-02", "All", "2", "0:04:37", "0:02:19", "0.2800"]]
@@ -142,7 +142,7 @@ def test_it_counts_calls_of_no_extension_among_all_as_the_call_log_does(owner_de
     assert (log.calls, log.talk_seconds, log.cost_micros) == (
         all_of_it.calls, all_of_it.talk_seconds, all_of_it.cost_micros,
     )  # fmt: skip
-    (address,) = re.findall(r'href="(/call-log\?[^"]+)"', page)
+    (address,) = re.findall(r'key" data-label="Date"><a href="(/call-log\?[^"]+)"', page)
     assert "3 Total" in owner_desk.page(html.unescape(address))
 
 
@@ -187,26 +187,97 @@ def test_it_turns_pages(owner_desk: Desk) -> None:
 
 
 def test_it_draws_what_it_lists_and_the_gaps_between(owner_desk: Desk) -> None:
-    assert "<svg viewBox" not in owner_desk.page("/statistics?by=day")
+    assert 'class="bars"' not in owner_desk.page("/statistics?by=day")
     three_months(owner_desk)
     page = owner_desk.page("/statistics?by=month")
-    bars = re.findall(r'y="([^"]+)" width="[^"]+" height="([^"]+)"><title>(.*?)</title>', page)
+    cost, talk = re.findall(r'<figure class="bars">.*?</figure>', page, re.DOTALL)
+    bars = re.findall(r'<title>(.*?)</title>.*?y="([^"]+)" width="[^"]+" height="([^"]+)"/></a>', cost)
     assert len(bars) == 11
     assert bars[:3] == [
-        ("10.0", "140.0", "2026-03: $0.3000"),
-        ("150.0", "0.0", "2026-04: $0.0000"),
-        ("150.0", "0.0", "2026-05: $0.0000"),
+        ("2026-03: $0.3000", "10.0", "140.0"),
+        ("2026-04: $0.0000", "150.0", "0.0"),
+        ("2026-05: $0.0000", "150.0", "0.0"),
     ]
-    assert bars[-1] == ("103.3", "46.7", "2027-01: $0.1000")
-    labels = re.findall("<li>(20.*?)</li>", page)
+    assert bars[-1] == ("2027-01: $0.1000", "103.3", "46.7")
+    assert "<title>2026-03: 0:03:00</title>" in talk
+    labels = re.findall("<li>(20.*?)</li>", cost)
     assert labels == ["2026-03", "2026-05", "2026-07", "2026-09", "2026-11", "2027-01"]
 
 
 def test_it_draws_the_newest_of_many_days(owner_desk: Desk) -> None:
     three_months(owner_desk)
     page = owner_desk.page("/statistics?by=day")
-    assert page.count("<rect ") == 62
+    assert page.count('class="strip"') == 2 * 62
     assert "<title>2027-01-01: $0.1000</title>" in page
+
+
+def busy_days(desk: Desk) -> None:
+    """Two days of talk near and far, of some that cost nothing, over two trunks; and somebody whom nobody answered."""
+    three_months(desk)
+    story.talk(desk.database, "far", "100", "0034911234567", cast.NOW_MS + 3_600_000, 61)
+    story.talk(desk.database, "kitchen", "103", "965302387", cast.NOW_MS + 5 * 3_600_000, 5)
+    story.ring_out(desk.database, "nobody", "100", "988360046", cast.NOW_MS + 600_000)
+    story.ask(desk.database, "other", "101", "988360046", cast.NOW_MS + 700_000)
+    leg = cast.a_leg(talked=30, asked_ms=cast.NOW_MS + 700_000, trunk="Backup line")
+    desk.database.write(lambda c: settlement.settle(c, "other", leg, UNKNOWN, leg.ended_ms))
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    return cells(page.partition(f"<h2>{heading}</h2>")[2].partition("</section>")[0])
+
+
+def test_it_tells_who_called_where_to_and_over_what(owner_desk: Desk) -> None:
+    busy_days(owner_desk)
+    page = owner_desk.page("/statistics?from=2026-03-02&to=2026-03-03")
+    assert table(page, "Top extensions") == [
+        ["Reception[100]", "", "3", "0:03:01", "2.2000"],
+        ["Sales[101]", "", "2", "0:01:30", "0.2000"],
+        ["Kitchen[103]", "", "1", "0:00:05", "0.0000"],
+    ]
+    assert table(page, "Top destinations") == [
+        ["abroad (00)", "", "1", "0:01:01", "2.0000"],
+        ["Prefix 9", "", "4", "0:03:30", "0.4000"],
+        ["No rate", "", "1", "0:00:05", "0.0000"],
+    ]
+    assert table(page, "Trunks") == [
+        ["FXO-1", "", "5", "83.3%", "0:00:49", "2.3000"],
+        ["Backup line", "", "1", "100.0%", "0:00:30", "0.1000"],
+    ]
+
+
+def test_its_numbers_are_those_of_the_calls_that_a_click_leads_to(owner_desk: Desk) -> None:
+    busy_days(owner_desk)
+    page = owner_desk.page("/statistics?from=2026-03-01&to=2026-03-31")
+    links = re.findall(r'<a href="(/call-log[^"]+)">(\d+)</a>', page)
+    rows = re.findall(r'<th scope="row"><a href="(/call-log[^"]+)".*?<td class="number">(\d+)</td>', page, re.DOTALL)
+    assert len(links) == 4 + 6 + 7
+    assert len(rows) == 3 + 3 + 2
+    for address, calls in links + rows:
+        log = owner_desk.page(html.unescape(address) + "&status=answered")
+        assert re.findall(r"(\d+) Total", log) == ([calls] if calls != "0" else []), address
+
+
+def test_it_draws_the_parts_of_all_extensions_alone(owner_desk: Desk) -> None:
+    busy_days(owner_desk)
+    assert "Top destinations" not in owner_desk.page("/statistics?extension=100")
+    assert "Top destinations" not in owner_desk.page("/statistics?from=2020-01-01&to=2020-01-02")
+
+
+def test_it_says_what_a_chart_narrowed_the_call_log_to_and_lets_it_go(owner_desk: Desk) -> None:
+    busy_days(owner_desk)
+    search = "from=2026-03-02&to=2026-03-02&destination=00&extension=100&weekday=1&hour=11"
+    page = owner_desk.page(f"/call-log?{search}")
+    assert "1 Total" in page
+    narrowed = page.partition('<p class="narrowed">')[2].partition("</p>")[0]
+    assert words(narrowed) == "Only Extension 100 Prefix 00 Monday 11:00"
+    (address,) = re.findall(r'href="([^"]+)" aria-label="Not only Prefix 00"', narrowed)
+    assert html.unescape(address) == "/call-log?from=2026-03-02&to=2026-03-02&extension=100&weekday=1&hour=11"
+    assert page.count('<input type="hidden"') >= 4
+    sheet = owner_desk.browser.get(f"/call-log.csv?{search}").text
+    assert "0034911234567" in sheet
+    assert "965302387" not in sheet
+    for bad in ("destination=abroad", "hour=24", "weekday=0", "hour=x"):
+        assert 'class="narrowed"' not in owner_desk.page(f"/call-log?{bad}")
 
 
 def test_it_downloads_what_it_shows(owner_desk: Desk) -> None:

@@ -205,6 +205,20 @@
     }
   }, 1000);
 
+  /* What renews itself waits while nobody sees it. */
+
+  document.addEventListener('htmx:beforeRequest', function (event) {
+    const renewed = event.target.matches('[hx-trigger^="every"]');
+    if (renewed && (document.hidden || event.target.closest('details:not([open])'))) event.preventDefault();
+  });
+
+  /* What was closed stays closed: the server reads the same cookie. */
+
+  document.addEventListener('toggle', function (event) {
+    const name = event.target.dataset && event.target.dataset.remembered;
+    if (name) document.cookie = name + '=' + (event.target.open ? 'open' : 'closed') + '; path=' + (root.dataset.base || '/') + '; max-age=31536000; samesite=lax';
+  }, true);
+
   /* Toasts of success go away; those of failure stay until they are closed. */
 
   function prepare(within) {

@@ -1,7 +1,7 @@
 -- At which hour of the site's day it was dialed, fixed then as the day is; none of calls from before this was kept.
 ALTER TABLE calls ADD COLUMN local_hour INTEGER CHECK (local_hour BETWEEN 0 AND 23);
 
--- By hour, and by destination: the prefix of the rate that priced the call, empty where none did.
+-- By hour, and by destination: the prefix of the rate that priced the call, `none` where none did.
 CREATE TABLE daily_hour_totals (
     day          TEXT NOT NULL,
     hour         INTEGER NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE daily_destination_totals (
 ) WITHOUT ROWID;
 
 INSERT INTO daily_destination_totals (day, destination, calls, talk_seconds, cost_micros)
-    SELECT local_day, coalesce(json_extract(rate, '$.prefix'), ''), count(*), sum(talk_seconds), sum(cost_micros)
+    SELECT local_day, coalesce(json_extract(rate, '$.prefix'), 'none'), count(*), sum(talk_seconds), sum(cost_micros)
     FROM calls WHERE state = 'settled' GROUP BY 1, 2;
 
 -- Calls that a trunk was tried for and nobody answered, as far as is known: counted as they are released, and taken out
@@ -58,7 +58,7 @@ ALTER TABLE archived_calls ADD COLUMN destination TEXT;
 
 DROP VIEW booked_calls;
 CREATE VIEW booked_calls AS
-    SELECT call_id, state, account_id, local_day, local_hour, trunk, coalesce(json_extract(rate, '$.prefix'), '') AS destination,
+    SELECT call_id, state, account_id, local_day, local_hour, trunk, coalesce(json_extract(rate, '$.prefix'), 'none') AS destination,
         talk_seconds, cost_micros, uncollected_micros FROM calls
     UNION ALL
     SELECT call_id, state, account_id, local_day, local_hour, trunk, destination, talk_seconds, cost_micros, 0
@@ -69,7 +69,7 @@ CREATE TRIGGER archived_calls_refuse_what_is_no_call BEFORE INSERT ON archived_c
 WHEN NOT EXISTS (
     SELECT 1 FROM calls WHERE call_id = NEW.call_id AND state = NEW.state AND account_id IS NEW.account_id
     AND local_day = NEW.local_day AND local_hour IS NEW.local_hour AND trunk = NEW.trunk
-    AND coalesce(json_extract(rate, '$.prefix'), '') = NEW.destination AND talk_seconds = NEW.talk_seconds
+    AND coalesce(json_extract(rate, '$.prefix'), 'none') = NEW.destination AND talk_seconds = NEW.talk_seconds
     AND cost_micros = NEW.cost_micros AND uncollected_micros = 0 AND flags = ''
 ) OR EXISTS (SELECT 1 FROM archived_calls WHERE call_id = NEW.call_id)
 BEGIN SELECT RAISE(ABORT, 'only a call that is over can be archived, and once'); END;

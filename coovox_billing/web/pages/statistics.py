@@ -2,8 +2,10 @@
 
 import re
 from calendar import monthrange
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property, partial
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -13,10 +15,12 @@ from coovox_billing.core.clock import local_day
 from coovox_billing.errors import BadInput
 from coovox_billing.store import queries
 from coovox_billing.store.lists import statistics
+from coovox_billing.store.lists.breakdowns import Breakdown, Share, TrunkShare
 from coovox_billing.store.lists.statistics import LENGTH_OF, Period, StatisticsQuery, Sums
-from coovox_billing.web import downloads, formats
+from coovox_billing.web import charts, downloads, formats
 from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.charts import Chart, Point
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.parts import parts
@@ -29,7 +33,7 @@ MOST_EXTENSIONS = 50
 MOST_BARS = 62
 MOST_LABELS = 7
 NOTHING = Sums(0, 0, 0)
-CHART_WIDTH, CHART_HEIGHT, CHART_MARGIN = 700, 150, 10
+MOST_SHARES = 10
 
 _BETWEEN = re.compile(r"[\s,;]+")
 
@@ -50,11 +54,54 @@ def show() -> ResponseReturnValue:
         totals=query.totals,
         columns=_columns(),
         errors=arguments.errors,
-        chart=_chart(query),
+        charts=_charts(query),
+        parts=None if query.extensions else _parts(query),
+        calls_of=partial(_calls_of, (query.first_day, query.last_day)),
+        extension_words=lambda share: formats.named(share.name, share.key),
+        destination_words=lambda share: formats.destination(share.key, share.name),
+        weekdays=formats.weekdays(),
         choices=[(by, words) for by, words in _periods().items()],
         days_of=_days_of,
         zone=queries.site().time_zone,
     )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The calls of a time by whom, whereto, over what and when (ISO weekday and hour)."""
+
+    extensions: list[Share]
+    destinations: list[Share]
+    trunks: list[TrunkShare]
+    hours: dict[tuple[int, int], Sums]
+
+    @cached_property
+    def calls_by_hour(self) -> list[int]:
+        """The calls of each hour of the day, on all weekdays."""
+        return [sum(self.calls_at(day, hour) for day in range(1, 8)) for hour in range(24)]
+
+    @property
+    def hours_shown(self) -> range:
+        """From the first hour with calls to the last."""
+        busy = [hour for _weekday, hour in self.hours]
+        return range(min(busy), max(busy) + 1)
+
+    def calls_at(self, weekday: int, hour: int) -> int:
+        """The calls of an hour of a weekday."""
+        return self.hours.get((weekday, hour), NOTHING).calls
+
+    def calls_of_weekday(self, weekday: int) -> int:
+        """The calls of a weekday at all hours."""
+        return sum(self.calls_at(weekday, hour) for hour in range(24))
+
+    def heat_of(self, calls: int) -> int:
+        """How dark the field of so many calls is."""
+        return charts.heat(calls, [sums.calls for sums in self.hours.values()])
+
+
+def _parts(query: StatisticsQuery) -> Parts:
+    of = Breakdown(query.first_day, query.last_day)
+    return Parts(of.extensions(MOST_SHARES), of.destinations(MOST_SHARES), of.trunks(), of.hours())
 
 
 @page.get("/statistics.<any(csv, xlsx):kind>")
@@ -132,49 +179,37 @@ def _days_of(period: str) -> tuple[str, str]:
     return period, period
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of the chart, in its own units."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Bars, and below them labels of equal width, each for as many bars."""
-
-    bars: list[Bar]
-    labels: list[str]
-
-
-def _chart(query: StatisticsQuery) -> Chart | None:
-    """The cost of each of the newest periods; the talk where nothing cost anything. A single one is no chart."""
+def _charts(query: StatisticsQuery) -> list[tuple[str, Chart]]:
+    """The cost and the talk of each of the newest periods, with their titles. A single period is no chart."""
     sums_of = dict(query.by_period(MOST_BARS))
     if len(sums_of) < 2:
-        return None
+        return []
     periods = _periods_between(min(sums_of), max(sums_of))[-MOST_BARS:]
-    shows_cost = any(sums.cost_micros for sums in sums_of.values())
-    together = -(-len(periods) // MOST_LABELS)
-    labels = [_short(period) for period in periods[::together]]
-    step = CHART_WIDTH / (len(labels) * together)
     sums = [sums_of.get(period, NOTHING) for period in periods]
-    values = [of.cost_micros if shows_cost else of.talk_seconds for of in sums]
-    bars = []
-    for index, (period, of, value) in enumerate(zip(periods, sums, values, strict=True)):
-        height = round(value / (max(values) or 1) * (CHART_HEIGHT - CHART_MARGIN), 1)
-        x, y, width = round((index + 0.2) * step, 1), round(CHART_HEIGHT - height, 1), round(0.6 * step, 1)
-        bars.append(Bar(x, y, width, height, f"{_written(period)}: {_worth(of, shows_cost)}"))
-    return Chart(bars, labels)
+    links = [_calls_of(_days_of(period)) for period in periods]
+    shown: list[tuple[str, Callable[[Sums], int], Callable[[int], str]]] = []
+    if any(of.cost_micros for of in sums):
+        currency = queries.site().currency
+        shown.append((_("Total Cost"), lambda of: of.cost_micros, lambda micros: formats.money(micros, currency)))
+    shown.append((_("Total Call Time"), lambda of: of.talk_seconds, formats.long_duration))
+    return [
+        (
+            title,
+            charts.upright(
+                [
+                    Point(value(of), _short(period), f"{_written(period)}: {worth(value(of))}", link)
+                    for period, of, link in zip(periods, sums, links, strict=True)
+                ]
+            ),
+        )
+        for title, value, worth in shown
+    ]
 
 
-def _worth(sums: Sums, shows_cost: bool) -> str:
-    if shows_cost:
-        return formats.money(sums.cost_micros, queries.site().currency)
-    return formats.long_duration(sums.talk_seconds)
+def _calls_of(days: tuple[Any, Any], **more: object) -> str:
+    """Where the call log shows the answered calls of some days."""
+    given = {"from": days[0], "to": days[1], "status": "answered"} | more
+    return url_for("call_log.show", **{name: value for name, value in given.items() if value is not None})
 
 
 def _periods_between(first: str, last: str) -> list[str]:

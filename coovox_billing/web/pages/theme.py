@@ -1,6 +1,6 @@
 """What a browser keeps for whoever sits before it: light or dark, which colors, the language. Each in a cookie."""
 
-from flask import Blueprint, Response, current_app, redirect, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.site_settings import AUTO, LANGUAGES
@@ -57,7 +57,7 @@ def _back() -> Response:
     rules = current_app.url_map.iter_rules()
     if any(rule.endpoint == asked and not rule.arguments and "GET" in (rule.methods or ()) for rule in rules):
         return redirect(url_for(asked, next=onward or None), 303)  # type: ignore[return-value]
-    return redirect(url_for("extensions.land"), 303)  # type: ignore[return-value]
+    return redirect(url_for("self_service.show" if g.own else "extensions.land"), 303)  # type: ignore[return-value]
 
 
 def _keep(response: Response, cookie: str, value: str) -> None:

@@ -275,7 +275,7 @@ def _page(
         error=error,
         others=_differences(now, typed, titles),
         titles=titles,
-        weekdays=rate_words.weekdays(),
+        weekdays=formats.weekdays(),
         choices=_choices(filled),
         token=request.form.get("submission") or pieces.submission_token(),
     )

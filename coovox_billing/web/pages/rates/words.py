@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from coovox_billing.core.tariff import ALL_DAYS, Rate
-from coovox_billing.web import reader
+from coovox_billing.web import formats
 from coovox_billing.web.words import gettext as _
 
 _MOST_RANGES = 4
@@ -33,17 +33,11 @@ def title(rate: Rate) -> str:
     return f"{rate.remark} ({prefix})" if rate.remark else prefix[:1].upper() + prefix[1:]
 
 
-def weekdays() -> list[tuple[int, str]]:
-    """ISO weekdays with their short names."""
-    names = reader.locale().days["format"]["abbreviated"]
-    return [(day, str(names[day - 1])) for day in range(1, 8)]
-
-
 def days(chosen: frozenset[int]) -> str:
     """Days of the week: `Every day`, `Mon–Fri`, `Mon, Wed`."""
     if chosen == ALL_DAYS:
         return _("Every day")
-    names = dict(weekdays())
+    names = dict(formats.weekdays())
     return ", ".join(_span(names[first], names[last], last - first + 1) for first, last in _runs(chosen))
 
 
