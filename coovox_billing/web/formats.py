@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale
@@ -10,13 +11,14 @@ from flask import g, has_request_context
 
 from coovox_billing.core import clock
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
-from coovox_billing.core.money import MICROS_PER_UNIT
+from coovox_billing.core.money import MICROS_PER_UNIT, format_amount, format_price
 from coovox_billing.core.roles import Role
 from coovox_billing.core.site_settings import DEFAULT_DATE_FORMAT
 from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
 from coovox_billing.store.lists.recharges import Payment
+from coovox_billing.web.listing import Kind
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import language, later
 
@@ -134,6 +136,21 @@ def short_duration(seconds: int) -> str:
     return long_duration(seconds) if minutes >= 60 else f"{minutes}:{second:02d}"
 
 
+def value(kind: Kind, known: Any, zone: ZoneInfo) -> str:
+    """What a column of a kind holds, as its cell shows it; a dash for a number that is not known."""
+    if known is None:
+        return "–" if kind.is_number else ""
+    if kind is Kind.AMOUNT:
+        return format_amount(known)
+    if kind is Kind.PRICE:
+        return format_price(known)
+    if kind is Kind.DURATION:
+        return duration(known)
+    if kind is Kind.LONG_DURATION:
+        return long_duration(known)
+    return moment(known, zone) if kind is Kind.MOMENT else str(known)
+
+
 def weekdays() -> list[tuple[int, str]]:
     """ISO weekdays with their short names."""
     names = Locale.parse(language()).days["format"]["abbreviated"]
@@ -204,6 +221,11 @@ def payment_kind(payment: Payment) -> str:
     if payment.undoes is not None:
         return _("Taken back")
     return _("Recharge") if payment.kind == "recharge" else _("Correction")
+
+
+def days(first_day: date | None, last_day: date | None) -> str:
+    """A time from one day to another, both included, in words."""
+    return " – ".join("" if bound is None else day(bound) for bound in (first_day, last_day))
 
 
 def about_period(first_day: date | None, last_day: date | None, keywords: str) -> list[tuple[str, str]]:

@@ -5,7 +5,8 @@ import sqlite3
 
 from flask import Flask
 
-from coovox_billing.services import passwords, payments, stays, trunks
+from coovox_billing.services import arrangements, passwords, payments, stays, trunks
+from coovox_billing.services.owner import OWNER
 from coovox_billing.store import people
 from coovox_billing.store.database import Database
 from tests import cast
@@ -20,7 +21,9 @@ SAMPLES = {
     "kind": "csv",
     "name": "bill-k7m",
     "number": "100",
+    "of_list": "extensions",
     "rate_id": "1",
+    "search_id": "1",
     "stay_id": "1",
     "ticket": "stolen",
 }
@@ -29,6 +32,7 @@ ARGUMENTS = {
     "/call-log": "from=2026-03-01&to=2026-03-31",
     "/extensions/bulk-edit": "extension=100",
     "/extensions/recharge": "extension=100",
+    "/lists/extensions/save": "status=locked",
     "/settings/emergency-numbers": "country=DE",
     "/statistics": "from=2026-03-01&to=2026-03-31",
 }
@@ -51,6 +55,7 @@ def settle_in(database: Database) -> None:
         stays.check_out(connection, "103", cast.MANAGER)
 
         hire(connection)
+        arrangements.save_search(connection, OWNER, "extensions", "With debts", "sort=balance")
 
     database.write(job)
 
@@ -98,6 +103,7 @@ def plant(connection: sqlite3.Connection) -> None:
         ("changes", "after"),
         ("people", "remark"),
         ("rates", "remark"),
+        ("saved_searches", "name"),
         ("stays", "guest"),
         ("trunks", "name"),
     ):
