@@ -20,34 +20,6 @@ PLACES = ("page", "refresh")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A list that people arrange: its word in addresses and choices, the endpoint of its page, its columns."""
-
-    word: str
-    endpoint: str
-    columns: Callable[[], Sequence[Column[Any]]]
-
-    def view(self) -> "View":
-        """The list as whoever makes this request arranged it."""
-        turned = arrangements.turned_columns(g.user.name, self.word)
-        columns = [
-            replace(column, shown=not column.shown) if column.can_be_chosen and column.word in turned else column
-            for column in self.columns()
-        ]
-        saved = arrangements.saved_searches(g.user.name, self.word)
-        return View(self.word, columns, saved, search_of(request.query_string.decode()), queries.site().time_zone)
-
-    def turned(self, ticked: Sequence[str]) -> list[str]:
-        """The columns that are to be turned round, so that of those that can be chosen the ticked ones are shown."""
-        choices = [column for column in self.columns() if column.can_be_chosen]
-        return [column.word for column in choices if column.shown != (column.word in ticked)]
-
-    def address(self, search: str = "") -> str:
-        """Where the list is, with a search."""
-        return url_for(self.endpoint) + (f"?{search}" if search else "")
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     """A list for its page: `columns` has also those that are not shown; `search` is what the address asks for."""
 
@@ -74,6 +46,34 @@ class View:
     def is_current(self, saved: SavedSearch) -> bool:
         """Whether the page shows what this search finds."""
         return sorted(parse_qsl(saved.search)) == sorted(parse_qsl(self.search))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A list that people arrange: its word in addresses and choices, the endpoint of its page, its columns."""
+
+    word: str
+    endpoint: str
+    columns: Callable[[], Sequence[Column[Any]]]
+
+    def view(self) -> View:
+        """The list as whoever makes this request arranged it."""
+        turned = arrangements.turned_columns(g.user.name, self.word)
+        columns = [
+            replace(column, shown=not column.shown) if column.can_be_chosen and column.word in turned else column
+            for column in self.columns()
+        ]
+        saved = arrangements.saved_searches(g.user.name, self.word)
+        return View(self.word, columns, saved, search_of(request.query_string.decode()), queries.site().time_zone)
+
+    def turned(self, ticked: Sequence[str]) -> list[str]:
+        """The columns that are to be turned round, so that of those that can be chosen the ticked ones are shown."""
+        choices = [column for column in self.columns() if column.can_be_chosen]
+        return [column.word for column in choices if column.shown != (column.word in ticked)]
+
+    def address(self, search: str = "") -> str:
+        """Where the list is, with a search."""
+        return url_for(self.endpoint) + (f"?{search}" if search else "")
 
 
 def search_of(query: str, without: Sequence[str] = PLACES) -> str:

@@ -190,14 +190,15 @@
     if (event.key === 'Escape' && !document.querySelector('dialog[open]')) forget();
     const cell = event.target.matches('tbody [tabindex]') && dataCell(event.target);
     if (!cell || event.altKey) return;
-    const table = cell.closest('table'), place = placeOf(cell), control = event.ctrlKey || event.metaKey;
-    const rows = cellsOf(table);
+    const table = cell.closest('table'), rows = cellsOf(table), control = event.ctrlKey || event.metaKey;
+    const goesOn = event.shiftKey && chosen && chosen.table === table;
+    const place = goesOn ? chosen.to : placeOf(cell);
     if (control && event.key.toLowerCase() === 'a') choose(table, [0, 0], [rows.length - 1, rows[0].length - 1]);
     else if (control && event.key === ' ') choose(table, [0, place[1]], [rows.length - 1, place[1]]);
     else if (!control && /^(Arrow.*|Home|End)$/.test(event.key)) {
       const to = step(event, place, table);
       focus(rows[to[0]][to[1]]);
-      choose(table, event.shiftKey && chosen && chosen.table === table ? chosen.from : event.shiftKey ? place : to, to);
+      choose(table, goesOn ? chosen.from : event.shiftKey ? place : to, to);
     } else return;
     event.preventDefault();
   });
@@ -251,7 +252,7 @@
     else if (button.matches('[data-copy-cells]')) copy(chosenText(), button);
     else {
       const table = document.querySelector('main ' + button.dataset.copyTable);
-      copy(lines(headsOf(table), cellsOf(table)), button);
+      if (table) copy(lines(headsOf(table), cellsOf(table)), button);
     }
   });
 
