@@ -94,7 +94,10 @@ def test_it_chooses_by_keys_alone_and_copies_the_whole_table(screen: Screen, dat
     press(screen, Keys.ESCAPE)
     screen.find("[data-copy-table]").click()
     heads, newest, *_others = pasted(screen)
-    assert (len(heads), newest[1:]) == (8, ["Reception[100]", "10.0000", "-9.0100", "0.9900", "Correction", *newest[6:]])
+    assert (len(heads), newest[1:]) == (
+        8,
+        ["Reception[100]", "10.0000", "-9.0100", "0.9900", "Correction", *newest[6:]],
+    )
     assert screen.complaints() == []
 
 

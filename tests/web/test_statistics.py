@@ -250,7 +250,9 @@ def test_its_numbers_are_those_of_the_calls_that_a_click_leads_to(owner_desk: De
     busy_days(owner_desk)
     page = owner_desk.page("/statistics?from=2026-03-01&to=2026-03-31")
     links = re.findall(r'<a href="(/call-log[^"]+)">(\d+)</a>', page)
-    rows = re.findall(r'<th scope="row"><a href="(/call-log[^"]+)".*?<td class="number" data-value="\d+">(\d+)</td>', page, re.DOTALL)
+    rows = re.findall(
+        r'<th scope="row"><a href="(/call-log[^"]+)".*?<td class="number" data-value="\d+">(\d+)</td>', page, re.DOTALL
+    )
     assert len(links) == 4 + 6 + 7
     assert len(rows) == 3 + 3 + 2
     for address, calls in links + rows:
