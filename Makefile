@@ -31,8 +31,9 @@ CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos --ignore=$(CHAOS_killed)
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies lives transfers)
 ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
+ASTERISK_others := $(patsubst %,tests/asterisk/test_%.py,freepbx elsewhere)
 ASTERISK_soak := tests/asterisk/test_soak.py
-ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_soak))
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_others) $(ASTERISK_soak))
 BROWSER_PARTS := everywhere people calls pages
 BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
 BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people)
@@ -46,7 +47,7 @@ SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-pyotp \
 	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest \
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
-	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck
+	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck iproute2
 
 .PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench footprint soak soak-fake
 .PHONY: screenshot lint messages bump clean package bundle test-appliance
@@ -92,10 +93,10 @@ test-debian-backup: $(VENV)/test.stamp
 test-debian-%: deps
 	$(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
+## test-asterisk: calls through a real Asterisk, both versions side by side in four parts each, for they mostly wait;
 ## then the soak, which does not
 test-asterisk:
-	$(SIDE_BY_SIDE) -j6 $(foreach part,calls live lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
+	$(SIDE_BY_SIDE) -j8 $(foreach part,calls live lives others,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
 	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp
@@ -165,12 +166,16 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## messages: what translators begin with: every sentence that a page may show, in run/coovox_billing.pot
+## messages: every sentence that a page may show, into run/coovox_billing.pot, and from there into each language's catalog
 messages: $(VENV)/run.stamp
 	mkdir -p run
 	$(BIN)/pybabel -q extract -F pyproject.toml $(SAYING:%=-k %) -k ngettext:1,2 --no-location --sort-output --no-wrap \
 		--ignore-dirs="cli .* ._*" --project="CooVox Billing" --add-comments=Translators \
 		-o run/coovox_billing.pot coovox_billing web/templates
+	@for catalog in web/languages/*.po; do \
+		$(BIN)/pybabel -q update -i run/coovox_billing.pot -l "$$(basename "$$catalog" .po)" -o "$$catalog" \
+			--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap || exit 1; \
+	done
 
 ## bump: move the committed locks to the newest versions
 bump:

@@ -29,6 +29,7 @@ from coovox_billing.services import running
 from coovox_billing.store import reads
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.store.write_group import TooLate
+from coovox_billing.tariff_switch import TariffSwitch
 from coovox_billing.wall_clock import wall_clock_ms
 
 GARBAGE_THRESHOLD = 5_000
@@ -65,14 +66,15 @@ async def _answer(config: Config, path: Path, database_id: str) -> None:
     live_calls = LiveCalls(database, manager, wall_clock_ms) if manager else None
     handlers = AgiHandlers(database, wall_clock_ms, live_calls)
     reconciler = Reconciler(database, handlers, handlers.collector, config.asterisk_log, wall_clock_ms)
-    runs = [reconciler.run(), _count_running(database)]
+    runs = [reconciler.run(), _count_running(database), TariffSwitch(path, wall_clock_ms).run()]
     if live_calls:
         live_calls.compare = reconciler.compare
         runs += [live_calls.run(), AstDbKeeper(live_calls.ami, database, handlers.collector).run()]
     watchers = [asyncio.create_task(run) for run in runs]
     metrics = await _tell_metrics(config, path, handlers, live_calls)
     try:
-        identify = agi_identity.handler(__version__, database_id)
+        is_signed_in = (lambda: live_calls.ami.is_ready) if live_calls else None
+        identify = agi_identity.handler(__version__, database_id, is_signed_in)
         server = AgiServer({**handlers.by_path(), agi_identity.PATH: identify}, config.agi_allow)
         await _serve(server, config, watchers, has_manager=live_calls is not None)
     finally:

@@ -17,7 +17,8 @@ from types import FrameType
 
 from coovox_billing import heartbeat
 
-PLANES = ("calls", "web")
+# By the names of their commands: what people call them.
+PLANES = {"calls": "call plane", "web": "web plane"}
 LOOK_SECONDS = 0.25
 KILL_SECONDS = 0.25
 START_SECONDS = 30.0
@@ -42,6 +43,11 @@ class Plane:
     starts: int = 0
     backoff_seconds: float = field(default=0.25)
 
+    @property
+    def words(self) -> str:
+        """What people call it: its name is that of its command."""
+        return PLANES[self.name]
+
     def start(self) -> None:
         """Start the process. What it has to tell systemd is not for whoever started the parent."""
         reading, writing = os.pipe()
@@ -62,7 +68,7 @@ class Plane:
             if os.read(self.pipe, 4096):
                 self.heard = now
                 if not self.has_beaten:
-                    log.info("the %s plane is up", self.name)
+                    log.info("the %s is up", self.words)
                 self.has_beaten = True
         except BlockingIOError:
             return
@@ -124,7 +130,7 @@ class Parent:
         plane.listen(now)
         was_awake = now - self._looked < 2 * heartbeat.BEAT_SECONDS
         if was_awake and plane.is_hung(now):
-            log.error("the %s plane was silent for %.0f s and is replaced", plane.name, now - plane.heard)
+            log.error("the %s was silent for %.0f s and is replaced", plane.words, now - plane.heard)
             plane.kill()
         code = plane.process.poll()
         return 0 if code is None else self._bury(plane, code, now)
@@ -136,7 +142,7 @@ class Parent:
             return 1
         steady = lived_seconds > LONGEST_BACKOFF_SECONDS
         plane.backoff_seconds = 0.25 if steady else min(plane.backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
-        log.error("the %s plane ended with status %d and is started again", plane.name, code)
+        log.error("the %s ended with status %d and is started again", plane.words, code)
         return 0
 
     def _end_all(self) -> None:

@@ -6,6 +6,7 @@ plain file is read: a link laid there must not show or change a file of the syst
 
 import errno
 import os
+import pwd
 import secrets
 import stat
 from collections.abc import Iterator
@@ -73,6 +74,32 @@ def make_directory(directory: Path, owner: int | None = None, group: int | None 
     if os.geteuid() == 0 and owner is not None and group is not None:
         os.chown(directory, owner, group, follow_symlinks=False)
     sync_directory(directory.parent)
+
+
+@contextmanager
+def as_owner_of(directory: Path) -> Iterator[None]:
+    """Let root be, for a moment, who owns the directory, to see what that user may do. Of a process with one thread.
+
+    Raises:
+        OSError: nobody can tell whose it is.
+    """
+    owner, groups = directory.stat(), os.getgroups()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    try:
+        name = pwd.getpwuid(owner.st_uid).pw_name
+        os.setgroups(os.getgrouplist(name, owner.st_gid))
+    except KeyError:
+        os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 # CooVox Billing @VERSION@ for Debian @RELEASE@ on @ARCHITECTURE@, with all Debian packages that it needs.
 #   sudo sh THIS-FILE            install it
 #   sh THIS-FILE --check         only look whether this file is whole and fits this box
+#   sh THIS-FILE --help          what it does, and its exit status
 # What follows the last line of this script is a tar archive.
 
 # A shell reads on only after this: of a damaged file nothing else is run. Once more below, should the damage be here.
@@ -91,14 +92,30 @@ install_packages() {
     apt install -y --no-remove "coovox-billing=$VERSION"
 }
 
+help() {
+    cat <<END
+CooVox Billing $VERSION for Debian $RELEASE on $ARCHITECTURE, with all Debian packages that it needs: no internet is used.
+
+  sudo sh FILE        install it, or bring what is installed to this version; the data stays
+  sh FILE --check     only look whether this file is whole and is for this box; needs no root
+  sh FILE --help      this
+
+Checked before anything is changed: the SHA-256 of this file and of each package in it, Debian's release and the
+architecture, room on the disk, and by apt whether the packages go together with those of the box. No package is removed.
+
+Exit status: 0 done; 1 refused, with the reason, and nothing was changed; 100 apt failed while it installed.
+END
+}
+
 main() {
     file=$0
+    case "$1" in --help | -h) help; exit 0 ;; esac
     check_whole
     check_box
     case "$1" in
         --check) echo "This file is whole, and is for this box."; exit 0 ;;
         "") ;;
-        *) refuse "$1 is unknown: run it without words, or with --check." ;;
+        *) refuse "$1 is unknown: run it without words, or with --check or --help." ;;
     esac
     if [ "$(id -u)" -ne 0 ]; then refuse "installing needs root: sudo sh $file"; fi
     check_room

@@ -14,6 +14,7 @@ from coovox_billing.small_files import FILE_MODE, give_to_owner_of, sync_directo
 from coovox_billing.store.schema import BACKUPS
 
 UNFINISHED = ".part"
+FOLDERS = (Kind.FOLDER, Kind.USB)
 
 _SOME_BYTES = 256 * 1024
 # Where nothing is mounted below /run/media, that is what is there.
@@ -68,15 +69,38 @@ def at_place(
         yield Bucket(address, secrets, region)
 
 
+def try_out(address: Address | None, directory: Path) -> None:
+    """See that a folder or a stick takes files. A server is not asked: whoever sets its address waits for an answer.
+
+    Raises:
+        PlaceTrouble: it takes none as it is now.
+    """
+    if address is None or address.kind in FOLDERS:
+        with at_place(address, directory, {}, "", "") as folder:
+            assert isinstance(folder, Folder)  # noqa: S101
+            folder.try_out()
+
+
 class Folder:
     """A folder, made where its parent is. `not_on`: it must be on another file system than these, as a stick is."""
 
     def __init__(self, folder: Path, parent: Path, not_on: tuple[Path, ...] = ()) -> None:
         self._folder = folder
         self._not_on = not_on
-        self._check_mounted(folder if folder.is_dir() else parent)
+        # Unlike is_dir(), no exception where this user may not look.
+        self._check_mounted(folder if os.path.isdir(folder) else parent)  # noqa: PTH112
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self._trouble(error) from None
+
+    def try_out(self) -> None:
+        """Write an empty file and remove it."""
+        unfinished = self._folder / f".billing-{os.getpid()}{UNFINISHED}"
+        try:
+            unfinished.unlink(missing_ok=True)
+            os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+            unfinished.unlink(missing_ok=True)
         except OSError as error:
             raise self._trouble(error) from None
 

@@ -62,8 +62,8 @@ class Difference:
 class Plan:
     """What bringing a backup back changes. `present` is None where there is no database now that can be read.
 
-    `lost` is what came after the backup. `is_same_device` is None where nobody can tell. `aside` is where the present
-    database was kept, once that was done.
+    `is_first`: there is none at all, as on a new device. `lost` is what came after the backup. `is_same_device` is None
+    where nobody can tell. `aside` is where the present database was kept, once that was done.
     """
 
     told: Manifest
@@ -73,6 +73,7 @@ class Plan:
     lost: Later | None
     differences: tuple[Difference, ...]
     is_same_device: bool | None
+    is_first: bool = False
     aside: Path | None = None
 
 
@@ -172,7 +173,8 @@ def _plan(directory: Path, found: Unpacked, device: Device) -> Plan:
                 is_same,
             )
     except (OSError, sqlite3.Error):
-        return Plan(told, None, None, then, None, (), is_same)
+        is_first = not os.path.lexists(directory / FILE_NAME)
+        return Plan(told, None, None, then, None, (), is_same, is_first)
 
 
 def _differences(now: dict[str, int], then: dict[str, int]) -> Iterator[Difference]:

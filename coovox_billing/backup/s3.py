@@ -22,7 +22,11 @@ class Bucket:
 
     def __init__(self, address: Address, secrets: Mapping[str, str], region: str) -> None:
         if not secrets.get("s3-key-id") or not secrets.get("s3-secret"):
-            raise PlaceTrouble("the storage at %(host)s wants a key: store its id and its secret", host=address.host)
+            raise PlaceTrouble(
+                "the storage at %(host)s wants a key: store its id and its secret",
+                hint="coovox-billing backups secret s3-key-id, then coovox-billing backups secret s3-secret",
+                host=address.host,
+            )
         self._address = address
         self._client = _client(address, secrets, region)
         self._prefix = f"{address.folder}/" if address.folder else ""

@@ -67,6 +67,7 @@ def _sign_in(transport: "paramiko.Transport", address: Address, secrets: Mapping
         raise PlaceTrouble(
             "the server %(host)s shows the key %(shown)s. Ask its administrator whether that is right; then store it "
             "as the server's fingerprint",
+            hint="coovox-billing setting set backup_host_key %(shown)s",
             host=address.host,
             shown=shown,
         )
@@ -79,7 +80,11 @@ def _sign_in(transport: "paramiko.Transport", address: Address, secrets: Mapping
         )
     key, password = secrets.get("sftp-key", ""), secrets.get("sftp-password", "")
     if not key and not password:
-        raise PlaceTrouble("the server %(host)s wants a key or a password: store one", host=address.host)
+        raise PlaceTrouble(
+            "the server %(host)s wants a key or a password: store one",
+            hint="coovox-billing backups secret sftp-key --file FILE, or coovox-billing backups secret sftp-password",
+            host=address.host,
+        )
     try:
         if key:
             transport.auth_publickey(address.user, _private_key(key))

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from coovox_billing.backup import archive, keeping, restoring
 from coovox_billing.backup.manifest import Manifest, utc
 from coovox_billing.backup.restoring import Plan
-from coovox_billing.cli.context import Context, listable
+from coovox_billing.cli.context import Context, counted, listable
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.site_settings import site_setting
 from coovox_billing.errors import BadInput, SetupError
@@ -128,7 +128,11 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 def _counts(told: Manifest) -> str:
     calls, accounts = told.rows.get("calls", 0), told.rows.get("accounts", 0)
-    return f"{calls} calls, {accounts} extensions"
+    return f"{counted(calls, 'call', 'calls')}, {_extensions(accounts)}"
+
+
+def _extensions(number: int) -> str:
+    return counted(number, "extension", "extensions")
 
 
 def _passphrase_to_encrypt(context: Context) -> str:
@@ -247,32 +251,39 @@ def _lines(plan: Plan, standing: Standing | None) -> Iterator[str]:
     yield "Its books are sound: balances, holds, ledger, calls and totals agree."
     yield from _changed(plan)
     yield "The trial goes on as it stands on this device; a backup neither begins it anew nor makes it longer."
+    if standing is None:
+        yield "Nothing was changed."
+    else:
+        if plan.aside:
+            yield f"What was there before is kept: {plan.aside}"
+        yield f"Restored. Sign in with the passwords of the backup. To start billing: systemctl start {UNITS}"
+        yield from (f"note   The restore is done; of trial and license here: {fault}" for fault in standing.faults)
     if plan.is_same_device is False:
         yield (
             "The backup is of another device, and so is its license: write the source file of this one with "
-            "`coovox-billing license source billing.ac`, or download it in Addons, Billing; send it to the distributor."
+            "`coovox-billing license source billing.ac`, or download it in Addons, Billing; send it to the distributor "
+            "and upload what comes back. Until then the trial counts."
         )
-    if standing is None:
-        yield "Nothing was changed."
-        return
-    if plan.aside:
-        yield f"What was there before is kept: {plan.aside}"
-    yield f"Restored. Sign in with the passwords of the backup. To start billing: systemctl start {UNITS}"
-    yield from (f"FAULT  {fault}" for fault in standing.faults)
 
 
 def _changed(plan: Plan) -> Iterator[str]:
     if plan.present is None or plan.lost is None:
-        yield "There is no database now that could be read."
+        yield (
+            "There was no database here yet, so nothing is replaced."
+            if plan.is_first
+            else "There is no database now that could be read."
+        )
         return
     yield (
-        f"Balances: {format_amount(plan.then.balance_micros)} on {plan.then.accounts} extensions in the backup, "
+        f"Balances: {format_amount(plan.then.balance_micros)} on {_extensions(plan.then.accounts)} in the backup, "
         f"{format_amount(plan.present.balance_micros)} on {plan.present.accounts} now (schema {plan.schema_now})."
     )
     lost = plan.lost
     yield (
-        f"What came after the backup and is not in it: {lost.calls} calls for {format_amount(lost.calls_micros)}, "
-        f"{lost.payments} recharges of {format_amount(lost.payments_micros)}, {lost.changes} changes."
+        f"What came after the backup and is not in it: "
+        f"{counted(lost.calls, 'call', 'calls')} for {format_amount(lost.calls_micros)}, "
+        f"{counted(lost.payments, 'recharge', 'recharges')} of {format_amount(lost.payments_micros)}, "
+        f"{counted(lost.changes, 'change', 'changes')}."
     )
     for one in plan.differences[:_SHOWN_DIFFERENCES]:
         now, then = _amount(one.now_micros) or "none", _amount(one.then_micros) or "none"
@@ -305,7 +316,8 @@ def _status(context: Context) -> None:
     print(f"Encrypted   {'yes' if facts['encrypted'] else 'no'}")
     print(f"Last good   {facts['last_good_at'] or 'none'}  {facts['last_good'] or ''}".rstrip())
     if state.failures:
-        print(f"FAULT  failed {state.failures} times since, at {facts['failed_at']} because {facts['why']}")
+        times = "once" if state.failures == 1 else f"{state.failures} times"
+        print(f"FAULT  failed {times} since, at {facts['failed_at']} because {facts['why']}")
 
 
 def _days_in_words(numbers: str) -> str:

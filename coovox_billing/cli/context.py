@@ -12,7 +12,7 @@ from typing import Any
 
 from coovox_billing import config
 from coovox_billing.config import Config
-from coovox_billing.errors import SetupError
+from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.opening import is_site, open_site
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import Database
@@ -90,6 +90,25 @@ def print_table(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     for line in (heads, *cells):
         print("  ".join(_align(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number} {one if number == 1 else many}"
+
+
+def asked_secret(what: str) -> str:
+    """What somebody types twice without its being seen, or the first line of what is piped in.
+
+    Raises:
+        BadInput: the second time it was another.
+    """
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    secret = getpass.getpass(f"New {what}: ")
+    if getpass.getpass("Again: ") != secret:
+        raise BadInput("what was typed the second time differs: nothing was changed")
+    return secret
 
 
 def complain(lines: Sequence[object]) -> None:

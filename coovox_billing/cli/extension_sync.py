@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from coovox_billing.cli.context import Context, listable, silence_log
+from coovox_billing.cli.context import Context, counted, listable, silence_log
 from coovox_billing.core.devices import KnownAccount, Listing, Plan
 from coovox_billing.core.money import format_amount
 from coovox_billing.errors import SetupError
@@ -93,7 +93,7 @@ def _answer(listing: Listing, done: Plan) -> str:
     trouble = done.troubles.get(listing.technology)
     if trouble:
         return f"no full answer, so nothing of it is closed: {trouble}"
-    return f"{len(listing.found)} devices" if listing.is_loaded else "not there"
+    return counted(len(listing.found), "device", "devices") if listing.is_loaded else "not there"
 
 
 def _changes(done: Plan) -> list[str]:

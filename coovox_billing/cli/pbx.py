@@ -4,10 +4,26 @@ from pathlib import Path
 from typing import Any
 
 from coovox_billing.cli.context import Context, listable
+from coovox_billing.config import Address
 from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.pbx import console, install
 from coovox_billing.pbx.check import check
-from coovox_billing.pbx.parts import DEFAULT_ETC, Item, command, directory_of
+from coovox_billing.pbx.parts import AMI, DEFAULT_ETC, DIALPLAN, FREEPBX, HOOK, Item, command, directory_of
+
+_ON_THE_PBX = """
+Copy them from {directory} into /etc/asterisk of the PBX, for Asterisk to read: {ami} holds a secret. There write
+  at the end of extensions.conf (FreePBX, Issabel: extensions_custom.conf)
+    #include {dialplan}
+  below it, on FreePBX and Issabel alone
+    #include {freepbx}
+    #include {hook}
+  under [globals] of extensions.conf (FreePBX, Issabel: into globals_custom.conf)
+    COOVOX_AGI=agi://{listen}
+  at the end of manager.conf (FreePBX, Issabel: manager_custom.conf)
+    #include {ami}
+then run there: {reloads}
+Here set agi_listen = "{listen}", agi_allow = "PBX" and ami = "coovox-billing:SECRET@PBX:5038", with the
+address of the PBX for PBX and the secret of {ami}, and start billing again. The clocks of both must agree."""
 
 
 def add_commands(commands: Any) -> None:
@@ -20,6 +36,11 @@ def add_commands(commands: Any) -> None:
     removing.set_defaults(run=_remove)
     checking = verbs.add_parser("check", help="what is there, what is missing, and which routes bypass billing")
     checking.set_defaults(run=_check)
+    files = verbs.add_parser("files", help="write what an Asterisk on another machine needs into a directory")
+    files.add_argument("directory", metavar="DIR")
+    files.add_argument("--address", metavar="IP", help="this machine's, as the other one sees it; else of agi_listen")
+    listable(files)
+    files.set_defaults(run=_files)
     for verb in (installing, checking, removing):
         verb.add_argument("--etc", metavar="DIR", default=str(DEFAULT_ETC), help="Asterisk's configuration")
         listable(verb)
@@ -53,6 +74,28 @@ def _install(context: Context) -> None:
 
 def _remove(context: Context) -> None:
     _finish(context, install.remove(_etc(context), let_calls_pass=context.arguments.let_calls_pass))
+
+
+def _files(context: Context) -> None:
+    """What is carried to another machine, and the lines that a person writes there and here."""
+    directory, listen = Path(context.arguments.directory), context.config.agi_listen
+    address = context.arguments.address or listen.host
+    if not context.arguments.address and (listen.is_loopback or listen.host in ("0.0.0.0", "::")):  # noqa: S104
+        raise SetupError(
+            "agi_listen is %(listen)s, which no other machine can ask: set agi_listen and agi_allow, or name this "
+            "machine's address",
+            hint="coovox-billing pbx files DIR --address IP",
+            listen=listen,
+        )
+    _show(context, install.write_files(directory, address))
+    if not context.arguments.json:
+        print(_on_the_pbx(directory, Address(address, listen.port)))
+
+
+def _on_the_pbx(directory: Path, listen: Address) -> str:
+    reloads = ", ".join(f'asterisk -rx "{one}"' for one in console.RELOADS[:2])
+    names = {"dialplan": DIALPLAN.file, "freepbx": FREEPBX.file, "hook": HOOK.file, "ami": AMI.file}
+    return _ON_THE_PBX.format(directory=directory, listen=listen, reloads=reloads, **names)
 
 
 def _check(context: Context) -> int:

@@ -1,4 +1,4 @@
-"""`rate list|import|export` and `quote`."""
+"""`rate list|import|export|check` and `quote`."""
 
 import csv
 import json
@@ -13,9 +13,10 @@ from coovox_billing.core.clock import local_moment, parse_moment
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
+from coovox_billing.core.tariff_check import Finding
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
-from coovox_billing.services import activation, quotes, rates
+from coovox_billing.services import activation, quotes, rate_check, rates
 from coovox_billing.services.quotes import Quote
 from coovox_billing.store import reads
 
@@ -53,6 +54,12 @@ def add_commands(commands: Any) -> None:
     exporting = verbs.add_parser("export", help="write all rates to a CSV file")
     exporting.add_argument("file", metavar="FILE", help="- for standard output")
     exporting.set_defaults(run=_export)
+    checking = verbs.add_parser("check", help="what is hardly meant so: rates that never win, hours without a rate, …")
+    checking.add_argument(
+        "file", metavar="FILE", nargs="?", help="a CSV file of rates to check in place of those that count"
+    )
+    listable(checking)
+    checking.set_defaults(run=_check)
     _add_quote(commands)
 
 
@@ -122,6 +129,42 @@ def _export(context: Context) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput("cannot write %(path)s: %(reason)s", path=path, reason=error.strerror) from None
+
+
+def _check(context: Context) -> int:
+    """Exit status 1 where something is found, as for `doctor`."""
+    now_ms, file = context.person().now_ms, context.arguments.file
+    tried = None if file is None else _tried(context, file)
+    findings = context.database.read(lambda c: rate_check.check(c, now_ms, tried))
+    if context.arguments.json:
+        print(json.dumps([_finding_row(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(f"{finding.kind}: {finding.said}")
+            print(f"  {finding.advice}")
+        print("nothing was found" if not findings else f"{len(findings)} found")
+    return 1 if findings else 0
+
+
+def _tried(context: Context, file: str) -> list[Rate]:
+    """The rates of a file as they would be once they are the whole tariff."""
+    parsed, bad = parse_rates(_read(file))
+    if bad:
+        complain([*bad])
+        raise BadInput("nothing was checked: correct the rows above")
+    return context.database.read(lambda c: rates.outcome(rates.plan_import(c, parsed, remove_others=True)))
+
+
+def _finding_row(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "rate": finding.rate.id if finding.rate else None,
+        "extension": finding.extension or None,
+        "prefix": finding.prefix if finding.rate or finding.prefix else None,
+        "calls": finding.calls,
+        "finding": finding.said,
+        "what_to_do": finding.advice,
+    }
 
 
 def _quote(context: Context) -> int:

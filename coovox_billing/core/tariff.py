@@ -15,7 +15,7 @@ ALL_DAYS = frozenset(range(1, 8))
 # Stands for the prefix where calls without a rate are counted.
 NO_RATE = "none"
 
-_DAYS_OF_WEEK = (
+DAYS_OF_WEEK = (
     Sentence("Monday"),
     Sentence("Tuesday"),
     Sentence("Wednesday"),
@@ -82,10 +82,15 @@ def choose(rates: Iterable[Rate], extension: str, number: str, moment: datetime)
             candidates.append(rate)
         else:
             lost.append((rate, obstacle))
-    candidates.sort(key=_precedence)
+    candidates.sort(key=precedence)
     winner = candidates[0] if candidates else None
     beaten = [(rate, _why_beaten(candidates[0], rate)) for rate in candidates[1:]]
-    return Choice(winner, tuple(beaten + sorted(lost, key=lambda pair: _precedence(pair[0]))))
+    return Choice(winner, tuple(beaten + sorted(lost, key=lambda pair: precedence(pair[0]))))
+
+
+def matches(rate: Rate, extension: str, number: str, moment: datetime) -> bool:
+    """Whether a rate is a candidate for a call, by the very rule of `choose`."""
+    return _obstacle(rate, extension, number, moment) is None
 
 
 def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> str | None:
@@ -102,7 +107,7 @@ def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> str 
     if rate.extensions is not None and extension not in rate.extensions:
         return Sentence("it does not apply to extension %(extension)s", extension=extension)
     if not is_open(rate, moment):
-        day = _DAYS_OF_WEEK[moment.weekday()]
+        day = DAYS_OF_WEEK[moment.weekday()]
         return Sentence("it is not open on %(day)s at %(time)s", day=day, time=format(moment, "%H:%M:%S"))
     return None
 
@@ -123,12 +128,8 @@ def is_open(rate: Rate, moment: datetime) -> bool:
     return clock <= rate.end_time and yesterday in rate.days
 
 
-def comes_before(rate: Rate, other: Rate) -> bool:
-    """Whether a rate wins over another where both match."""
-    return _precedence(rate) < _precedence(other)
-
-
-def _precedence(rate: Rate) -> tuple[int, bool, bool, int, int]:
+def precedence(rate: Rate) -> tuple[int, bool, bool, int, int]:
+    """Where a rate stands in the order of DESIGN §4: of those that match, the least wins."""
     return (
         -len(rate.prefix),
         rate.number_length == 0,
@@ -148,7 +149,7 @@ _BEATEN_BY = (
 
 
 def _why_beaten(winner: Rate, rate: Rate) -> str:
-    pairs = zip(_precedence(winner), _precedence(rate), _BEATEN_BY, strict=True)
+    pairs = zip(precedence(winner), precedence(rate), _BEATEN_BY, strict=True)
     return next(reason for won, beaten, reason in pairs if won != beaten)
 
 

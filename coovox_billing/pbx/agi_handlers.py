@@ -161,6 +161,12 @@ class AgiHandlers:
         """When the dialplan stops waiting, less a margin; it may have asked long before a hung call plane woke up."""
         asked_ms = parse_stamp_ms(asked)
         waited_seconds = 0.0 if asked_ms is None else max(0, self._now_ms() - asked_ms) / 1000
+        if waited_seconds > AUTHORIZE_SECONDS:
+            log.warning(
+                "a call was asked %.0f s ago by Asterisk's clock, too late to answer: if Asterisk is on another "
+                "machine, set the clocks of both",
+                waited_seconds,
+            )
         return session.opened + AUTHORIZE_SECONDS - waited_seconds
 
     def _watch(self, call_id: str) -> None:

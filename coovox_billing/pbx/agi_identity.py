@@ -5,14 +5,18 @@ A port that is open proves little: another program may have it, or the call plan
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from coovox_billing.pbx.agi_server import Handler, Session
+# The pages ask too, and need none of the server's libraries.
+if TYPE_CHECKING:
+    from coovox_billing.pbx.agi_server import Handler, Session
 
 PATH = "identify"
 _NAME = "CooVox-Billing"
+_SIGNED_IN = {True: " signed-in", False: " not-signed-in"}
 _MOST_BYTES = 1_000
 _REQUEST = f"agi_network: yes\nagi_network_script: {PATH}\n\n"
 # What a reader of the manager's or a web server's port would make of the request is a complaint, never an action.
@@ -20,18 +24,23 @@ _REQUEST = f"agi_network: yes\nagi_network_script: {PATH}\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
-    """Who answered: a call plane with its version and the id of its database, or something else."""
+    """Who answered: a call plane with its version and the id of its database, or something else.
+
+    `is_signed_in`: to Asterisk's manager; None where it has none, or is of a version that does not tell.
+    """
 
     is_call_plane: bool
     version: str = ""
     database_id: str = ""
+    is_signed_in: bool | None = None
 
 
-def handler(version: str, database_id: str) -> Handler:
-    """What answers the question."""
+def handler(version: str, database_id: str, is_signed_in: Callable[[], bool] | None) -> "Handler":
+    """What answers the question; `is_signed_in` to Asterisk's manager, None where there is none."""
 
-    async def identify(session: Session, arguments: Mapping[str, str]) -> None:
-        await session.command(f'NOOP "{_NAME} {version} {database_id}"')
+    async def identify(session: "Session", arguments: Mapping[str, str]) -> None:
+        manager = "" if is_signed_in is None else _SIGNED_IN[is_signed_in()]
+        await session.command(f'NOOP "{_NAME} {version} {database_id}{manager}"')
 
     return identify
 
@@ -55,6 +64,7 @@ def ask_identity(host: str, port: int, patience_seconds: float) -> Answerer | No
 
 def _answerer(said: str) -> Answerer:
     words = said.partition("\n")[0].removeprefix('NOOP "').removesuffix('"').split(" ")
-    if len(words) == 3 and words[0] == _NAME:
-        return Answerer(True, words[1], words[2])
+    if len(words) in (3, 4) and words[0] == _NAME:
+        manager = {text.strip(): is_so for is_so, text in _SIGNED_IN.items()}
+        return Answerer(True, words[1], words[2], manager.get(words[3]) if words[3:] else None)
     return Answerer(False)

@@ -11,9 +11,10 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
-from coovox_billing.errors import SetupError
+from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.pbx.cel_file import CEL_DIRECTORY
 from coovox_billing.pbx.dialplan_check import (
     DIALPLAN_FILE,
@@ -55,9 +56,11 @@ from coovox_billing.pbx.parts import (
     secret_in,
 )
 from coovox_billing.shipped import shipped
+from coovox_billing.small_files import make_directory
 
 # Told apart by the line itself, so that taking it out gives back a last line without a line end.
 _JOINED = b" (and the line end before it)"
+_PERMIT = b"permit = 127.0.0.1/255.255.255.255"
 PASSING_FILE = "extensions_coovox_billing_passing.conf"
 NOTHING_REMOVED = Item("billing", True, "nothing of billing was installed")
 
@@ -123,6 +126,37 @@ def install(etc: Path = DEFAULT_ETC) -> list[Item]:
     return [*(change.item for change in changes), *_own_hook(site), *_ami_missing(etc), *_cel_missing(etc)]
 
 
+def write_files(directory: Path, address: str) -> list[Item]:
+    """Write what an Asterisk on another machine needs into a directory, to be carried there; its manager user last.
+
+    `address` is this machine's as that one sees it, the only one that its manager lets our user in from. Written again,
+    the user keeps its secret. No CEL file is among it: what it records could not be read from here.
+
+    Raises:
+        BadInput: `address` is none.
+        SetupError: the directory cannot be made or written, or holds a file of our name that is not ours.
+    """
+    try:
+        permitted = ip_address(address)
+    except ValueError:
+        raise BadInput("%(text)s is no IP address: write one like 192.168.1.20", text=repr(address[:80])) from None
+    try:
+        make_directory(directory)
+    except OSError as error:
+        raise _not_written(directory, error) from error
+    directory = directory_of(directory)
+    line = f"permit = {permitted}/{permitted.max_prefixlen}"
+    user = _with_secret(_own_bytes(directory, AMI)).replace(_PERMIT, line.encode())
+    wanted = {part: read_bytes(shipped("asterisk") / part.file) for part in (DIALPLAN, *FREEPBX_PARTS)} | {AMI: user}
+    own = rights_of(directory)
+    changes = [
+        _file_change(directory, part, _own_bytes(directory, part), data, Rights(own.owner, own.group, 0o640))
+        for part, data in wanted.items()
+    ]
+    _apply(changes)
+    return [change.item for change in changes]
+
+
 def remove(etc: Path = DEFAULT_ETC, *, let_calls_pass: bool = False) -> list[Item]:
     """Take out the files and lines that `install` wrote; what a person edited or wrote is left and named.
 
@@ -181,11 +215,16 @@ def _ami_changes(site: _Site) -> list[_Change]:
     if not is_there(etc / AMI.host):
         return []
     before = _own_bytes(etc, AMI)
-    secret = secret_in(before or b"") or secrets.token_hex(24)
-    wanted = read_bytes(shipped("asterisk") / AMI_FILE).replace(NO_SECRET, secret.encode())
+    wanted = _with_secret(before)
     host = rights_of(etc / host_of(etc, AMI))
     rights = Rights(host.owner, asterisk_group(host.group), 0o640)
     return [_file_change(etc, AMI, before, wanted, rights), _include_change(site, AMI)]
+
+
+def _with_secret(before: bytes | None) -> bytes:
+    """The manager's user, with the secret that it had before."""
+    secret = secret_in(before or b"") or secrets.token_hex(24)
+    return read_bytes(shipped("asterisk") / AMI_FILE).replace(NO_SECRET, secret.encode())
 
 
 def _ami_missing(etc: Path) -> list[Item]:

@@ -192,22 +192,62 @@ def import_rates(
     plan = plan_import(connection, rates, remove_others)
     if seen is not None and seen != plan.mark:
         raise Refused("the rates were changed since you looked: see what would happen now, then import")
-    for step in plan.steps:
-        _take(connection, step, person)
-    counts = {str(effect): plan.count(effect) for effect in Effect}
+    carry_out(connection, plan, person)
+    counts = counts_of(plan)
     record(connection, person, "rates imported", {}, counts)
     return ImportSummary(**counts, unknown_extensions=plan.unknown_extensions, shadowed=plan.shadowed)
 
 
+def plan_return(connection: sqlite3.Connection, rates: Sequence[Rate]) -> ImportPlan:
+    """What making the list of rates again exactly what it was would do, ids and so ages included; changes nothing."""
+    wanted = {rate.id: rate for rate in rates}
+    present = {rate.id: rate for rate in reads.all_rates(connection)}
+    steps = [Step(present.get(rate.id), rate) for rate in rates]
+    steps += [Step(rate, None) for rate in present.values() if rate.id not in wanted]
+    return ImportPlan(tuple(steps), _unknown_extensions(connection, rates), _shadowed(rates))
+
+
+def outcome(plan: ImportPlan) -> list[Rate]:
+    """The list of rates that a plan leads to where it removes others; new ones are the newest, in their order."""
+    newest = max((step.before.id for step in plan.steps if step.before), default=0)
+    rates = []
+    for step in plan.steps:
+        if step.after is not None:
+            newest += not step.after.id
+            rates.append(step.after if step.after.id else replace(step.after, id=newest))
+    return rates
+
+
+def carry_out(connection: sqlite3.Connection, plan: ImportPlan, person: Person) -> None:
+    """Do what a plan says; each rate that it touches gets its line in the log of changes."""
+    for step in plan.steps:
+        _take(connection, step, person)
+
+
+def counts_of(plan: ImportPlan) -> dict[str, int]:
+    """How many rates a plan adds, changes, leaves and removes, by the words of `Effect`."""
+    return {str(effect): plan.count(effect) for effect in Effect}
+
+
 def _take(connection: sqlite3.Connection, step: Step, person: Person) -> None:
-    if step.before is None and step.after is not None:
+    if step.before is None and step.after is not None and step.after.id:
+        writes.restore_rate(connection, step.after)
+        record(connection, person, f"rate {step.after.id}", {}, fields_of(step.after))
+    elif step.before is None and step.after is not None:
         add(connection, step.after, person)
     elif step.before is not None and step.after is None:
         writes.delete_rates(connection, [step.before.id])
         record(connection, person, f"rate {step.before.id}", fields_of(step.before), {})
     elif step.before is not None and step.after is not None and step.before != step.after:
-        writes.update_rate_price(connection, step.before.id, step.after)
-        _record_change(connection, step.before, step.after, person)
+        _change(connection, step.before, step.after, person)
+
+
+def _change(connection: sqlite3.Connection, before: Rate, after: Rate, person: Person) -> None:
+    if scope(before) == scope(after):
+        writes.update_rate_price(connection, before.id, after)
+    else:
+        writes.update_rate(connection, after)
+    _record_change(connection, before, after, person)
 
 
 def _as_seen(connection: sqlite3.Connection, rate_id: int, seen: str) -> Rate:

@@ -118,6 +118,23 @@ def read_apart(path: Path, job: Callable[[sqlite3.Connection], T]) -> T:
         connection.close()
 
 
+def write_apart(path: Path, job: Callable[[sqlite3.Connection], T]) -> T:
+    """Run a job in a transaction of its own, on a connection of its own: for what is long and seldom, beside a door.
+
+    Raises:
+        sqlite3.Error: there is no database, or it cannot be written.
+        whatever the job raises: nothing is then changed.
+    """
+    connection = connect(existing(path))
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = job(connection)
+        connection.execute("COMMIT")
+        return result
+    finally:
+        connection.close()
+
+
 def open_database(directory: Path) -> Database:
     """The database of a data directory, made or brought to this version if need be.
 

@@ -162,7 +162,7 @@ def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int
     within `at_once_ms` of the last attempt's stamp.
     """
     return connection.execute(
-        "SELECT device, name, free_seconds, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
+        "SELECT device, name, free_seconds, channels, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
         " coalesce(answered_at_once, 0) AS answered_at_once FROM trunks LEFT JOIN ("
         "SELECT trunk, count(*) AS calls, count(*) FILTER (WHERE state = 'settled') AS answered,"
         " count(*) FILTER (WHERE state = 'settled' AND answered_at_ms BETWEEN attempt_stamp_ms"
@@ -333,7 +333,7 @@ def rate(connection: sqlite3.Connection, rate_id: int) -> Rate | None:
     if row is None:
         return None
     listed = connection.execute("SELECT extension FROM rate_extensions WHERE rate_id = ?", (rate_id,))
-    return _rate(row, frozenset(one["extension"] for one in listed))
+    return rate_of_columns(row, frozenset(one["extension"] for one in listed))
 
 
 def first_change_ms(connection: sqlite3.Connection) -> int | None:
@@ -363,7 +363,7 @@ def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension
         f"LEFT JOIN rate_extensions ON rate_id = rates.id AND rate_extensions.extension = ? WHERE prefix IN ({marks})",
         (extension, *prefixes),
     )
-    return [_rate(row, frozenset(filter(None, [row["listed"]]))) for row in rows]
+    return [rate_of_columns(row, frozenset(filter(None, [row["listed"]]))) for row in rows]
 
 
 def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
@@ -379,10 +379,11 @@ def all_rates(connection: sqlite3.Connection) -> list[Rate]:
     for row in connection.execute("SELECT rate_id, extension FROM rate_extensions"):
         listed.setdefault(row["rate_id"], set()).add(row["extension"])
     rows = connection.execute("SELECT * FROM rates ORDER BY id")
-    return [_rate(row, frozenset(listed.get(row["id"], ()))) for row in rows]
+    return [rate_of_columns(row, frozenset(listed.get(row["id"], ()))) for row in rows]
 
 
-def _rate(row: sqlite3.Row, listed: frozenset[str]) -> Rate:
+def rate_of_columns(row: sqlite3.Row | Mapping[str, Any], listed: frozenset[str]) -> Rate:
+    """A rate from its row's columns and the extensions that it lists."""
     return Rate(
         id=row["id"],
         prefix=row["prefix"],

@@ -131,7 +131,8 @@ def alone_with(path: Path, wait_seconds: float | None = None) -> Iterator[sqlite
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
             break
-        except sqlite3.OperationalError as error:
+        # Not of OperationalError alone: left open, one that is no database would be locked by ourselves.
+        except sqlite3.DatabaseError as error:
             connection.close()
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise

@@ -94,7 +94,7 @@ def insert_trunk(connection: sqlite3.Connection, device: str, name: str) -> None
 
 
 def update_trunk(connection: sqlite3.Connection, device: str, **columns: Any) -> None:
-    """Change a trunk's name or free seconds."""
+    """Change a trunk's name, free seconds or channels."""
     values = (*columns.values(), device)
     connection.execute(f"UPDATE trunks SET {_assignments(columns)} WHERE device = ?", values)  # noqa: S608
 
@@ -266,6 +266,14 @@ def insert_rate(connection: sqlite3.Connection, rate: Rate) -> int:
     rate_id = int(cursor.lastrowid or 0)
     _insert_rate_extensions(connection, rate_id, rate)
     return rate_id
+
+
+def restore_rate(connection: sqlite3.Connection, rate: Rate) -> None:
+    """Bring a rate back that was deleted, with the id that it had: it is as old as it was."""
+    columns = {"id": rate.id, **rate_columns(rate)}
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    _insert_rate_extensions(connection, rate.id, rate)
 
 
 def update_rate(connection: sqlite3.Connection, rate: Rate) -> None:

@@ -8,6 +8,7 @@ from coovox_billing.core.clock import FIRST_YEAR, LAST_YEAR
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput
+from coovox_billing.web import numerals
 from coovox_billing.web.words import told
 
 Value = TypeVar("Value")
@@ -67,8 +68,8 @@ class Arguments:
         return self.parsed(name, lambda text: parse_whole(text, least, most), default)
 
     def amount(self, name: str) -> int | None:
-        """Micros of an amount that a balance could move by."""
-        return self.parsed(name, parse_amount, None)
+        """Micros of an amount that a balance could move by, as the reader's language writes it."""
+        return self.parsed(name, lambda text: parse_amount(numerals.read(text)), None)
 
     def parsed(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
         """What `parse` makes of a field, the default where it is empty, or where `parse` raises BadInput."""

@@ -1,26 +1,35 @@
 """How money, times and calls are written on pages: the one place of it."""
 
-from datetime import date
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_percent
 from flask import g, has_request_context
 
 from coovox_billing.core import clock
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, OPEN_STATES, UNCOLLECTED, Source, State
 from coovox_billing.core.money import MICROS_PER_UNIT, format_amount, format_price
 from coovox_billing.core.roles import Role
-from coovox_billing.core.site_settings import DEFAULT_DATE_FORMAT
+from coovox_billing.core.site_settings import (
+    BY_LANGUAGE,
+    DEFAULT_DATE_FORMAT,
+    TWELVE_HOURS,
+    TWENTY_FOUR_HOURS,
+)
 from coovox_billing.core.tariff import NO_RATE
+from coovox_billing.services import stays
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
 from coovox_billing.store.lists.recharges import Payment
+from coovox_billing.web import numerals, reader
 from coovox_billing.web.listing import Kind
 from coovox_billing.web.words import gettext as _
-from coovox_billing.web.words import language, later
+from coovox_billing.web.words import later
 
 _CODES = {"Other": "XXX"}  # ISO 4217: no currency, whose sign is the guide's ¤
 CURRENCY_SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£", "Other": "¤"}
@@ -91,14 +100,36 @@ def currency_sign(currency: str) -> str:
 
 
 def moment(instant_ms: int, zone: ZoneInfo) -> str:
-    """The site's wall-clock time, in its date format: `2019-05-31 15:03:31`."""
+    """The site's wall-clock time, in its date format: `2019-05-31 15:03:31`, `31/05/2019 3:03:31 p. m.`."""
     local = clock.local_moment(instant_ms, zone)
-    return f"{day(local)} {local:%H:%M:%S}"
+    return f"{day(local)} {time_of_day(local)}"
+
+
+def moment_in_files(instant_ms: int, zone: ZoneInfo) -> str:
+    """The same for programs: in 24 hours, in the site's date format, which is the guide's where it is the reader's."""
+    local, word = clock.local_moment(instant_ms, zone), _of_site().date_format
+    return f"{in_date_format(local, DEFAULT_DATE_FORMAT if word == BY_LANGUAGE else word)} {local:%H:%M:%S}"
 
 
 def day(local_day: date) -> str:
     """A day in the site's date format; the guide's is `2019-05-31`."""
     return in_date_format(local_day, date_format())
+
+
+def time_of_day(local: datetime | time) -> str:
+    """The time of day, in 24 or 12 hours: `15:03:31`, `3:03:31 PM`."""
+    if not has_twelve_hours():
+        return f"{local:%H:%M:%S}"
+    locale = reader.locale()
+    return str(locale.datetime_skeletons["hms"].apply(local, locale))
+
+
+def short_time(local: datetime | time) -> str:
+    """The time of day to the minute: `15:03`, `3:03 PM`."""
+    if not has_twelve_hours():
+        return f"{local:%H:%M}"
+    locale = reader.locale()
+    return str(locale.datetime_skeletons["hm"].apply(local, locale))
 
 
 def in_date_format(local_day: date, word: str) -> str:
@@ -110,12 +141,38 @@ def in_date_format(local_day: date, word: str) -> str:
 
 
 def date_format() -> str:
-    """The site's date format, read once for a page or a file of many rows."""
+    """The date format of this page: the site's, or the one of the reader's language."""
+    word = _of_site().date_format
+    return date_format_of(reader.locale()) if word == BY_LANGUAGE else word
+
+
+def has_twelve_hours() -> bool:
+    """Whether this page writes times in 12 hours."""
+    word = _of_site().time_format
+    return word == TWELVE_HOURS or (word == BY_LANGUAGE and "a" in reader.locale().time_formats["medium"].pattern)
+
+
+def date_format_of(locale: Locale) -> str:
+    """How a language writes a day in digits: `DD/MM/YYYY`, always with whole years, so that days stand in columns."""
+    pattern = locale.datetime_skeletons["yMd"].pattern.replace("\u200f", "")
+    return re.sub("y+", "YYYY", re.sub("M+", "MM", re.sub("d+", "DD", pattern)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Formats:
+    date_format: str
+    time_format: str
+
+
+def _of_site() -> _Formats:
+    """The formats of the site, read once for a page or a file of many rows."""
     if not has_request_context():
-        return DEFAULT_DATE_FORMAT
-    if "date_format" not in g:
-        g.date_format = queries.site().date_format
-    return str(g.date_format)
+        return _Formats(DEFAULT_DATE_FORMAT, TWENTY_FOUR_HOURS)
+    if "formats" not in g:
+        site = queries.site()
+        g.formats = _Formats(site.date_format, site.time_format)
+    found: _Formats = g.formats
+    return found
 
 
 def duration(seconds: int) -> str:
@@ -141,9 +198,11 @@ def value(kind: Kind, known: Any, zone: ZoneInfo) -> str:
     if known is None:
         return "–" if kind.is_number else ""
     if kind is Kind.AMOUNT:
-        return format_amount(known)
+        return amount(known)
     if kind is Kind.PRICE:
-        return format_price(known)
+        return price(known)
+    if kind is Kind.COUNT:
+        return numerals.whole(known)
     if kind is Kind.DURATION:
         return duration(known)
     if kind is Kind.LONG_DURATION:
@@ -153,23 +212,32 @@ def value(kind: Kind, known: Any, zone: ZoneInfo) -> str:
 
 def weekdays() -> list[tuple[int, str]]:
     """ISO weekdays with their short names."""
-    names = Locale.parse(language()).days["format"]["abbreviated"]
+    names = reader.locale().days["format"]["abbreviated"]
     return [(day, str(names[day - 1])) for day in range(1, 8)]
 
 
 def weekday(number: int) -> str:
     """An ISO weekday in words: `Monday`."""
-    return str(Locale.parse(language()).days["format"]["wide"][number - 1])
+    return str(reader.locale().days["format"]["wide"][number - 1])
 
 
 def hour(number: int) -> str:
-    """The hour of a day that begins then: `09:00`."""
-    return f"{number:02d}:00"
+    """The hour of a day that begins then: `09:00`, `9 AM`."""
+    if not has_twelve_hours():
+        return f"{number:02d}:00"
+    locale = reader.locale()
+    return str(locale.datetime_skeletons["h"].apply(time(number), locale))
 
 
 def percent_of_mille(per_mille: int) -> str:
-    """Thousandths as percent with one decimal: `87.5 %`."""
-    return f"{per_mille / 10:.1f} %"
+    """Thousandths as percent with one decimal: `87.5%`."""
+    locale = reader.locale()
+    pattern = (
+        locale.percent_formats[None]
+        .pattern.replace("0%", "0.0%")
+        .replace("0\N{NO-BREAK SPACE}%", "0.0\N{NO-BREAK SPACE}%")
+    )
+    return format_percent(Decimal(per_mille) / 1000, pattern, locale)
 
 
 def destination(prefix: str, remark: str = "") -> str:
@@ -208,12 +276,28 @@ def named(name: str, extension: str) -> str:
     return f"{name}[{extension}]" if name else extension
 
 
+def amount(micros: int) -> str:
+    """A balance, cost or recharge with the guide's four decimals: `1,234.1800`, `1.234,1800`."""
+    return numerals.signs().write(format_amount(micros))
+
+
+def price(micros: int) -> str:
+    """A price with four decimals, or six where it needs them."""
+    return numerals.signs().write(format_price(micros))
+
+
+def amount_for_field(micros: int) -> str:
+    """An amount in a field, without signs between thousands."""
+    return numerals.signs().write_for_field(format_amount(micros))
+
+
 def money(micros: int, currency: str) -> str:
     """An amount with its currency, the sign where the reader's language has it: `$12.5000`."""
-    pattern = Locale.parse(language()).currency_formats["standard"].pattern.replace("0.00", "0.0000")
+    locale = reader.locale()
+    pattern = locale.currency_formats["standard"].pattern.replace("0.00", "0.0000")
     with_sign = pattern.replace("¤", currency_sign(currency))
     code = _CODES.get(currency, currency)
-    return format_currency(Decimal(micros) / MICROS_PER_UNIT, code, with_sign, language(), currency_digits=False)
+    return format_currency(Decimal(micros) / MICROS_PER_UNIT, code, with_sign, locale, currency_digits=False)
 
 
 def payment_kind(payment: Payment) -> str:
@@ -226,6 +310,11 @@ def payment_kind(payment: Payment) -> str:
 def days(first_day: date | None, last_day: date | None) -> str:
     """A time from one day to another, both included, in words."""
     return " – ".join("" if bound is None else day(bound) for bound in (first_day, last_day))
+
+
+def payment_reason(reason: str) -> str:
+    """Why it was made: our own words for what is done with guests, else what a person wrote."""
+    return {stays.CHECK_IN: _("Check-in"), stays.CHECK_OUT: _("Check-out")}.get(reason, reason)
 
 
 def about_period(first_day: date | None, last_day: date | None, keywords: str) -> list[tuple[str, str]]:

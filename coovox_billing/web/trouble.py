@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services.condition import advice_on
+from coovox_billing.web import reader
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import later, told
 
@@ -44,6 +45,7 @@ def handle(error: Exception) -> Response:
         return _page(404 if isinstance(error, NotFound) else 400, told(error))
     if not isinstance(error, HTTPException):
         log.error("a page failed", exc_info=error)
+        reader.do_without_site()
         if advice := advice_on(error):
             return _page(503, f"{told(advice)} {_(REPEAT)}")
         return handle(InternalServerError())

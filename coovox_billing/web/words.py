@@ -1,13 +1,12 @@
 """Words for people, each through gettext: English is what the code says, other languages are catalogs."""
 
-from gettext import NullTranslations
-
 from flask import Flask
+from markupsafe import Markup
 
 from coovox_billing.errors import BillingError
 from coovox_billing.sentences import Sentence
-
-_ENGLISH = NullTranslations()
+from coovox_billing.web import numerals, reader
+from coovox_billing.web.catalogs import catalog
 
 
 def install(app: Flask) -> None:
@@ -15,11 +14,7 @@ def install(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.globals["told"] = app.jinja_env.filters["told"] = told
     app.jinja_env.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
-
-
-def language() -> str:
-    """The reader's language, as locales are named."""
-    return "en"
+    app.jinja_env.globals["ngettext"] = _ngettext_in_templates
 
 
 def gettext(message: str, /, **values: object) -> str:
@@ -39,7 +34,7 @@ def told(said: BillingError | str) -> str:
     if not isinstance(sentence, Sentence):
         return sentence
     values = {
-        name: told(value) if isinstance(value, BillingError | Sentence) else value
+        name: told(value) if isinstance(value, BillingError | Sentence) else numerals.in_sentence(value)
         for name, value in sentence.values.items()
     }
     return gettext(sentence.message, **values)
@@ -47,12 +42,18 @@ def told(said: BillingError | str) -> str:
 
 def ngettext(singular: str, plural: str, number: int, /, **values: object) -> str:
     """A sentence about a number of things; `%(num)s` in it is the number."""
-    return _ngettext(singular, plural, number) % ({"num": number} | values)
+    return _ngettext(singular, plural, number) % ({"num": numerals.whole(number)} | values)
+
+
+def _ngettext_in_templates(singular: str, plural: str, number: int, /, **values: object) -> Markup:
+    """The same in a page, values escaped."""
+    return Markup(_ngettext(singular, plural, number)) % ({"num": numerals.whole(number)} | values)  # noqa: S704
 
 
 def _gettext(message: str) -> str:
-    return _ENGLISH.gettext(message)
+    # A catalog says what it is where nothing is asked of it.
+    return catalog(reader.language()).gettext(message) if message else ""
 
 
 def _ngettext(singular: str, plural: str, number: int) -> str:
-    return _ENGLISH.ngettext(singular, plural, number)
+    return catalog(reader.language()).ngettext(singular, plural, number)

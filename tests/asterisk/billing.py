@@ -115,7 +115,7 @@ class Billing:
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
         self.python = python
         self.data = folder / "data"
-        self.agi_port = free_port()
+        self.agi_host, self.agi_port = "127.0.0.1", free_port()
         self.ami = ""
         self._plane: subprocess.Popen[bytes] | None = None
         self._log = folder / "calls.log"
@@ -140,7 +140,7 @@ class Billing:
 
     def start(self) -> None:
         """Start the call plane and wait until it listens."""
-        environment = os.environ | {"COOVOX_AGI_LISTEN": f"127.0.0.1:{self.agi_port}", "COOVOX_AMI": self.ami}
+        environment = os.environ | {"COOVOX_AGI_LISTEN": f"{self.agi_host}:{self.agi_port}", "COOVOX_AMI": self.ami}
         command = [self.python, "-m", "coovox_billing", "--data", str(self.data), "calls"]
         with self._log.open("ab") as log:
             self._plane = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

@@ -165,7 +165,7 @@ def _install(version: int, box: Box, billing: Billing, folder: Path) -> FreePbx:
     sip_port = free_port("127.0.0.1")
     files = freepbx_box.dialplan(box)
     files["globals_custom.conf"] = f"COOVOX_AGI=agi://127.0.0.1:{billing.agi_port}\n"
-    files["modules.conf"] = _modules(version)
+    files["modules.conf"] = modules_of(version)
     files["iax.conf"] = _iax()
     files["queues.conf"] = QUEUE
     files["extensions_custom.conf"] += LINES
@@ -186,7 +186,7 @@ def _install(version: int, box: Box, billing: Billing, folder: Path) -> FreePbx:
     return FreePbx(box, pbx, billing, sip_port, {})
 
 
-def _modules(version: int) -> str:
+def modules_of(version: int) -> str:
     lines = (config.TEMPLATES / "modules.conf").read_text().splitlines()
     kept = [line for line in lines if "res_cdrel_custom" not in line or version > 16]
     return "\n".join([*kept, *(f"load = {name}.so" for name in MODULES[version])]) + "\n"

@@ -146,3 +146,25 @@ def test_it_shows_statistics(screen: Screen, database: Database, width: int, sch
     assert len(screen.texts(ROWS)) == 1
     assert not screen.scrolls_sideways()
     assert screen.complaints() == []
+
+
+@pytest.mark.parametrize("width", [WIDE, 1440, PHONE])
+def test_it_shows_the_whole_hint_of_a_filter(screen: Screen, width: int) -> None:
+    """A placeholder is cut off without a sign where its field is too narrow."""
+    screen.resize(width)
+    screen.sign_in()
+    screen.open("/call-log")
+    screen.picture(f"call-log-filters-{width}")
+    room = screen.chrome.execute_script(ROOM_OF_PLACEHOLDER)
+    assert room["needed"] <= room["there"], room
+
+
+ROOM_OF_PLACEHOLDER = """
+const field = document.querySelector("input[name=keywords]"), style = getComputedStyle(field);
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = style.font;
+return {
+  needed: pen.measureText(field.placeholder).width,
+  there: field.clientWidth - parseFloat(style.paddingInlineStart) - parseFloat(style.paddingInlineEnd),
+};
+"""

@@ -10,13 +10,16 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from coovox_billing.cli import backups
+from coovox_billing.services.licensing import Standing
 from coovox_billing.store.database import FILE_NAME
 from coovox_billing.store.schema import known_version
 from tests.cli.conftest import Terminal
+from tests.licenses import a_device
 from tests.store.fixtures import fixture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,12 +28,12 @@ PASSPHRASE = "horse battery staple"
 
 def test_it_backs_up_and_restores(reception: Terminal) -> None:
     file = str(reception.folder / "site.tar.gz")
-    assert re.search(r"is written: [0-9.]+ kB, 0 calls, 1 extensions", reception.do("backup", file))
+    assert re.search(r"is written: [0-9.]+ kB, 0 calls, 1 extension$", reception.do("backup", file), re.MULTILINE)
     assert Path(file).stat().st_mode & 0o077 == 0
     reception.do("recharge", "100", "5")
     told = reception.do("restore", file, "--dry-run")
     assert "extension 100: 15.0000 now, 10.0000 in the backup" in told
-    assert "1 recharges of 5.0000" in told
+    assert "in it: 0 calls for 0.0000, 1 recharge of 5.0000, 1 change." in told
     assert told.endswith("Nothing was changed.\n")
     assert reception.read("extension", "list")[0]["balance"] == "15.0000"
     told = reception.do("restore", file)
@@ -100,8 +103,53 @@ def test_it_moves_a_site_to_a_new_place(reception: Terminal, monkeypatch: pytest
     reception.do("backup", file)
     new = Terminal(reception.folder / "new", reception.capture)
     new.folder.mkdir()
-    assert "There is no database now" in new.do("restore", file)
+    assert "There was no database here yet" in new.do("restore", file)
     assert new.read("extension", "list")[0]["name"] == "Reception"
+    torn = Terminal(reception.folder / "torn", reception.capture)
+    (torn.folder / "data").mkdir(parents=True)
+    (torn.folder / "data" / FILE_NAME).write_bytes(b"a letter" * 1000)
+    assert "There is no database now that could be read" in torn.do("restore", file)
+
+
+def test_it_tells_that_the_license_is_for_the_old_device(reception: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backups, "this_device", lambda directory: a_device(1))
+    file = str(reception.folder / "site.tar.gz")
+    reception.do("backup", file)
+    monkeypatch.setattr(backups, "this_device", lambda directory: a_device(2))
+    faults = ("license 7 is for another device",)
+    standing = Standing(True, None, None, False, faults)
+    monkeypatch.setattr(backups, "open_licensing", lambda *arguments: SimpleNamespace(standing=lambda: standing))
+    restored, *more = reception.do("restore", file).splitlines()[-3:]
+    assert restored.startswith("Restored. ")
+    assert more[0] == "note   The restore is done; of trial and license here: license 7 is for another device"
+    assert "so is its license" in more[1]
+    assert "coovox-billing license source billing.ac" in more[1]
+    assert "FAULT" not in reception.do("restore", file)
+
+
+def test_it_tries_a_new_place_at_once(reception: Terminal) -> None:
+    there = reception.folder
+    said = reception.do("setting", "set", "backup_to", f"{there}/not/there")
+    assert said.startswith(
+        f"backup_to = {there}/not/there\nnote   It is stored, but the folder {there}/not/there cannot"
+    )
+    assert reception.do("setting", "get", "backup_to") == f"{there}/not/there\n"
+    assert f"no stick is mounted at {there}/x" in reception.do("setting", "set", "backup_to", f"usb:{there}/x")
+    assert reception.do("setting", "set", "backup_to", f"{there}/kept") == f"backup_to = {there}/kept\n"
+    assert list((there / "kept").iterdir()) == []
+    assert "not asked yet" in reception.do("setting", "set", "backup_to", "s3://nas.invalid/bucket")
+    hint = "coovox-billing backups secret s3-key-id, then coovox-billing backups secret s3-secret"
+    assert hint in reception.refused("backups", "now")
+    assert reception.do("setting", "set", "backup_to", "") == "backup_to = \n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_root_tries_a_place_as_the_service_would(reception: Terminal) -> None:
+    closed = reception.folder / "closed"
+    closed.mkdir(mode=0o700)
+    os.chown(reception.folder / "data", 12345, 12345)
+    assert "Permission denied" in reception.do("setting", "set", "backup_to", str(closed))
+    assert (os.geteuid(), os.getegid()) == (0, 0)
 
 
 def test_it_makes_scheduled_ones(reception: Terminal) -> None:
@@ -119,7 +167,7 @@ def test_it_makes_scheduled_ones(reception: Terminal) -> None:
     reception.do("setting", "set", "backup_to", f"{folder}/not/there")
     assert "No such file" in reception.refused("backups", "now")
     said = reception.do("backups", "status")
-    assert ("at 02:30, every day\n" in said, "FAULT  failed 1 times since" in said) == (True, True)
+    assert ("at 02:30, every day\n" in said, "FAULT  failed once since" in said) == (True, True)
     reception.do("setting", "set", "backup_days", "15")
     assert "at 02:30, Mon, Fri\n" in reception.do("backups", "status")
 

@@ -78,6 +78,8 @@ def test_it_restarts_total_recharges_with_the_payment_type(reception: Terminal) 
         (("setting", "set", "ami", "off"), "into COOVOX_AMI"),
         (("pbx", "check", "--etc", ""), "--etc is empty"),
         (("pbx", "check", "--etc", "/no/such/dir"), "/no/such/dir is not a directory"),
+        (("pbx", "files", "/no/such/dir"), "agi_listen is 127.0.0.1:4573, which no other machine can ask"),
+        (("pbx", "files", "/no/such/dir", "--address", "nas"), "no IP address"),
         (("pbx", "remove", "--etc", "/no/such/dir"), "/no/such/dir is not a directory"),
         (("setting", "set", "calls_without_payer", "12345"), "no extension"),
         (("rate", "import", "/nowhere.csv"), "cannot read"),

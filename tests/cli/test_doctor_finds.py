@@ -31,6 +31,7 @@ from coovox_billing.cli.context import Context
 from coovox_billing.cli.main import main
 from coovox_billing.core.devices import Found, Listing
 from coovox_billing.pbx import console
+from coovox_billing.pbx.agi_identity import Answerer
 from coovox_billing.services import condition
 from coovox_billing.services.backups import STATE_FILE
 from coovox_billing.services.condition import Condition
@@ -256,6 +257,27 @@ def forget_the_backup(site: Site) -> None:
     (site.data / STATE_FILE).write_text(json.dumps({"good_ms": wall_clock_ms() - 9 * DAY_MS}))
 
 
+def let_in_by_voicemail(site: Site, text: str | None) -> None:
+    site.terminal.do("setting", "set", "self_service", "voicemail")
+    path = site.terminal.folder / "voicemail.conf"
+    site.set("voicemail_conf", str(path))
+    if text is not None:
+        path.write_text(text)
+
+
+def lose_the_mailboxes(site: Site) -> None:
+    let_in_by_voicemail(site, None)
+
+
+def close_the_mailboxes(site: Site) -> None:
+    let_in_by_voicemail(site, "[default]\n100 => 4829\n")
+    site.patch.setattr(machine, "may_read", lambda path, uid: False)
+
+
+def give_an_easy_mailbox(site: Site) -> None:
+    let_in_by_voicemail(site, "[default]\n100 => 1234,Reception\n")
+
+
 def change_a_balance(site: Site) -> None:
     site.sql("UPDATE accounts SET balance_micros = balance_micros + 100")
 
@@ -333,6 +355,9 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (asterisk.check_prompts, name_no_sounds, "note", "three tones instead of words", "asterisk-core-sounds-en"),
     (asterisk.check_manager, name_no_manager, "FAULT", "no warning and no grace", "pbx install"),
     (asterisk.check_manager, name_a_dead_manager, "FAULT", "nothing answers at", "Start Asterisk"),
+    (asterisk.check_mailboxes, lose_the_mailboxes, "FAULT", "nobody can sign in", "voicemail_conf"),
+    (asterisk.check_mailboxes, close_the_mailboxes, "FAULT", "cannot read", "usermod -aG asterisk"),
+    (asterisk.check_mailboxes, give_an_easy_mailbox, "note", "for 100: they cannot sign in", "another PIN"),
     (asterisk.check_cel, stop_the_cel_file, "FAULT", "has not grown", "module reload cel"),
 ]
 
@@ -442,6 +467,29 @@ def plane(data: Path, name: str, **environment: str) -> Iterator[subprocess.Pope
             yield process
         finally:
             process.kill()
+
+
+def test_it_tells_whether_the_call_plane_itself_is_signed_in_to_the_manager(box: Site) -> None:
+    port, manager_port = free_port(), free_port()
+    box.set("agi_listen", f"127.0.0.1:{port}")
+    manager = f"billing:secret@127.0.0.1:{manager_port}"
+    with plane(box.data, "calls"):
+        (alone,) = box.look(planes.check_call_plane)
+        assert alone.is_good
+        box.set("ami", manager)
+        _, without = box.look(planes.check_call_plane)
+        assert (without.is_good, "runs without Asterisk's manager, which is there" in without.finding) == (False, True)
+    with plane(box.data, "calls", COOVOX_AMI=manager):
+        _, away = box.look(planes.check_call_plane)
+        assert (away.is_good, "the call plane is not signed in to Asterisk's manager" in away.finding) == (False, True)
+    box.patch.setattr(planes, "ask_identity", lambda *_: Answerer(True, __version__, _database_id(box), True))
+    _, there = box.look(planes.check_call_plane)
+    assert (there.is_good, there.finding) == (True, "the call plane is signed in to Asterisk's manager")
+
+
+def _database_id(box: Site) -> str:
+    with closing(sqlite3.connect(box.data / FILE_NAME)) as connection:
+        return str(connection.execute("SELECT value FROM site WHERE name = 'database_id'").fetchone()[0])
 
 
 def test_it_knows_its_own_planes_and_all_others(box: Site) -> None:

@@ -76,7 +76,8 @@ class Served:
     def is_up(self) -> bool:
         """Whether both planes answer, and their parent has heard so: one that never beat has longer."""
         said = self.log.read_text()
-        return self.answers(self.agi) and self.answers(self.web) and all(f"the {n} plane is up" in said for n in PLANES)
+        is_heard = all(f"the {plane} is up" in said for plane in PLANES.values())
+        return self.answers(self.agi) and self.answers(self.web) and is_heard
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_it_replaces_a_hung_plane(served: Served, plane: str) -> None:
     assert 3 < dead_seconds < 6.5
     assert answering_seconds < dead_seconds + LONGEST_START_SECONDS
     assert served.planes()[plane] != hung
-    assert f"the {plane} plane was silent for 5 s" in served.log.read_text()
+    assert f"the {PLANES[plane]} was silent for 5 s" in served.log.read_text()
 
 
 def test_it_ends_both_planes_when_it_is_told_to_stop(served: Served) -> None:

@@ -111,6 +111,16 @@ def test_it_can_be_only_looked_at(bundle: Path, box: FakeBox) -> None:
     assert box.told() == []
 
 
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_it_tells_what_it_does(bundle: Path, box: FakeBox, word: str) -> None:
+    box.is_("mips", "woody")
+    said = box.run(bundle, word, USER_ID="1000")
+    assert (said.returncode, said.stderr, box.told()) == (0, "", [])
+    assert said.stdout.startswith(f"CooVox Billing 0.1.0 for Debian {RELEASE} on {ARCHITECTURE}")
+    for told in ("sudo sh FILE ", "sh FILE --check ", "Exit status: 0 done; 1 refused"):
+        assert told in said.stdout
+
+
 @pytest.mark.parametrize(
     ("environment", "words", "says"),
     [

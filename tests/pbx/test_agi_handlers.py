@@ -173,8 +173,9 @@ def test_it_answers_down_past_its_deadline_and_commits_nothing_later(box: Box, m
     assert box.state("1") is None
 
 
-def test_it_answers_down_at_once_to_a_question_that_waited_too_long(box: Box) -> None:
+def test_it_answers_down_at_once_to_a_question_that_waited_too_long(box: Box, caplog: pytest.LogCaptureFixture) -> None:
     outcome = box.asterisk.authorize("1", asked=stamp(NOW_MS - 2_400))
+    assert "asked 2 s ago by Asterisk's clock, too late to answer: if Asterisk is on another machine" in caplog.text
     assert outcome.variables == DOWN
     assert box.exchange.money("100") == ("10.0000", "0.0000")
 

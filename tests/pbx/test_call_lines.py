@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,23 @@ def test_it_tells_a_call_from_the_question_to_its_charge(book: Book) -> None:
         "call 7 answered: 100 (PJSIP/100) talks with 988360046 over carrier, after 5 s",
         "call 7 ended: 100 (PJSIP/100) and 988360046 over carrier, 238 s of talk, cost 0.1800, told at its end",
     ]
+
+
+def test_the_documentation_shows_what_it_tells(book: Book) -> None:
+    """The guide's call, with Asterisk's manager: each stretch is bought when the call plane looks at it again."""
+    book.ask()
+    book.answer()
+    talked = 0
+    while talked < 238:
+        outlook = book.exchange.database.write(partial(live_calls.review, talked={"7": talked}))["7"]
+        if outlook.bought_seconds:
+            call_lines.tell_lengthened("7", outlook.bought_seconds, outlook.hold_micros, outlook.limit_seconds)
+        talked = max(talked + 1, int(outlook.review_at_seconds))
+    book.settle(a_leg(talked=238))
+    page = (Path(__file__).resolve().parents[2] / "docs/log.md").read_text()
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    shown = shown.replace("719533282604128737", "7").replace("(City)", "(city)").replace("Carrier", "carrier")
+    assert shown.splitlines() == book.lines
 
 
 @pytest.mark.parametrize(

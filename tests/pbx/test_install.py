@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from coovox_billing.errors import SetupError
+from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.pbx import console
 from coovox_billing.pbx import install as installer
 from coovox_billing.pbx.check import Known, check
 from coovox_billing.pbx.console import find_asterisk_cli, reload
 from coovox_billing.pbx.dialplan_check import active_lines
-from coovox_billing.pbx.install import install, remove
+from coovox_billing.pbx.install import install, remove, write_files
 from coovox_billing.pbx.parts import Item, log_directory_of
 from coovox_billing.pbx.running_check import CEL_MODULES, REQUIRED_MODULES, is_same_agi
 from coovox_billing.shipped import shipped
@@ -1073,3 +1073,30 @@ def test_it_changes_no_file_of_the_system_that_somebody_puts_in_the_way(
     install(etc)
     assert stat.S_IMODE(precious.stat().st_mode) == 0o600
     assert precious.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("address", "line"), [("192.168.1.20", "permit = 192.168.1.20/32"), ("fd00::0020", "permit = fd00::20/128")]
+)
+def test_it_writes_what_an_asterisk_elsewhere_needs(tmp_path: Path, address: str, line: str) -> None:
+    folder = tmp_path / "made" / "pbx"
+    assert bad(write_files(folder, address)) == []
+    names = {f"extensions_coovox_billing{part}.conf" for part in ("", "_freepbx", "_hook")}
+    assert {path.name for path in folder.iterdir()} == {*names, AMI_FILE}
+    user = (folder / AMI_FILE).read_text()
+    assert (line in user, "permit = 127.0.0.1" in user, "@SECRET@" in user) == (True, False, False)
+    assert (folder.stat().st_mode & 0o077, (folder / AMI_FILE).stat().st_mode & 0o137) == (0, 0)
+    write_files(folder, address)
+    assert (folder / AMI_FILE).read_text() == user, "the PBX has that secret already"
+
+
+def test_it_leaves_what_is_not_ours_in_a_folder_for_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no IP address"):
+        write_files(tmp_path / "pbx", "billing.lan")
+    (tmp_path / AMI_FILE).write_text("[me]\n")
+    with pytest.raises(SetupError, match="not written by CooVox Billing"):
+        write_files(tmp_path, "192.168.1.20")
+    assert [path.name for path in tmp_path.iterdir()] == [AMI_FILE]
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match="cannot be written"):
+        write_files(tmp_path / "file" / "pbx", "192.168.1.20")

@@ -48,7 +48,7 @@ def test_it_has_the_order_of_precedence(database: Database) -> None:
             writes.insert_rate(connection, any_rate(dice))
 
     database.write(furnish)
-    wanted = sorted(database.read(reads.all_rates), key=tariff._precedence)
+    wanted = sorted(database.read(reads.all_rates), key=tariff.precedence)
     found = list(RateQuery().stream())
     assert [ranked.rate for ranked in found] == wanted
     assert [ranked.rank for ranked in found] == [*range(1, len(wanted) + 1)]

@@ -15,10 +15,10 @@ from tests.web.conftest import Desk
 from tests.web.forms import Form, forms
 from tests.web.site_map import paths
 
-OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/enter/<ticket>", "/enter/stolen"}
+OPEN_TO_ALL = {"/sign-in", "/sign-in/code", "/healthz", "/theme", "/language", "/enter/<ticket>", "/enter/stolen"}
 # Sent again, these do what they did: signing in and out, colors, what asks for the password, a switch.
 WITHOUT_SUBMISSION = re.compile(
-    r"/sign-in(/code)?|/sign-out|/theme|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
+    r"/sign-in(/code)?|/sign-out|/theme|/language|/account/.+|/rate/\d+/activate|/addons/billing-manager/[^/]+/switch"
 )
 PEOPLE = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
 # What each role may open, written a second time: what is on neither list is the owner's and managers'.
@@ -33,7 +33,11 @@ POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-
 """
 AUDITORS = """
 GET / GET /account GET /account/second-factor GET /audit-log GET /audit-log.<kind> GET /call-log GET /call-log.<kind>
-GET /call-log/live GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
+GET /call-log/live GET /dashboard GET /dashboard/head GET /dashboard/live-channels GET /dashboard/now
+GET /rate/check GET /rate/check.<kind> GET /rate/drafts GET /rate/drafts/<draft_id>
+GET /rate/drafts/<draft_id>/check GET /rate/drafts/<draft_id>/check.<kind> GET /rate/drafts/<draft_id>/rates.csv
+GET /rate/drafts/<draft_id>/what-if GET /rate/drafts/<draft_id>/what-if.<kind>
+GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
 GET /extensions/closed GET /extensions/export.csv GET /rate GET /rate.<kind> GET /rate/test GET /recharge-history
 GET /recharge-history.<kind> GET /recharge-history/<entry_id> GET /statistics GET /statistics.<kind>
 GET /extensions/stays/<stay_id> GET /lists/<of_list>/columns GET /lists/<of_list>/save GET /lists/saved/<search_id>
@@ -207,7 +211,8 @@ def allowed(desk: Desk, role: Role) -> set[str]:
     named = {Role.CASHIER: CASHIERS, Role.AUDITOR: AUDITORS}
     if role in named:
         return by_all | set(re.findall(r"(?:GET|POST) \S+", named[role]))
-    return {route for route in routes(desk) if role == Role.OWNER or OWNERS not in route}
+    own = {route for route in routes(desk) if route.split()[1].startswith(site_map.SELF_SERVICE)}
+    return {route for route in routes(desk) if role == Role.OWNER or OWNERS not in route} - own
 
 
 @pytest.mark.parametrize("role", PEOPLE)
@@ -259,10 +264,13 @@ def targets(html: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("role", "items"),
     [
-        (Role.OWNER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager"),
-        (Role.MANAGER, "Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
+        (
+            Role.OWNER,
+            "Dashboard Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog Billing BillingManager",
+        ),
+        (Role.MANAGER, "Dashboard Extensions Rate RechargeHistory CallLog Statistics Settings AuditLog"),
         (Role.CASHIER, "Extensions RechargeHistory"),
-        (Role.AUDITOR, "Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
+        (Role.AUDITOR, "Dashboard Extensions Rate RechargeHistory CallLog Statistics AuditLog"),
     ],
 )
 def test_it_shows_each_role_its_menu(desk: Desk, role: Role, items: str) -> None:
@@ -278,7 +286,7 @@ def test_it_shows_each_role_what_it_may_do_with_an_extension(full_desk: Desk) ->
     for role in PEOPLE:
         full_desk.someone(role)
         shown[role] = set(re.findall(r"/extensions?/(?:100/)?([a-z-]+)", full_desk.page("/extension/100")))
-    every = {"recharge", "edit", "correct", "check-in", "check-out", "close", "stays"}
+    every = {"recharge", "edit", "correct", "check-in", "check-out", "close", "stays", "pin"}
     assert shown == {
         Role.OWNER: every, Role.MANAGER: every, Role.CASHIER: {"recharge"}, Role.AUDITOR: {"stays"}
     }  # fmt: skip

@@ -21,7 +21,7 @@ PAGE = "/addons/billing/backups"
 PASSPHRASE = "horse battery staple"
 NAME = "billing-0badcafe-20260302T023000Z.tar.gz"
 GOOD = {
-    "scheduled": "on", "backup_at": "02:30", "day": "1", "backup_to": "/srv/backups", "keep.days": "7",
+    "scheduled": "on", "backup_at": "02:30", "day": "1", "backup_to": "", "keep.days": "7",
     "keep.weeks": "4", "keep.months": "0", "backup_host_key": "", "backup_s3_region": "us-east-1",
 }  # fmt: skip
 
@@ -41,17 +41,41 @@ def changes(desk: Desk) -> str:
     )
 
 
-def test_it_stores_what_is_scheduled(owner_desk: Desk) -> None:
-    assert send(owner_desk, GOOD).status_code == 303
+def test_it_stores_what_is_scheduled(owner_desk: Desk, tmp_path: Path) -> None:
+    folder = str(tmp_path / "kept")
+    assert send(owner_desk, {**GOOD, "backup_to": folder}).status_code == 303
     assert [setting(owner_desk, f"backup_{name}") for name in ("at", "days", "to", "keep")] == [
-        "02:30", "1", "/srv/backups", "7 4 0",
+        "02:30", "1", folder, "7 4 0",
     ]  # fmt: skip
-    assert "setting backup_to:>/srv/backups" in changes(owner_desk)
+    assert f"setting backup_to:>{folder}" in changes(owner_desk)
     html = owner_desk.page(PAGE)
-    assert 'value="/srv/backups"' in html
+    assert (f'value="{folder}"' in html, "as it is now" in html) == (True, False)
     without = {name: text for name, text in GOOD.items() if name != "scheduled"}
     assert send(owner_desk, without).status_code == 303
     assert setting(owner_desk, "backup_at") == "off"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (
+            "{there}/not/there",
+            "cannot go there as it is now: the folder {there}/not/there cannot be used: No such file",
+        ),
+        ("{there}/file", "cannot go there as it is now"),
+        ("usb:{there}/stick", "cannot go there as it is now: no stick is mounted at {there}/stick"),
+        ("sftp://ann@nas.invalid/x", "The server was not asked yet"),
+    ],
+)
+def test_it_tries_a_new_place_and_keeps_what_was_written(
+    owner_desk: Desk, tmp_path: Path, place: str, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    place = place.format(there=tmp_path)
+    assert send(owner_desk, {**GOOD, "backup_to": place}).status_code == 303
+    assert words.format(there=tmp_path) in owner_desk.page(PAGE)
+    assert setting(owner_desk, "backup_to") == place
+    assert "as it is now" not in owner_desk.page(PAGE)
 
 
 @pytest.mark.parametrize(

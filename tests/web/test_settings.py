@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from babel.core import Locale
 from openpyxl import load_workbook
 
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, as_dialed
 from coovox_billing.core.site_settings import DEFAULT_EMERGENCY_NUMBERS, SITE_SETTINGS
 from coovox_billing.services import site as site_service
-from coovox_billing.web import formats
+from coovox_billing.web import formats, reader
 from coovox_billing.web.pages.addons import backups
 from coovox_billing.web.pages.settings import form as settings
 from tests import cast
@@ -72,7 +73,10 @@ def test_it_offers_the_guide_s_currencies_in_its_words(owner_desk: Desk) -> None
         ("currency", "EUR", "EUR"),
         ("currency", "Other", "Other"),
         ("time_zone", "Asia/Shanghai", "Asia/Shanghai"),
+        ("language", "zh", "zh"),
         ("date_format", "DD.MM.YYYY", "DD.MM.YYYY"),
+        ("date_format", "language", "language"),
+        ("time_format", "12", "12"),
         ("when_no_rate", "allow", "allow"),
         ("when_billing_is_down", "allow", "allow"),
         ("calls_without_payer", "refuse", "refuse"),
@@ -98,7 +102,9 @@ def test_it_stores_only_what_was_changed(owner_desk: Desk, name: str, given: str
         ("currency", "BTC", "choose USD or CNY"),
         ("time_zone", "Madrid", "is not a time zone"),
         ("time_zone", "", "is not a time zone"),
+        ("language", "tlh", "choose auto or en"),
         ("date_format", "%d", "is not possible"),
+        ("time_format", "13", "choose 24 or 12"),
         ("when_no_rate", "pass", "choose refuse or allow"),
         ("when_billing_is_down", "maybe", "choose refuse or allow"),
         ("locking_ends_calls", "on", "choose no or yes"),
@@ -117,7 +123,7 @@ def test_it_tells_what_cannot_be_and_stores_nothing(owner_desk: Desk, name: str,
     assert stored(owner_desk) == before
     assert logged(owner_desk) == []
     kept = filled(response.text)
-    assert kept.get(name, given) == given or name in ("currency", "date_format")
+    assert kept.get(name, given) == given or name in ("currency", "language", "date_format", "time_format")
     assert name == "plus_prefix" or kept["plus_prefix"] == "900"
 
 
@@ -212,7 +218,7 @@ def test_it_writes_money_with_the_guide_s_sign(currency: str, written: str) -> N
 
 
 def test_it_writes_money_as_the_language_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "language", lambda: "de")
+    monkeypatch.setattr(reader, "locale", lambda: Locale.parse("de"))
     assert formats.money(1_234_500_000, "EUR") == "1.234,5000\xa0€"
 
 

@@ -241,8 +241,8 @@ def test_it_tells_who_called_where_to_and_over_what(owner_desk: Desk) -> None:
         ["No rate", "", "1", "0:00:05", "0.0000"],
     ]
     assert table(page, "Trunks") == [
-        ["FXO-1", "", "5", "83.3 %", "0:00:49", "2.3000"],
-        ["Backup line", "", "1", "100.0 %", "0:00:30", "0.1000"],
+        ["FXO-1", "", "5", "83.3%", "0:00:49", "2.3000"],
+        ["Backup line", "", "1", "100.0%", "0:00:30", "0.1000"],
     ]
 
 

@@ -23,7 +23,7 @@ TEMPLATES = sorted((ROOT / "web/templates").glob("**/*.html"))
 MODULES = sorted((ROOT / "coovox_billing/web").glob("**/*.py"))
 SAID_BY_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title"}
 # Names and commands are the same in every language.
-NAMES = {"CooVox", "Billing", "· CooVox Billing", "CSV", "Other"}
+NAMES = {"CooVox", "Billing", "· CooVox Billing", "CSV", "English", "Other"}
 CLASSES_OF_COLUMNS = {"look", "tone"}
 NOT_FOR_READERS = {"code", "script", "style"}
 MARKS = {"_", "ngettext", "gettext", "later", "Sentence", "BadInput", "NotFound", "Refused", "SetupError"}
@@ -216,7 +216,7 @@ class _Marked(NullTranslations):
 
 @pytest.fixture
 def another_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "_ENGLISH", _Marked())
+    monkeypatch.setattr(words, "catalog", lambda _language: _Marked())
 
 
 @pytest.mark.parametrize(

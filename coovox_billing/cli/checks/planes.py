@@ -11,6 +11,8 @@ from coovox_billing import __version__
 from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note, user_name
 from coovox_billing.config import Address
 from coovox_billing.pbx.agi_identity import Answerer, ask_identity
+from coovox_billing.pbx.manager import manager_address
+from coovox_billing.pbx.parts import WITHOUT_AMI
 from coovox_billing.services.condition import Condition
 from coovox_billing.store import file_locks, reads
 from coovox_billing.store.database import FILE_NAME
@@ -33,7 +35,24 @@ def check_call_plane(look: Look) -> list[Condition]:
         finding = f"another program answers on {address}, so no call is billed"
         advice = f"End it (`ss -ltnp 'sport = :{address.port}'` tells which), or set agi_listen and COOVOX_AGI."
         return [Condition("call plane", finding, advice)]
-    return [_as_ours(look, address, found)]
+    return [_as_ours(look, address, found), *_manager_of(look, found)]
+
+
+def _manager_of(look: Look, found: Answerer) -> Iterator[Condition]:
+    """Whether the call plane itself is signed in to Asterisk's manager; that `doctor` can be says little of it."""
+    name = "call plane's manager"
+    if found.is_signed_in:
+        yield Condition(name, "the call plane is signed in to Asterisk's manager")
+    elif found.is_signed_in is False:
+        advice = (
+            "It tries again by itself, and its log says why it could not. If `manager` is well: systemctl restart "
+            "coovox-billing-calls"
+        )
+        yield Condition(name, f"the call plane is not signed in to Asterisk's manager: {WITHOUT_AMI}", advice)
+    elif found.version == __version__ and manager_address(look.config.ami, look.etc):
+        finding = f"the call plane runs without Asterisk's manager, which is there: {WITHOUT_AMI}"
+        advice = "Let its user read the manager's file, then: systemctl restart coovox-billing-calls"
+        yield Condition(name, finding, advice)
 
 
 def _as_ours(look: Look, address: Address, found: Answerer) -> Condition:

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note
+from coovox_billing.cli.context import counted
+from coovox_billing.core import rate_reach
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
-from coovox_billing.services import activation, backups, condition, rate_reach, trunks
-from coovox_billing.services.condition import DAY_MS, Condition
+from coovox_billing.services import activation, backups, condition, trunks
+from coovox_billing.services.condition import Condition
 from coovox_billing.store import probe, reads
 from coovox_billing.store.audit import audit
 from coovox_billing.this_device import open_licensing
 
 T = TypeVar("T")
 
-SOON_DAYS = 7
 MOST_NAMED = 10
 STEPS_BETWEEN_LOOKS = 20_000
 COUNTRIES_FILE = Path("/usr/share/zoneinfo/zone.tab")
@@ -86,14 +87,14 @@ def check_license(look: Look) -> list[Condition]:
         return [note("license", finding, "The page Billing says more; before the trial is over it must be put right.")]
     if standing.trial is None:
         return [Condition("license", finding)]
-    days = (standing.trial.over_ms - standing.trial.least_ms) // DAY_MS
-    if days < SOON_DAYS:
-        return [note("license", f"{finding}: it is over in {_days(days)}", SEND_FOR_LICENSE)]
-    return [Condition("license", f"{finding}: {_days(days)} are left")]
+    days = _days(standing.days_left or 0)
+    if standing.is_soon_over:
+        return [note("license", f"{finding}: it is over in {days}", SEND_FOR_LICENSE)]
+    return [Condition("license", f"{finding}: {days} are left")]
 
 
 def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
+    return counted(count, "day", "days")
 
 
 def check_calls(look: Look) -> list[Condition]:
@@ -157,14 +158,15 @@ def check_rates(look: Look) -> list[Condition]:
     idle = rate_reach.idle_rates(rates, [row["extension"] for row in accounts])
     found += [
         note(
-            f"rate {rate.id}",
-            f"no call can be priced by it (prefix {rate.prefix or 'none'}): {why}",
+            f"rate {one.rate.id}",
+            f"no call can be priced by it (prefix {one.rate.prefix or 'none'}): {one.why}",
             "Change it, or make it inactive, on the page Rates or with `coovox-billing rate export` and `import`.",
         )
-        for rate, why in idle[:MOST_NAMED]
+        for one in idle[:MOST_NAMED]
     ]
     if len(idle) > MOST_NAMED:
-        found.append(note("rates", f"{len(idle) - MOST_NAMED} more rates can price no call", "See those above first."))
+        more = counted(len(idle) - MOST_NAMED, "more rate", "more rates")
+        found.append(note("rates", f"{more} can price no call", "See those above first."))
     return found or [Condition("rates", "each billed extension has some, and each can price a call")]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.money import format_amount
 from coovox_billing.core.roles import BILLING_ROLES
 from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services import passwords, people, second_factor, submissions
@@ -240,4 +239,4 @@ def _sign() -> str:
 
 
 def _amount(micros: int | None) -> str:
-    return "" if micros is None else format_amount(micros)
+    return "" if micros is None else formats.amount_for_field(micros)

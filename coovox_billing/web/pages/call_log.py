@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
-from coovox_billing.core.money import format_price, parse_price
+from coovox_billing.core.clock import local_moment, milliseconds
+from coovox_billing.core.money import parse_price
 from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
-from coovox_billing.store.lists.calls import STATES_OF, CallQuery, LoggedCall
-from coovox_billing.web import downloads, formats, periods, pieces
+from coovox_billing.store.lists.calls import REASONS, STATES_OF, CallQuery, LoggedCall
+from coovox_billing.web import downloads, formats, numerals, periods, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
@@ -52,7 +55,7 @@ def show() -> ResponseReturnValue:
         errors=arguments.errors,
         narrowed=_narrowed(query),
         trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
-        statuses=[("", _("All")), *_statuses().items()],
+        statuses=[("", _("All")), *statuses().items()],
         zone=query.zone,
         **_live(),
     )
@@ -69,7 +72,7 @@ def found(arguments: Arguments) -> Download:
     """The search results."""
     query = _query(arguments)
     shown = columns()
-    tally = _Tally(query, {shown[3].title: 0, shown[5].title: 0})
+    tally = Tally(query, {shown[3].title: 0, shown[5].title: 0})
     return Download("call-log", _about(query), shown, tally, tally.totals, query.zone)
 
 
@@ -99,7 +102,7 @@ def hang_up(call_id: str) -> ResponseReturnValue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
+class Tally:
     """Calls on their way into a file, and what they sum to: a call may end while the file is written."""
 
     query: CallQuery
@@ -120,22 +123,45 @@ class _Tally:
 
 
 def _query(arguments: Arguments) -> CallQuery:
-    status = arguments.choice("status", _statuses())
+    status = arguments.choice("status", statuses())
+    zone = queries.site().time_zone
     first_day, last_day = periods.asked(arguments)
     return CallQuery(
-        queries.site().time_zone,
+        zone,
         first_day,
         last_day,
         arguments.text("keywords"),
         arguments.choice("trunk", calls.trunks()),
         status=status if status in STATES_OF else "",
         flag=status if status in FLAGS else "",
-        least_cost_micros=arguments.parsed("minimum_cost", parse_price, None),
+        reason=status if status in REASONS else "",
+        least_cost_micros=arguments.parsed("minimum_cost", lambda text: parse_price(numerals.read(text)), None),
         extension=arguments.text("extension"),
         destination=arguments.parsed("destination", _parse_destination, None),
         weekday=arguments.parsed("weekday", partial(parse_whole, least=1, most=7), None),
         hour=arguments.parsed("hour", partial(parse_whole, least=0, most=23), None),
+        number_prefix=arguments.text("number"),
+        until_ms=_until_ms(arguments, zone, last_day),
     )
+
+
+def _until_ms(arguments: Arguments, zone: ZoneInfo, last_day: date | None) -> int | None:
+    """When on the last day the search ends, where it ends before that day does."""
+    time_of_day = arguments.parsed("until", _parse_time_of_day, None)
+    if time_of_day is None or last_day is None:
+        return None
+    return milliseconds(datetime.combine(last_day, time_of_day, zone))
+
+
+def _until(query: CallQuery) -> str:
+    return formats.short_time(local_moment(query.until_ms or 0, query.zone))
+
+
+def _parse_time_of_day(text: str) -> time:
+    try:
+        return datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        raise BadInput("write a time like 09:30") from None
 
 
 def _parse_destination(text: str) -> str:
@@ -146,23 +172,27 @@ def _parse_destination(text: str) -> str:
 
 
 def _narrowed(query: CallQuery) -> list[tuple[str, str]]:
-    """What charts narrowed the search to, beyond the fields of the form: the argument's name, and words for it."""
+    """What a link narrowed the search to, beyond the fields of the form: the argument's name, and words for it."""
     words = {
         "extension": query.extension and _("Extension %(extension)s", extension=query.extension),
         "destination": "" if query.destination is None else formats.destination(query.destination),
         "weekday": "" if query.weekday is None else formats.weekday(query.weekday),
         "hour": "" if query.hour is None else formats.hour(query.hour),
+        "number": query.number_prefix and _("Numbers that begin with %(prefix)s", prefix=query.number_prefix),
+        "until": "" if query.until_ms is None else _("Until %(time)s", time=_until(query)),
     }
     return [(name, said) for name, said in words.items() if said]
 
 
-def _statuses() -> dict[str, str]:
+def statuses() -> dict[str, str]:
     """What became of a call, and what a person should know of it: words of an address and for people."""
     return {
         "answered": _("Answered"),
         "no-answer": _("No answer"),
         "refused": _("Refused"),
         "in-progress": _("In progress"),
+        "no-rate": _("No rate"),
+        "no-payer": _("No extension"),
         **{flag: _(formats.FLAG_MARKS[flag]) for flag in FLAGS},
     }
 
@@ -172,8 +202,8 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     return [
         *formats.about_period(query.first_day, query.last_day, query.keywords),
         (_("Trunk Name"), query.trunk),
-        (_("Status"), _statuses().get(query.status or query.flag, "")),
-        (_("Minimum cost"), "" if least is None else format_price(least)),
+        (_("Status"), statuses().get(query.status or query.flag or query.reason, "")),
+        (_("Minimum cost"), "" if least is None else formats.price(least)),
         *((_("Only"), words) for _name, words in _narrowed(query)),
     ]
 

@@ -6,7 +6,6 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.store import queries
 from coovox_billing.store.lists.changes import ChangeQuery, LoggedChange, people
 from coovox_billing.web import downloads, formats, periods
@@ -19,6 +18,8 @@ from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 
 page = Blueprint("changes", __name__)
+
+TERMINAL = "terminal"  # where commands say that they come from
 
 Values = str | Mapping[str, Any]
 
@@ -42,6 +43,7 @@ def show() -> ResponseReturnValue:
         people=[(name, name) for name in people()],
         about=about,
         told=told,
+        origin=lambda place: _("terminal") if place == TERMINAL else place,
         errors=arguments.errors,
         zone=query.zone,
     )
@@ -77,6 +79,7 @@ def about(what: str) -> str:
         "rate": _("Rate"),
         "rates": _("Rates"),
         "restore": _("Backup brought back"),
+        "tariff": _("Draft of rates"),
         "trunk": _("Trunk"),
         "user": _("Billing user"),
     }.get(noun)
@@ -123,10 +126,13 @@ def _name(name: str) -> str:
     """What a value is called; those that have no words yet are called what the code calls them."""
     plain = name.removesuffix("_micros").replace("_", " ")
     return {
+        "activate_at_ms": _("To be activated"),
         "active": _("Activate"),
+        "added": _("Added"),
         "balance_micros": _("Balance"),
         "billing_unit": _("Billing Unit(s)"),
         "billing": _("Enable Billing"),
+        "changed": _("Changed"),
         "checked_in": _("Checked in"),
         "closed": _("Closed"),
         "credit_micros": _("Credit"),
@@ -145,19 +151,24 @@ def _name(name: str) -> str:
         "number_length": _("Number Length"),
         "password": _("Password"),
         "payment_type": _("Payment Type"),
+        "pin": _("PIN"),
         "prefix": _("Prefix"),
+        "rate": _("Rate"),
         "rate_micros": _("Rate"),
         "reason": _("Reason"),
+        "rates": _("Rates"),
         "recharge_limit_micros": _("Recharge at once up to"),
         "recovery_codes": _("Recovery codes"),
         "recreated": _("Created again"),
         "remark": _("Remark"),
+        "removed": _("Removed"),
         "role": _("Role"),
         "second_factor": _("Second factor"),
         "start_time": _("Start Time"),
         "state": _("State"),
         "status": _("Status"),
         "trust_caller_id": _("Trust its caller ID"),
+        "unchanged": _("Unchanged"),
         "unit_seconds": _("Billing Unit(s)"),
     }.get(name, plain[:1].upper() + plain[1:])
 
@@ -168,7 +179,7 @@ def _value(name: str, value: object) -> str:
     if value is None or value in ("", []):
         return _NOTHING
     if name.endswith("_micros") and isinstance(value, int):
-        return format_price(value) if name in _PRICES else format_amount(value)
+        return formats.price(value) if name in _PRICES else formats.amount(value)
     if name.endswith("_at_ms") and isinstance(value, int):
         return formats.moment(value, queries.site().time_zone)
     if isinstance(value, list):
@@ -180,10 +191,12 @@ def _word(value: str) -> str:
     """One of our own words; what people wrote themselves stays as it is."""
     return {
         "all": _("All"),
+        "active": _("Activated"),
         "auditor": _("Auditor"),
         "cashier": _("Cashier"),
         "changed": _("changed"),
         "continue": _("Continue"),
+        "draft": _("Draft"),
         "held": _("In progress"),
         "locked": _("Locked"),
         "manager": _("Billing manager"),
@@ -192,6 +205,9 @@ def _word(value: str) -> str:
         "on": _("On"),
         "postpaid": _("Postpaid"),
         "prepaid": _("Prepaid"),
+        "removed": _("removed"),
+        "scheduled": _("Scheduled"),
+        "taken-back": _("Taken back"),
         "talking": _("In progress"),
         "to be ended": _("to be ended"),
         "unlocked": _("Unlocked"),

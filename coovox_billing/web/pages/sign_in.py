@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from coovox_billing.errors import Refused
 from coovox_billing.services import people, second_factor
 from coovox_billing.services.owner import OWNER
+from coovox_billing.store.lists import own_account
 from coovox_billing.store.lists.people import secret_in_use
 from coovox_billing.web import menu, sessions
 from coovox_billing.web.access import EVERYBODY, Role, may, needs
@@ -90,7 +91,9 @@ def _name() -> str:
 
 
 def _form(error: str) -> str:
-    return render_template("sign_in/form.html", error=error, next=_next_page(), name=_name())
+    return render_template(
+        "sign_in/form.html", error=error, next=_next_page(), name=_name(), has_self_service=own_account.is_offered()
+    )
 
 
 def _code_form(error: str) -> str:

@@ -125,6 +125,45 @@ def since_the_breakdowns(office: Exchange) -> None:
     office.give_up("two-trunks", asked_ms=NOW_MS + 1)
 
 
+def since_the_drafts(office: Exchange) -> None:
+    """Schema 8; a tariff that is a draft, one that waits for its day, one that counts, and one that was taken back."""
+    drafts: Any = import_module("coovox_billing.services.tariff_drafts")
+    reads: Any = import_module("coovox_billing.store.reads")
+
+    def add(connection: sqlite3.Connection, name: str, price_micros: int) -> int:
+        dearer = [replace(rate, rate_micros=price_micros) for rate in reads.all_rates(connection)]
+        return int(drafts.add(connection, name, dearer, MANAGER))
+
+    def tell(connection: sqlite3.Connection) -> None:
+        add(connection, "draft", 1)
+        drafts.schedule(connection, add(connection, "next year", 2), NOW_MS + 86_400_000, MANAGER)
+        for name in ("counts", "taken back"):
+            draft = add(connection, name, 30_000)
+            drafts.activate(connection, draft, MANAGER, drafts.plan(connection, draft).mark)
+        drafts.take_back(connection, draft, MANAGER, drafts.plan_return(connection, draft).mark)
+
+    write(office, tell)
+
+
+def since_self_service(office: Exchange) -> None:
+    """Schema 9; two have PINs, a guest came after a call of the one before."""
+    self_service: Any = import_module("coovox_billing.services.self_service")
+    stays: Any = import_module("coovox_billing.services.stays")
+    hashes = {"100": "scrypt$16$8$1$c2FsdA==$a2V5", "202": "scrypt$16$8$1$c2FsdA==$a2V5"}
+    write(office, lambda c: self_service.set_pins(c, hashes, MANAGER))
+    office.change("201", billing=True)
+    office.ask("staff", "201")
+    office.settle("staff", 20)
+    write(office, lambda c: stays.check_in(c, "201", parse_amount("20"), "Late guest", MANAGER))
+
+
+def since_the_dashboard(office: Exchange) -> None:
+    """Schema 10; a trunk that carries so many calls at once, and a call that no rate priced."""
+    trunks: Any = import_module("coovox_billing.services.trunks")
+    write(office, lambda c: trunks.add(c, "DAHDI/g1", "Lines", MANAGER, channels=4))
+    office.ask("no-rate", number="7777")
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -133,6 +172,9 @@ STORIES = (
     since_the_people,
     since_the_archive,
     since_the_breakdowns,
+    since_the_drafts,
+    since_self_service,
+    since_the_dashboard,
 )
 
 

@@ -13,7 +13,7 @@ from coovox_billing.store.lists import people
 from coovox_billing.store.lists.rates import RateQuery
 from coovox_billing.web import downloads
 from coovox_billing.web.arguments import Arguments
-from coovox_billing.web.formats import moment
+from coovox_billing.web.formats import moment_in_files
 from coovox_billing.web.pages import call_log, changes, recharge_history, statistics
 from coovox_billing.web.pages.extensions import listing_page as extensions
 from coovox_billing.web.pages.rates import export
@@ -54,7 +54,7 @@ def _tables() -> Iterator[tuple[str, Sequence[str], Iterable[Sequence[object]]]]
         "closed-extensions",
         ("number", "name", "closed", "balance"),
         [
-            (one.number, one.name, moment(one.closed_at_ms, zone), format_amount(one.balance_micros))
+            (one.number, one.name, moment_in_files(one.closed_at_ms, zone), format_amount(one.balance_micros))
             for one in extensions_list.closed()
         ],
     )

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
+from coovox_billing.backup import places
 from coovox_billing.core import backup_plan
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import backups
@@ -58,7 +59,21 @@ def change() -> ResponseReturnValue:
         once(store, _("What is scheduled is stored."))
     except BillingError as error:
         return _page(given, {"": told(error)}), 422
+    if given["backup_to"] != stored["backup_to"]:
+        _try_out(given["backup_to"])
     return redirect(url_for("backups.show"), 303)
+
+
+def _try_out(place: str) -> None:
+    """Tell what keeps backups from their new place. It is stored all the same: a stick may be plugged in later."""
+    address = backup_plan.parse_address(place)
+    if address is not None and address.kind not in places.FOLDERS:
+        flash(_("The server was not asked yet: store its key below, then try it with Back up now."))
+        return
+    try:
+        places.try_out(address, parts().directory)
+    except BillingError as error:
+        flash(_("Backups cannot go there as it is now: %(why)s", why=told(error)), "bad")
 
 
 @page.post("/addons/billing/backups/secrets")
@@ -144,7 +159,7 @@ def _page(values: Mapping[str, str], errors: Mapping[str, str]) -> str:
         values=values,
         errors=errors,
         days=[(str(number), _(words)) for number, words in enumerate(DAYS, start=1)],
-        keep=list(zip(PERIODS, (_("Days"), _("Weeks"), _("Months")), keep, strict=False)),
+        keep=list(zip(PERIODS, (_("Daily"), _("Weekly"), _("Monthly")), keep, strict=False)),
         secrets=[(name, _(words), name in known) for name, words in SECRETS],
         is_encrypted="passphrase" in known,
         is_running=parts().runner.is_running(),

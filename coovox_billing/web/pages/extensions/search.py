@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 from flask import request, url_for
 
 from coovox_billing.core.extension_number import is_extension
+from coovox_billing.core.money import format_amount
 from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.store.lists.extensions import ExtensionQuery, Sums
@@ -14,7 +15,7 @@ from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.listing import Column, Kind, read_sort
 from coovox_billing.web.words import gettext as _
 
-SEARCH_WORDS = ("keywords", "status", "payment_type", "billing", "sort", "per_page", "page")
+SEARCH_WORDS = ("keywords", "status", "payment_type", "billing", "below", "sort", "per_page", "page")
 SELECTION_BYTES = 256 * 1024
 NAMED_AT_MOST = 12
 
@@ -27,6 +28,7 @@ def read_query(arguments: Arguments) -> ExtensionQuery:
         payment_type=arguments.choice("payment_type", tuple(payment_types())),
         billing=arguments.choice("billing", tuple(switch())),
         sort=read_sort(arguments, columns(), "extension"),
+        below_micros=arguments.amount("below"),
     )
 
 
@@ -95,6 +97,7 @@ def about(query: ExtensionQuery) -> list[tuple[str, str]]:
         (_("Status"), statuses().get(query.status, "")),
         (_("Payment Type"), payment_types().get(query.payment_type, "")),
         (_("Billing"), switch().get(query.billing, "")),
+        (_("Available below"), "" if query.below_micros is None else format_amount(query.below_micros)),
     ]
 
 

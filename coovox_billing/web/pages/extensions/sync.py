@@ -8,10 +8,9 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.devices import Listing, Plan
-from coovox_billing.core.money import format_amount
 from coovox_billing.errors import BillingError, Refused, SetupError
 from coovox_billing.services import devices
-from coovox_billing.web import pieces
+from coovox_billing.web import formats, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.pages.extensions import search as extension_search
 from coovox_billing.web.parts import once, parts, person
@@ -76,7 +75,7 @@ def _lines(plan: Plan) -> list[Line]:
     renamed = [(_("Renamed"), number, name) for number, name in plan.renamed.items()]
     given = [(_("Device"), number, device) for device, number in plan.devices.items()]
     closed = [
-        (_("Closed"), number, _("its balance of %(balance)s is kept", balance=format_amount(account.balance_micros)))
+        (_("Closed"), number, _("its balance of %(balance)s is kept", balance=formats.amount(account.balance_micros)))
         for number, account in plan.closed.items()
     ]
     return [line for lines in (opened, back, renamed, given, closed) for line in sorted(lines, key=_by_number)]

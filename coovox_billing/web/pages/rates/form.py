@@ -14,7 +14,7 @@ from coovox_billing.services import rates
 from coovox_billing.services.rates import fingerprint
 from coovox_billing.store import queries
 from coovox_billing.store.lists.rates import Reachable, names_of, reachable_extensions
-from coovox_billing.web import bodies, formats, pieces
+from coovox_billing.web import bodies, formats, numerals, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import WHOLE_ID
 from coovox_billing.web.listing import address
@@ -30,6 +30,7 @@ WRITTEN = (
     "remark", "prefix", "number_length", "initial_cost", "initial_time", "rate", "billing_unit", "start_time",
     "end_time",
 )  # fmt: skip
+PRICES = ("initial_cost", "rate")
 MOST_SHOWN = 200
 MOST_CHOSEN = 5000
 _NEW = {
@@ -193,7 +194,7 @@ def _filled() -> Filled:
 
 
 def _filled_as(rate: Rate) -> Filled:
-    fields = fields_of(rate)
+    fields = _fields(rate)
     chosen = tuple(sorted(rate.extensions or (), key=_by_number))
     texts = {name: fields[name] for name in WRITTEN}
     return Filled(texts, rate.active, rate.days, rate.extensions is None, chosen, seen=fingerprint(rate))
@@ -216,7 +217,8 @@ def _rate(filled: Filled, rate_id: int) -> tuple[Rate | None, dict[str, str]]:
     values: dict[str, Any] = {"active": filled.active, "days": filled.days}
     for name in WRITTEN:
         try:
-            values[name] = parse_field(name, filled.texts[name])
+            text = filled.texts[name]
+            values[name] = parse_field(name, numerals.read(text) if name in PRICES else text)
         except BadInput as error:
             errors[name] = told(error) if filled.texts[name] else _("fill this in")
     if not filled.days:
@@ -229,6 +231,12 @@ def _rate(filled: Filled, rate_id: int) -> tuple[Rate | None, dict[str, str]]:
     if 0 < length < len(prefix):
         errors["number_length"] = _("shorter than the prefix, so that no number would match")
     return (None, errors) if errors else (rate_of(values, rate_id), errors)
+
+
+def _fields(rate: Rate) -> dict[str, str]:
+    """The fields of a rate, prices as the reader's language writes them."""
+    fields = fields_of(rate)
+    return fields | {name: numerals.signs().write_for_field(fields[name]) for name in PRICES}
 
 
 def _choices(filled: Filled) -> Choices:
@@ -277,7 +285,7 @@ def _differences(now: Rate | None, typed: Rate | None, titles: Mapping[str, str]
     """Each field that is another one now than what was typed: its title, what is there now, what was typed."""
     if now is None or typed is None:
         return []
-    there, wanted = fields_of(now), fields_of(typed)
+    there, wanted = _fields(now), _fields(typed)
     return [(titles[name], there[name], wanted[name]) for name in titles if there[name] != wanted[name]]
 
 

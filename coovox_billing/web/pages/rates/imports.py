@@ -4,7 +4,7 @@ import secrets
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
@@ -12,17 +12,12 @@ from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.csv_table import BadRow
 from coovox_billing.core.rate_csv import parse_rates, render_rates
-from coovox_billing.core.rate_fields import fields_of
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.services import rates
-from coovox_billing.services.rates import Effect, ImportPlan, Step
-from coovox_billing.store import queries
-from coovox_billing.web import bodies, formats, pieces
+from coovox_billing.web import bodies, pieces
 from coovox_billing.web.access import Role, needs
-from coovox_billing.web.arguments import Arguments
-from coovox_billing.web.listing import read_page
-from coovox_billing.web.pages.rates import words as rate_words
+from coovox_billing.web.pages.rates import steps
 from coovox_billing.web.pages.rates.files import MOST_BYTES, MOST_RATES, read_rates
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
@@ -32,7 +27,6 @@ page = Blueprint("files", __name__)
 
 MOST_WAITING = 4
 MOST_BAD_SHOWN = 200
-MOST_NAMED = 20
 
 _NAME = "coovox_rate_files"
 
@@ -71,29 +65,6 @@ class WaitingRoom:
         """The file of a key, None where it is gone."""
         with self._lock:
             return self._files.get(key)
-
-
-@dataclass(frozen=True, slots=True)
-class StepQuery:
-    """The steps of a plan as a list of pages; all of them, or those of one effect."""
-
-    steps: Sequence[Step]
-    effect: str = ""
-
-    def count(self) -> int:
-        """How many there are."""
-        return len(self._shown())
-
-    def page(self, limit: int, offset: int) -> Sequence[Step]:
-        """Some of them."""
-        return self._shown()[offset : offset + limit]
-
-    def stream(self) -> Iterator[Step]:
-        """All of them, one by one."""
-        return iter(self._shown())
-
-    def _shown(self) -> Sequence[Step]:
-        return [step for step in self.steps if self.effect in ("", step.effect)]
 
 
 @page.get("/rate/import")
@@ -180,46 +151,11 @@ def _choose(error: str = "", name: str = "", bad: Sequence[BadRow] = ()) -> str:
 def _preview(key: str, waiting: Waiting, error: str = "") -> str:
     found = waiting.rates
     plan = parts().database.read(lambda c: rates.plan_import(c, found, waiting.remove_others))
-    arguments = Arguments(request.args)
-    query = StepQuery(plan.steps, arguments.choice("effect", tuple(Effect)))
-    titles = rate_words.titles(formats.currency_sign(queries.site().currency))
     return render_template(
         "rates/preview.html",
         key=key,
         waiting=waiting,
-        plan=plan,
-        counts=[(effect, words, plan.count(effect)) for effect, words in _effects().items()],
-        effects=_effects(),
-        effect=query.effect,
-        page=read_page(query, arguments),
-        titles=titles,
-        days=rate_words.days,
-        extensions=rate_words.extensions,
-        changes=lambda step: _changes(step, titles),
-        unknown=_unknown(plan),
+        **steps.shown(plan),
         error=error,
         token=request.form.get("submission") or pieces.submission_token(),
     )
-
-
-def _effects() -> dict[Effect, str]:
-    return {
-        Effect.ADDED: _("Added"),
-        Effect.CHANGED: _("Changed"),
-        Effect.UNCHANGED: _("Unchanged"),
-        Effect.REMOVED: _("Removed"),
-    }
-
-
-def _changes(step: Step, titles: dict[str, str]) -> list[tuple[str, str, str]]:
-    """What changes of a rate: the field's title, its value before and after."""
-    if step.before is None or step.after is None:
-        return []
-    old, new = fields_of(step.before), fields_of(step.after)
-    return [(titles[name], old[name], new[name]) for name in old if old[name] != new[name]]
-
-
-def _unknown(plan: ImportPlan) -> str:
-    """The extensions of the file that nobody has, the first of them by number."""
-    named = " ".join(plan.unknown_extensions[:MOST_NAMED])
-    return f"{named} …" if len(plan.unknown_extensions) > MOST_NAMED else named

@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.services import rates
-from coovox_billing.store import queries
+from coovox_billing.store import queries, tariff_drafts
 from coovox_billing.store.lists.rates import PRECEDENCE, RankedRate, RateQuery
 from coovox_billing.web import formats
 from coovox_billing.web.access import READERS, Role, needs
@@ -37,6 +37,8 @@ def show() -> ResponseReturnValue:
         extensions_of=rate_words.extensions,
         all_extensions=rate_words.all_extensions,
         title_of=rate_words.title,
+        scheduled=parts().database.read(tariff_drafts.scheduled),
+        zone=queries.site().time_zone,
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from coovox_billing.core.site_settings import site_setting
+from coovox_billing.core.site_settings import AUTO, BY_LANGUAGE, TWELVE_HOURS, TWENTY_FOUR_HOURS, site_setting
 from coovox_billing.errors import BadInput
+from coovox_billing.web import reader
 from coovox_billing.web.formats import CURRENCY_SIGNS
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
@@ -14,7 +15,9 @@ def setting_name(name: str) -> str:
     return {
         "currency": _("Currency"),
         "time_zone": _("Time zone"),
+        "language": _("Language"),
         "date_format": _("Date format"),
+        "time_format": _("Time format"),
         "plus_prefix": _("A + at the beginning stands for"),
         "emergency_numbers": _("Emergency numbers"),
         "when_no_rate": _("A call that no rate matches"),
@@ -24,12 +27,15 @@ def setting_name(name: str) -> str:
         "longest_call_seconds": _("Longest call (s)"),
         "grace_seconds": _("Grace while billing restarts (s)"),
         "warning_seconds": _("Warning before the money is out (s)"),
+        "low_balance": _("Low balance"),
         "backup_at": _("Time of backups"),
         "backup_days": _("Days of backups"),
         "backup_to": _("Place of backups"),
         "backup_keep": _("Backups kept: days, weeks, months"),
         "backup_host_key": _("Fingerprint of the SFTP server"),
         "backup_s3_region": _("Region of the S3 storage"),
+        "self_service": _("Self-service"),
+        "self_service_address": _("Address of self-service"),
     }.get(name, name)
 
 
@@ -38,6 +44,12 @@ def setting_value(name: str, value: str) -> str:
     if name == "currency":
         return currency_name(value)
     return {
+        ("language", AUTO): _("What the browser asks for"),
+        **{("language", code): name for code, _tag, name in reader.names()},
+        ("date_format", BY_LANGUAGE): _("As the language has it"),
+        ("time_format", BY_LANGUAGE): _("As the language has it"),
+        ("time_format", TWENTY_FOUR_HOURS): _("24 hours"),
+        ("time_format", TWELVE_HOURS): _("12 hours"),
         ("when_no_rate", "refuse"): _("Refuse"),
         ("when_no_rate", "allow"): _("Allow, not billed"),
         ("when_billing_is_down", "refuse"): _("Refuse"),
@@ -46,6 +58,9 @@ def setting_value(name: str, value: str) -> str:
         ("calls_without_payer", "refuse"): _("Refuse"),
         ("locking_ends_calls", "no"): _("Its calls in progress go on"),
         ("locking_ends_calls", "yes"): _("Its calls in progress end"),
+        ("self_service", "off"): _("Off"),
+        ("self_service", "pin"): _("With a PIN of its own"),
+        ("self_service", "voicemail"): _("With the PIN of the voicemail"),
     }.get((name, value), value)
 
 

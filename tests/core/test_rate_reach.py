@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import time
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from coovox_billing.core.tariff import Rate
-from coovox_billing.services.rate_reach import idle_rates, unpriced_extensions
+from coovox_billing.core.rate_reach import DIGITS, idle_rates, shaded_rates, unpriced_extensions
+from coovox_billing.core.rate_reach import SIGNS as SIGNS_OF_PHONES
+from coovox_billing.core.tariff import ALL_DAYS, Rate, choose, matches
 from tests.cast import RATES, a_rate
 
 DAY = {"start_time": time(8), "end_time": time(19, 59, 59)}
@@ -18,7 +23,7 @@ NOT_BEFORE = "rate 1 comes before it at all its hours, for the same numbers"
 
 
 def idle(*rates: Rate) -> dict[int, str]:
-    return {rate.id: why for rate, why in idle_rates(rates, {"100", "101"})}
+    return {one.rate.id: one.why for one in idle_rates(rates, {"100", "101"})}
 
 
 def second(**changes: Any) -> Rate:
@@ -88,3 +93,52 @@ def test_it_names_a_rate_for_nobody_and_nothing(changes: dict[str, Any], why: st
 )
 def test_it_names_the_billed_whom_no_rate_prices(rates: list[Rate], unpriced: list[str]) -> None:
     assert unpriced_extensions(rates, {"101", "100", "9"}) == unpriced
+
+
+# Brute force: a small world in which every number of two signs, every extension and every hour can be tried.
+SIGNS, LONGEST = "01", 4
+NUMBERS = ["".join(signs) for length in range(1, LONGEST + 1) for signs in product(SIGNS, repeat=length)]
+HOURS = [datetime(2026, 3, 2) + timedelta(hours=6 * step) for step in range(28)]
+NEW = "199"
+
+small_rates = st.lists(
+    st.builds(
+        lambda prefix, length, opens, closes, days, listed, active: a_rate(
+            prefix=prefix,
+            number_length=length,
+            start_time=time(6 * opens),
+            end_time=time(6 * closes + 5, 59, 59),
+            days=days,
+            extensions=listed,
+            active=active,
+        ),
+        st.sampled_from(["", "0", "1", "00", "01", "10", "11", "001"]),
+        st.sampled_from([0, 0, 1, 2, 3]),
+        st.integers(0, 3),
+        st.integers(0, 3),
+        st.sampled_from([ALL_DAYS, frozenset({1, 2, 3, 4, 5}), frozenset({6, 7}), frozenset({7})]),
+        st.sampled_from([None, None, frozenset({"100"}), frozenset({"101"}), frozenset({"100", "101"})]),
+        st.sampled_from([True, True, True, False]),
+    ),
+    max_size=9,
+).map(lambda rates: [replace(rate, id=number) for number, rate in enumerate(rates, start=1)])
+
+
+@given(small_rates)
+def test_it_calls_shadowed_what_brute_force_finds_to_win_nowhere(rates: list[Rate]) -> None:
+    calls = [(e, n, at) for e in ("100", "101", NEW) for n in NUMBERS for at in HOURS]
+    won = {winner.id for call in calls if (winner := choose(rates, *call).rate) is not None}
+    matching = {rate.id for rate in rates if any(matches(rate, *call) for call in calls)}
+    shaded = shaded_rates(rates, {"100", "101"}, SIGNS, LONGEST)
+    assert {shade.rate.id for shade in shaded} == matching - won
+    assert all(shade.winners for shade in shaded)
+
+
+def test_it_sees_that_longer_prefixes_take_all_numbers() -> None:
+    every = [a_rate(id=2 + place, prefix=f"9{sign}", number_length=0) for place, sign in enumerate(SIGNS_OF_PHONES)]
+    assert idle(a_rate(id=1, prefix="9", number_length=5), *every) == {
+        1: "rate 2, 3, 4, 5, 6, … comes before it at all its hours, for the same numbers"
+    }
+    assert idle(a_rate(id=1, prefix="9", number_length=1), *every) == {}
+    assert idle(a_rate(id=1, prefix="9", number_length=5), *every[:-1]) == {}
+    assert [shade.rate.id for shade in shaded_rates([a_rate(id=1, number_length=5), *every[:-1]], (), DIGITS)] == [1]

@@ -1,0 +1,248 @@
+"""Tariffs that are made ready, tried out, and made the one that counts: at once, or at a time.
+
+A draft is the whole list of rates. Activating it is one write, all or nothing; what was before stays with it, ids and
+all, so that it can be taken back. Calls keep the price that they began with. Each function is a job for
+`Database.write`.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coovox_billing.core.rate_csv import parse_rates, render_rates
+from coovox_billing.core.tariff import Rate
+from coovox_billing.errors import BadInput, NotFound, Refused
+from coovox_billing.services import rates
+from coovox_billing.services.accounts import Person, record
+from coovox_billing.services.rates import ImportPlan
+from coovox_billing.store import reads, tariff_drafts
+from coovox_billing.store.tariff_drafts import Draft, DraftState
+
+MOST_DRAFTS = 20
+LONGEST_NAME = 80
+# What is overdue at first sight, as after a start or where the clock was set, waits until it went evenly so long.
+PATIENCE_MS = 120_000
+SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A draft that is due, with its rates read: what took long is done before the write begins."""
+
+    draft: Draft
+    rates: Sequence[Rate]
+
+
+def find(connection: sqlite3.Connection, draft_id: int) -> Draft:
+    """The draft of an id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = tariff_drafts.draft(connection, draft_id)
+    if found is None:
+        raise NotFound("this draft is not there: somebody may have deleted it")
+    return found
+
+
+def rates_of(connection: sqlite3.Connection, draft_id: int) -> list[Rate]:
+    """The rates of a draft, in its order; ids are 0.
+
+    Raises:
+        NotFound: there is no such draft.
+    """
+    find(connection, draft_id)
+    return parse_rates(tariff_drafts.rates_text(connection, draft_id))[0]
+
+
+def add(connection: sqlite3.Connection, name: str, found: Sequence[Rate], person: Person) -> int:
+    """Keep a new draft; returns its id.
+
+    Raises:
+        BadInput: it has no name, or no rates.
+        Refused: there are too many.
+    """
+    name = _check(name, found)
+    if len(tariff_drafts.drafts(connection)) >= MOST_DRAFTS:
+        raise Refused("there are %(most)s drafts already: delete one first", most=MOST_DRAFTS)
+    draft_id = tariff_drafts.insert(connection, name, render_rates(found), len(found), person.name, person.now_ms)
+    record(connection, person, f"tariff {name}", {}, {"rates": len(found)})
+    return draft_id
+
+
+def complete(connection: sqlite3.Connection, found: Sequence[Rate]) -> list[Rate]:
+    """Some rates with those of today that they do not name, so that they are a whole tariff."""
+    steps = rates.plan_import(connection, found, remove_others=True).steps
+    return [*found, *(step.before for step in steps if step.after is None and step.before is not None)]
+
+
+def edit(connection: sqlite3.Connection, draft_id: int, name: str, found: Sequence[Rate], person: Person) -> None:
+    """Give a draft another name and other rates.
+
+    Raises:
+        BadInput: it has no name, or no rates.
+        NotFound: it was deleted.
+        Refused: it is scheduled or was activated.
+    """
+    name, before = _check(name, found), find(connection, draft_id)
+    columns: dict[str, object] = {"name": name, "rates": render_rates(found), "rate_count": len(found)}
+    changed = {"changed_by": person.name, "changed_at_ms": person.now_ms}
+    if not tariff_drafts.change(connection, draft_id, DraftState.DRAFT, columns | changed):
+        raise Refused("only a draft that is neither scheduled nor active can be changed: cancel it, or copy it")
+    old, new = {"name": before.name, "rates": before.rate_count}, {"name": name, "rates": len(found)}
+    record(connection, person, f"tariff {name}", old, new)
+
+
+def delete(connection: sqlite3.Connection, draft_id: int, person: Person) -> None:
+    """Forget a draft; the rates that it brought stay as they are.
+
+    Raises:
+        NotFound: it was deleted.
+        Refused: it is scheduled.
+    """
+    draft = find(connection, draft_id)
+    if draft.state == DraftState.SCHEDULED:
+        raise Refused("this draft is scheduled: cancel that first")
+    tariff_drafts.delete(connection, draft_id)
+    record(connection, person, f"tariff {draft.name}", {"rates": draft.rate_count}, {})
+
+
+def plan(connection: sqlite3.Connection, draft_id: int) -> ImportPlan:
+    """What activating a draft now would do to the rates.
+
+    Raises:
+        NotFound: there is no such draft.
+    """
+    return rates.plan_import(connection, rates_of(connection, draft_id), remove_others=True)
+
+
+def schedule(connection: sqlite3.Connection, draft_id: int, at_ms: int, person: Person) -> None:
+    """Have a draft activated at a time, ms since 1970 in UTC.
+
+    Raises:
+        NotFound: it was deleted.
+        Refused: the time is over, or it is no draft any more.
+    """
+    draft = find(connection, draft_id)
+    if at_ms <= person.now_ms:
+        raise Refused("this time is over: choose a later one, or activate the draft now")
+    columns = {"state": DraftState.SCHEDULED, "activate_at_ms": at_ms, "scheduled_by": person.name}
+    if not tariff_drafts.change(connection, draft_id, DraftState.DRAFT, columns):
+        raise Refused("this draft is scheduled or active already")
+    record(connection, person, f"tariff {draft.name}", {}, {"activate_at_ms": at_ms})
+
+
+def cancel(connection: sqlite3.Connection, draft_id: int, person: Person) -> None:
+    """Have a draft not activated; it is a draft again.
+
+    Raises:
+        NotFound: it was deleted.
+        Refused: it is not scheduled, for it was canceled or activated.
+    """
+    draft = find(connection, draft_id)
+    columns = {"state": DraftState.DRAFT, "activate_at_ms": None}
+    if not tariff_drafts.change(connection, draft_id, DraftState.SCHEDULED, columns):
+        raise Refused("this draft is not scheduled any more")
+    record(connection, person, f"tariff {draft.name}", {"activate_at_ms": draft.activate_at_ms}, {})
+
+
+def activate(connection: sqlite3.Connection, draft_id: int, person: Person, seen: str) -> None:
+    """Make a draft the list of rates, if that does what was `seen`, as a plan's mark.
+
+    Raises:
+        NotFound: it was deleted.
+        Refused: the rates or the draft were changed since, or it is no draft any more.
+    """
+    draft = find(connection, draft_id)
+    if draft.state != DraftState.DRAFT:
+        raise Refused("this draft is scheduled or active already")
+    planned = plan(connection, draft_id)
+    if planned.mark != seen:
+        raise Refused("the rates were changed since you looked: see what would happen now, then activate")
+    _activate(connection, draft, planned, person)
+
+
+def due(connection: sqlite3.Connection, now_ms: int, even_ms: int) -> Prepared | None:
+    """The first scheduled draft whose time has come, by a clock that went evenly for so long."""
+    draft = next(iter(tariff_drafts.scheduled(connection)), None)
+    if draft is None or draft.activate_at_ms is None or not is_due(draft.activate_at_ms, now_ms, even_ms):
+        return None
+    return Prepared(draft, rates_of(connection, draft.id))
+
+
+def is_due(at_ms: int, now_ms: int, even_ms: int) -> bool:
+    """Whether a time has come: while the clock went evenly, or long enough ago to trust a clock that did not."""
+    late_ms = now_ms - at_ms
+    return late_ms >= 0 and (even_ms >= late_ms or even_ms >= PATIENCE_MS)
+
+
+def activate_due(connection: sqlite3.Connection, prepared: Prepared, now_ms: int) -> bool:
+    """Make a draft that is due the list of rates; whether it was, for meanwhile somebody may have canceled it."""
+    draft = tariff_drafts.draft(connection, prepared.draft.id)
+    if draft != prepared.draft:
+        return False
+    planned = rates.plan_import(connection, prepared.rates, remove_others=True)
+    _activate(connection, draft, planned, Person(draft.scheduled_by, SCHEDULE, now_ms))
+    return True
+
+
+def plan_return(connection: sqlite3.Connection, draft_id: int) -> ImportPlan:
+    """What taking an activation back would do: the rates become again what they were before it.
+
+    Raises:
+        NotFound: it was deleted.
+        Refused: it is not the one that was activated last.
+    """
+    find(connection, draft_id)
+    if tariff_drafts.last_active(connection) != draft_id:
+        raise Refused("only what was activated last can be taken back")
+    return rates.plan_return(connection, tariff_drafts.rates_before(connection, draft_id))
+
+
+def take_back(connection: sqlite3.Connection, draft_id: int, person: Person, seen: str) -> None:
+    """Make the rates again what they were before a draft was activated, if that does what was `seen`.
+
+    Raises:
+        NotFound: it was deleted.
+        Refused: the rates were changed since, or it is not the one that was activated last.
+    """
+    planned = plan_return(connection, draft_id)
+    if planned.mark != seen:
+        raise Refused("the rates were changed since you looked: see what would happen now, then take it back")
+    name = find(connection, draft_id).name
+    rates.carry_out(connection, planned, person)
+    columns = {"state": DraftState.TAKEN_BACK, "rates_before": None}
+    tariff_drafts.change(connection, draft_id, DraftState.ACTIVE, columns)
+    record(
+        connection, person, f"tariff {name}", {"state": "active"}, {"state": "taken-back", **rates.counts_of(planned)}
+    )
+
+
+def _activate(connection: sqlite3.Connection, draft: Draft, planned: ImportPlan, person: Person) -> None:
+    before = tariff_drafts.as_json(reads.all_rates(connection))
+    rates.carry_out(connection, planned, person)
+    columns = {
+        "state": DraftState.ACTIVE,
+        "activate_at_ms": None,
+        "activated_at_ms": person.now_ms,
+        "activated_by": person.name,
+        "activation": tariff_drafts.next_activation(connection),
+        "rates_before": before,
+    }
+    tariff_drafts.change(connection, draft.id, DraftState(draft.state), columns)
+    record(
+        connection,
+        person,
+        f"tariff {draft.name}",
+        {"state": draft.state},
+        {"state": "active", **rates.counts_of(planned)},
+    )
+
+
+def _check(name: str, found: Sequence[Rate]) -> str:
+    name = name.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise BadInput("give the draft a name of up to %(most)s printable characters", most=LONGEST_NAME)
+    if not found:
+        raise BadInput("a tariff without rates prices nothing: write one per line below the header")
+    return name
