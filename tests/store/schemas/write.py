@@ -161,7 +161,7 @@ def since_the_dashboard(office: Exchange) -> None:
     """Schema 10; a trunk that carries so many calls at once, and a call that no rate priced."""
     trunks: Any = import_module("coovox_billing.services.trunks")
     write(office, lambda c: trunks.add(c, "DAHDI/g1", "Lines", MANAGER, channels=4))
-    office.ask("no-rate", number="7777")
+    office.ask("unpriced-since", number="7777")
 
 
 STORIES = (

@@ -92,12 +92,13 @@ def totals(sums: Sums) -> dict[str, int]:
 
 def about(query: ExtensionQuery) -> list[tuple[str, str]]:
     """What a download says of its search."""
+    below = query.below_micros
     return [
         (_("Keywords"), query.keywords),
         (_("Status"), statuses().get(query.status, "")),
         (_("Payment Type"), payment_types().get(query.payment_type, "")),
         (_("Billing"), switch().get(query.billing, "")),
-        (_("Available below"), "" if query.below_micros is None else format_amount(query.below_micros)),
+        *([] if below is None else [(_("Available below"), format_amount(below))]),
     ]
 
 
