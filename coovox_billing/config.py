@@ -56,6 +56,12 @@ FILE_SETTINGS = (
         "/var/log/asterisk",
         "Where Asterisk keeps its records of calls (CEL, CDR), `astlogdir` in asterisk.conf.",
     ),
+    FileSetting(
+        "voicemail_conf",
+        "COOVOX_VOICEMAIL_CONF",
+        "/etc/asterisk/voicemail.conf",
+        "Where Asterisk keeps the PINs of mailboxes, which self-service reads where the site says so.",
+    ),
     FileSetting("web_prefix", "COOVOX_WEB_PREFIX", "", "The path that the pages have behind the PBX's web server."),
     FileSetting(
         "trusted_proxies",
@@ -116,6 +122,7 @@ class Config:
     agi_allow: frozenset[str]
     ami: str
     asterisk_log: Path
+    voicemail_conf: Path
     web_prefix: str
     trusted_proxies: frozenset[str]
     log_level: str
@@ -136,13 +143,14 @@ def load(data_option: str | None, environment: Mapping[str, str]) -> Config:
     agi_listen, agi_allow = _guarded("agi", text)
     metrics_listen, metrics_allow = _guarded("metrics", text) if text["metrics_listen"] else (None, frozenset())
     return Config(
-        data=_directory("data", data_option or text["data"]),
+        data=_path("data", data_option or text["data"]),
         data_was_named=bool(data_option) or text["data"] != FILE_SETTINGS[0].default,
         web_listen=_address("web_listen", text["web_listen"]),
         agi_listen=agi_listen,
         agi_allow=agi_allow,
         ami=text["ami"],
-        asterisk_log=_directory("asterisk_log", text["asterisk_log"]),
+        asterisk_log=_path("asterisk_log", text["asterisk_log"]),
+        voicemail_conf=_path("voicemail_conf", text["voicemail_conf"]),
         web_prefix=prefix,
         trusted_proxies=frozenset(text["trusted_proxies"].split()),
         log_level=_log_level(text["log_level"]),
@@ -171,7 +179,7 @@ def _log_level(word: str) -> str:
     return word
 
 
-def _directory(name: str, text: str) -> Path:
+def _path(name: str, text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:

@@ -21,6 +21,8 @@ from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
 from coovox_billing.opening import open_site
+from coovox_billing.pbx import voicemail
+from coovox_billing.pbx.agi_identity import ask_identity
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
 from coovox_billing.upkeep import note_running
@@ -58,9 +60,11 @@ def run(config: Config) -> None:
             web_prefix=config.web_prefix,
             trusted_proxies=config.trusted_proxies,
             call_plane_is_up=lambda: is_listening(config.agi_listen, HEALTH_PROBE_SECONDS),
+            has_manager=lambda: _has_manager(config.agi_listen),
             read_devices=lambda: _read_devices(config.ami),
             licensing=licensing,
             runner=runner,
+            voicemail_pin=lambda extension: voicemail.pin_of(config.voicemail_conf, extension),
         )
         workers = Workers(app)
         dispatchers: dict[int, Any] = {}
@@ -113,6 +117,12 @@ def _read_devices(ami: str) -> Sequence[Listing]:
     if manager is None:
         raise SetupError("Sync asks Asterisk's manager. %(advice)s", advice=what_to_do(ami))
     return read_devices(manager)
+
+
+def _has_manager(address: Address) -> bool | None:
+    """Whether the call plane is signed in to Asterisk's manager; None where it has none, or does not tell."""
+    found = ask_identity(address.host, address.port, HEALTH_PROBE_SECONDS)
+    return found.is_signed_in if found else None
 
 
 class Workers:

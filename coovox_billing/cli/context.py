@@ -12,7 +12,7 @@ from typing import Any
 
 from coovox_billing import config
 from coovox_billing.config import Config
-from coovox_billing.errors import SetupError
+from coovox_billing.errors import BadInput, SetupError
 from coovox_billing.opening import is_site, open_site
 from coovox_billing.services.accounts import Person
 from coovox_billing.store.database import Database
@@ -95,6 +95,20 @@ def print_table(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
 def counted(number: int, one: str, many: str) -> str:
     """`1 call`, `2 calls`."""
     return f"{number} {one if number == 1 else many}"
+
+
+def asked_secret(what: str) -> str:
+    """What somebody types twice without its being seen, or the first line of what is piped in.
+
+    Raises:
+        BadInput: the second time it was another.
+    """
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    secret = getpass.getpass(f"New {what}: ")
+    if getpass.getpass("Again: ") != secret:
+        raise BadInput("what was typed the second time differs: nothing was changed")
+    return secret
 
 
 def complain(lines: Sequence[object]) -> None:

@@ -1,16 +1,17 @@
-"""`extension list|add|set|sync` and `recharge`."""
+"""`extension list|add|set|pin|sync` and `recharge`."""
 
 import argparse
 import sqlite3
 from typing import Any
 
 from coovox_billing.cli import extension_sync
-from coovox_billing.cli.context import Context, listable
+from coovox_billing.cli.context import Context, asked_secret, listable
 from coovox_billing.core.clock import iso
 from coovox_billing.core.money import format_amount, parse_amount
+from coovox_billing.core.pin import check_pin
 from coovox_billing.core.site_settings import Site
 from coovox_billing.errors import BadInput
-from coovox_billing.services import accounts, payments
+from coovox_billing.services import accounts, passwords, payments, self_service
 
 _COLUMNS = (
     "number",
@@ -41,6 +42,7 @@ def add_commands(commands: Any) -> None:
     setting = verbs.add_parser("set", help="change an extension; what is not given stays")
     _add_properties(setting)
     setting.set_defaults(run=_set)
+    _add_pin(verbs)
     extension_sync.add_verb(verbs)
     recharge = commands.add_parser("recharge", help="put money on an extension")
     recharge.add_argument("extension", metavar="EXT")
@@ -61,6 +63,15 @@ def _add_properties(parser: argparse.ArgumentParser) -> None:
         choices=accounts.RECREATED_ANSWERS,
         help="of one that was closed and is back: whether it is the old one, or begins anew",
     )
+
+
+def _add_pin(verbs: Any) -> None:
+    giving = verbs.add_parser("pin", help="set the PIN for self-service; asks for it")
+    giving.add_argument("extension", metavar="EXT")
+    ways = giving.add_mutually_exclusive_group()
+    ways.add_argument("--random", action="store_true", help="make one and print it, once")
+    ways.add_argument("--remove", action="store_true", help="none any more")
+    giving.set_defaults(run=_pin)
 
 
 def _list(context: Context) -> None:
@@ -120,6 +131,21 @@ def _set(context: Context) -> None:
 
     context.database.write(change)
     print(f"extension {extension} changed")
+
+
+def _pin(context: Context) -> None:
+    """A PIN is never an argument, which others on the machine could see."""
+    arguments, extension, person = context.arguments, context.arguments.extension, context.person()
+    context.database.read(lambda c: accounts.find(c, extension))
+    if arguments.remove:
+        context.database.write(lambda c: self_service.remove_pins(c, [extension], person))
+        print(f"extension {extension} has no PIN")
+        return
+    pin = self_service.random_pin(extension) if arguments.random else check_pin(asked_secret("PIN"), extension)
+    hashed = passwords.hashed(pin)
+    context.database.write(lambda c: self_service.set_pins(c, {extension: hashed}, person))
+    told = f"{pin}: it is not shown again" if arguments.random else "set"
+    print(f"the PIN of extension {extension} is {told}")
 
 
 def _changes(arguments: argparse.Namespace) -> dict[str, object]:

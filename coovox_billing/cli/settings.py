@@ -1,15 +1,13 @@
 """`setting list|get|set`, `owner set-password` and `owner reset-second-factor`."""
 
-import getpass
-import sys
 from pathlib import Path
 from typing import Any
 
-from coovox_billing.cli.context import Context, listable
+from coovox_billing.cli.context import Context, asked_secret, listable
 from coovox_billing.config import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE, FILE_SETTINGS
 from coovox_billing.core import backup_plan
 from coovox_billing.core.site_settings import SITE_SETTINGS, site_setting
-from coovox_billing.errors import BadInput, BillingError, NotFound
+from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services import handover, owner, second_factor, site
 from coovox_billing.small_files import as_owner_of
 from coovox_billing.store import reads
@@ -101,7 +99,7 @@ def _value(context: Context, name: str) -> str:
 
 
 def _set_password(context: Context) -> None:
-    password, person = _ask_password(), context.person()
+    password, person = asked_secret("password"), context.person()
     owner.set_password(context.database, password, person)
     print("the owner's password is set")
 
@@ -115,12 +113,3 @@ def _reset_second_factor(context: Context) -> None:
     person = context.person()
     context.database.write(lambda c: second_factor.turn_off(c, owner.OWNER, person))
     print("the owner signs in with the password alone")
-
-
-def _ask_password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
-    password = getpass.getpass("New password: ")
-    if getpass.getpass("Again: ") != password:
-        raise BadInput("the two passwords differ: nothing was changed")
-    return password

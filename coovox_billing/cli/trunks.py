@@ -4,14 +4,14 @@ import argparse
 from typing import Any
 
 from coovox_billing.cli.context import Context, listable
-from coovox_billing.core.trunk import MAX_FREE_SECONDS
+from coovox_billing.core.trunk import MAX_CHANNELS, MAX_FREE_SECONDS
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput
 from coovox_billing.services import trunks
 from coovox_billing.services.trunks import Trunk
 from coovox_billing.wall_clock import wall_clock_ms
 
-_COLUMNS = ("device", "name", "free_seconds", "calls", "answered", "answered_within_2_seconds")
+_COLUMNS = ("device", "name", "free_seconds", "channels", "calls", "answered", "answered_within_2_seconds")
 
 
 def add_commands(commands: Any) -> None:
@@ -24,6 +24,7 @@ def add_commands(commands: Any) -> None:
     adding = verbs.add_parser("add", help="name a trunk before any call dialed it")
     adding.add_argument("device", metavar="DEVICE", help="like PJSIP/carrier or DAHDI/g1")
     _add_name(adding)
+    _add_channels(adding)
     adding.set_defaults(run=_add)
     setting = verbs.add_parser("set", help="change a trunk; what is not given stays")
     setting.add_argument("trunk", metavar="DEVICE-OR-NAME")
@@ -33,6 +34,7 @@ def add_commands(commands: Any) -> None:
         help=f"talk up to so long costs nothing, 0 to {MAX_FREE_SECONDS}: for a line without answer supervision",
     )
     _add_name(setting)
+    _add_channels(setting)
     setting.set_defaults(run=_set)
     removing = verbs.add_parser("remove", help="forget a device that is no trunk")
     removing.add_argument("trunk", metavar="DEVICE-OR-NAME")
@@ -41,6 +43,14 @@ def add_commands(commands: Any) -> None:
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="TEXT", help="as its route calls it: its calls are counted under it")
+
+
+def _add_channels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--channels",
+        metavar="N",
+        help=f"how many calls it carries at once, up to {MAX_CHANNELS}; 0 where nobody knows: the dashboard shows it",
+    )
 
 
 def _list(context: Context) -> None:
@@ -61,6 +71,7 @@ def _row(trunk: Trunk) -> dict[str, Any]:
         "device": trunk.device,
         "name": trunk.name,
         "free_seconds": trunk.free_seconds,
+        "channels": trunk.channels,
         "calls": trunk.traffic.calls,
         "answered": trunk.traffic.answered,
         "answered_within_2_seconds": trunk.traffic.answered_at_once,
@@ -69,8 +80,9 @@ def _row(trunk: Trunk) -> dict[str, Any]:
 
 
 def _add(context: Context) -> None:
-    device, name, person = context.arguments.device, context.arguments.name, context.person()
-    device = context.database.write(lambda c: trunks.add(c, device, name, person))
+    arguments, person = context.arguments, context.person()
+    channels = 0 if arguments.channels is None else parse_whole(arguments.channels, 0, MAX_CHANNELS)
+    device = context.database.write(lambda c: trunks.add(c, arguments.device, arguments.name, person, channels))
     print(f"trunk {device} added: it never pays for a call")
 
 
@@ -89,6 +101,8 @@ def _changes(arguments: argparse.Namespace) -> dict[str, object]:
         changes["name"] = arguments.name
     if arguments.free_seconds is not None:
         changes["free_seconds"] = parse_whole(arguments.free_seconds, 0, MAX_FREE_SECONDS)
+    if arguments.channels is not None:
+        changes["channels"] = parse_whole(arguments.channels, 0, MAX_CHANNELS)
     return changes
 
 

@@ -11,6 +11,7 @@ class Role(StrEnum):
     MANAGER = "manager"  # the guide's billing manager: all billing pages
     CASHIER = "cashier"  # sees balances and recharges, up to a limit
     AUDITOR = "auditor"  # reads all, changes nothing
+    PERSON = "person"  # behind an extension: sees its own account in self-service, and nothing else
 
 
 BILLING_ROLES = (Role.MANAGER, Role.CASHIER, Role.AUDITOR)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from coovox_billing.core import backup_plan
+from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.stretch import Terms
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, NotFound
@@ -26,6 +27,11 @@ TWENTY_FOUR_HOURS, TWELVE_HOURS = "24", "12"
 TIME_FORMATS = (TWENTY_FOUR_HOURS, TWELVE_HOURS, BY_LANGUAGE)
 DATE_FORMATS = (DEFAULT_DATE_FORMAT, "DD.MM.YYYY", "DD/MM/YYYY", "DD-MM-YYYY", "MM/DD/YYYY", "YYYY/MM/DD")
 
+SELF_SERVICE, SELF_SERVICE_ADDRESS = "self_service", "self_service_address"
+SELF_SERVICE_OFF, BY_OWN_PIN, BY_VOICEMAIL_PIN = "off", "pin", "voicemail"
+
+_ADDRESS = re.compile(r"https?://[!-~]+")
+_MOST_ADDRESS_CHARACTERS = 120
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
@@ -58,7 +64,9 @@ class Site:
     longest_call_seconds: int
     grace_seconds: int
     warning_seconds: int
+    low_balance_micros: int
     is_active: bool
+    self_service: str
 
     @property
     def terms(self) -> Terms:
@@ -77,6 +85,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 def _seconds(least: int, most: int) -> Callable[[str], str]:
     return lambda text: str(parse_whole(text, least, most))
+
+
+def _amount_or_none(text: str) -> str:
+    micros = parse_amount(text)
+    if micros < 0:
+        raise BadInput("%(text)s is not possible: write an amount like 5.00, or 0 for none", text=repr(text))
+    return format_amount(micros)
 
 
 def _zone(text: str) -> str:
@@ -125,6 +140,16 @@ def _fingerprint(text: str) -> str:
         raise BadInput(
             "%(text)s is no fingerprint: write SHA256: and 43 characters, as `ssh-keygen -lf` shows it",
             text=repr(text[:80]),
+        )
+    return text
+
+
+def _web_address(text: str) -> str:
+    if text and (not _ADDRESS.fullmatch(text) or len(text) > _MOST_ADDRESS_CHARACTERS):
+        raise BadInput(
+            "%(text)s is no address of a page: write it like https://pbx.example/self, up to %(most)s characters",
+            text=repr(text[:40]),
+            most=_MOST_ADDRESS_CHARACTERS,
         )
     return text
 
@@ -218,6 +243,12 @@ SITE_SETTINGS = (
         _one_of("no", "yes"),
     ),
     SiteSetting(
+        "low_balance",
+        "5.0000",
+        "The dashboard names the billed extensions that have less than this available; 0.0000 for none.",
+        _amount_or_none,
+    ),
+    SiteSetting(
         "backup_at",
         backup_plan.OFF,
         "At which time of the day a backup is made: off, or like 02:30.",
@@ -249,6 +280,19 @@ SITE_SETTINGS = (
         _fingerprint,
     ),
     SiteSetting("backup_s3_region", "us-east-1", "The region of the S3 storage, where it has regions.", _region),
+    SiteSetting(
+        SELF_SERVICE,
+        SELF_SERVICE_OFF,
+        "Whether the person behind an extension sees its balance, calls and statement: off, with a PIN of its own "
+        "(pin), or with the one of its mailbox (voicemail).",
+        _one_of(SELF_SERVICE_OFF, BY_OWN_PIN, BY_VOICEMAIL_PIN),
+    ),
+    SiteSetting(
+        SELF_SERVICE_ADDRESS,
+        "",
+        "The address of self-service as slips with a PIN tell it, like https://pbx.example/self.",
+        _web_address,
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SITE_SETTINGS}
@@ -283,5 +327,7 @@ def parse_site(values: dict[str, str]) -> Site:
         longest_call_seconds=int(text["longest_call_seconds"]),
         grace_seconds=int(text["grace_seconds"]),
         warning_seconds=int(text["warning_seconds"]),
+        low_balance_micros=parse_amount(text["low_balance"]),
         is_active=values.get(ACTIVATION) != "off",
+        self_service=text[SELF_SERVICE],
     )

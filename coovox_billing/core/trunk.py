@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MAX_FREE_SECONDS = 600
+MAX_CHANNELS = 10_000
 AT_ONCE_MS = 2_000
 
 # A line is suspected from so many calls on, if so many of its answers came at once and hardly a call had none.

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from coovox_billing.pbx.agi_server import Handler, Session
+# The pages ask too, and need none of the server's libraries.
+if TYPE_CHECKING:
+    from coovox_billing.pbx.agi_server import Handler, Session
 
 PATH = "identify"
 _NAME = "CooVox-Billing"
@@ -32,10 +35,10 @@ class Answerer:
     is_signed_in: bool | None = None
 
 
-def handler(version: str, database_id: str, is_signed_in: Callable[[], bool] | None) -> Handler:
+def handler(version: str, database_id: str, is_signed_in: Callable[[], bool] | None) -> "Handler":
     """What answers the question; `is_signed_in` to Asterisk's manager, None where there is none."""
 
-    async def identify(session: Session, arguments: Mapping[str, str]) -> None:
+    async def identify(session: "Session", arguments: Mapping[str, str]) -> None:
         manager = "" if is_signed_in is None else _SIGNED_IN[is_signed_in()]
         await session.command(f'NOOP "{_NAME} {version} {database_id}{manager}"')
 

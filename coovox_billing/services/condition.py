@@ -55,13 +55,25 @@ ADVICE: dict[Trouble, str] = {
 }
 _NEWER_SCHEMA = Sentence("The database was made by a newer version: install that version again, or restore a backup.")
 _OLDER_SCHEMA = Sentence("The database is of an older version: start billing, which brings it up to date.")
-_SLOW_LOCK = "Other programs keep the database locked for too long: end them; `coovox-billing doctor` tells more."
-_READ_ONLY_DISK = "The disk is read-only, as after an error: look into the system's log, and make it writable again."
-_LOW_DISK = "The disk is nearly full: free some space, for calls are refused when it is full."
-_SILENT_DISK = "The disk does not answer: look into the system's log, and restart the machine or replace the disk."
-_CLOCK = "The clock is wrong: set it, or let NTP set it."
-_CLOCK_WAS_AHEAD = "The clock is behind the newest record: set it, or let NTP set it. If it is right now, it was ahead."
-_CALL_PLANE = "The call plane does not answer, so no call is billed: start billing again."
+_SLOW_LOCK = Sentence(
+    "Other programs keep the database locked for too long: end them; `coovox-billing doctor` tells more."
+)
+_READ_ONLY_DISK = Sentence(
+    "The disk is read-only, as after an error: look into the system's log, and make it writable again."
+)
+_LOW_DISK = Sentence("The disk is nearly full: free some space, for calls are refused when it is full.")
+_SILENT_DISK = Sentence(
+    "The disk does not answer: look into the system's log, and restart the machine or replace the disk."
+)
+_CLOCK = Sentence("The clock is wrong: set it, or let NTP set it.")
+_CLOCK_WAS_AHEAD = Sentence(
+    "The clock is behind the newest record: set it, or let NTP set it. If it is right now, it was ahead."
+)
+_CALL_PLANE = Sentence("The call plane does not answer, so no call is billed: start billing again.")
+_MANAGER = Sentence(
+    "Billing has lost Asterisk's manager: no call is lengthened, warned or ended. See whether Asterisk runs; "
+    "`coovox-billing doctor` tells more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +204,7 @@ def check_disk_speed(
 
 def slow_disk(finding: str) -> Condition:
     """The disk keeps calls waiting."""
-    advice = "See what else writes to this disk, or put the data directory on a faster one."
+    advice = Sentence("See what else writes to this disk, or put the data directory on a faster one.")
     return Condition("disk speed", f"{finding}, and calls wait for it", advice)
 
 
@@ -232,6 +244,13 @@ def _days(span_ms: int) -> str:
 def check_call_plane(is_up: bool) -> Condition:
     """Whether Asterisk would be answered."""
     return Condition("call plane", "answers") if is_up else Condition("call plane", "silent", _CALL_PLANE)
+
+
+def check_manager(is_connected: bool | None) -> Condition:
+    """Whether the call plane is signed in to Asterisk's manager; None where it has none, or cannot be asked."""
+    if is_connected is None:
+        return Condition("manager", "none, or not known")
+    return Condition("manager", "signed in") if is_connected else Condition("manager", "away", _MANAGER)
 
 
 def check_calls(connection: sqlite3.Connection, now_ms: int) -> list[Condition]:

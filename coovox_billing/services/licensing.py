@@ -20,6 +20,7 @@ from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.sentences import Sentence, made_of
 from coovox_billing.services import activation, running
 from coovox_billing.services.accounts import Person
+from coovox_billing.services.condition import DAY_MS
 from coovox_billing.small_files import read_small, replace_small
 from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from coovox_billing.core.license import License
 
 MOST_LICENSE_BYTES = 16_384
+# With fewer days of the trial left it is time to ask for a license.
+SOON_DAYS = 7
 # When the product's first version was released, ms since 1970 in UTC: nothing was activated before.
 FIRST_RELEASED_MS = 1_795_219_200_000
 
@@ -94,6 +97,18 @@ class Standing:
     def is_barred(self) -> bool:
         """Whether billing users cannot sign in, and billing cannot be activated."""
         return self.is_over and self.license is None
+
+    @property
+    def days_left(self) -> int | None:
+        """How many whole days of the trial are left; None where it has not begun, or a license took its place."""
+        if self.trial is None or self.license is not None:
+            return None
+        return max(0, self.trial.over_ms - self.trial.least_ms) // DAY_MS
+
+    @property
+    def is_soon_over(self) -> bool:
+        """Whether it is time to ask for a license."""
+        return self.days_left is not None and self.days_left < SOON_DAYS
 
 
 UNKNOWN_DEVICE = Device("unknown", (), None, Sentence("this machine was not asked what identifies it"))

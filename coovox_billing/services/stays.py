@@ -1,5 +1,7 @@
 """Guests: checked in with a deposit, checked out with all paid and the extension locked.
 
+Whoever was there before sees nothing in self-service of who comes after, nor the other way round: the PIN goes.
+
 Each function is a job for `Database.write`.
 """
 
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 
 from coovox_billing.core.money import format_amount
 from coovox_billing.errors import BadInput, Refused
-from coovox_billing.services import accounts, payments
+from coovox_billing.services import accounts, payments, self_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import reads, writes
 
@@ -52,6 +54,7 @@ def check_in(connection: sqlite3.Connection, extension: str, deposit_micros: int
         stay_after_entry=after_entry,
     )
     accounts.record(connection, person, f"extension {extension}", {"checked_in": False}, {"checked_in": True})
+    self_service.hand_over(connection, account, person)
 
 
 def check_out(
@@ -83,6 +86,7 @@ def check_out(
         connection, account["id"], checked_in_at_ms=None, name_before_stay=None, stay_after_entry=None
     )
     accounts.record(connection, person, f"extension {extension}", {"checked_in": True}, {"checked_in": False})
+    self_service.hand_over(connection, account, person)
     stay_id = writes.insert_stay(
         connection,
         account_id=account["id"],

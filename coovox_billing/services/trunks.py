@@ -12,6 +12,7 @@ from coovox_billing.core.payer import extension_of, spelled, trunks_of
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.trunk import (
     AT_ONCE_MS,
+    MAX_CHANNELS,
     MAX_FREE_SECONDS,
     KnownTrunk,
     Traffic,
@@ -33,11 +34,15 @@ _NAME = re.compile(r"[0-9A-Za-z_./+ -]{0,80}", re.ASCII)  # what the dialplan le
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """A trunk, and its calls of the last 30 days: those that were counted under its name."""
+    """A trunk, and its calls of the last 30 days: those that were counted under its name.
+
+    `channels`: how many calls it carries at once, 0 where nobody has told.
+    """
 
     device: str
     name: str
     free_seconds: int
+    channels: int
     traffic: Traffic
 
     @property
@@ -62,36 +67,40 @@ def overview(connection: sqlite3.Connection, now_ms: int) -> list[Trunk]:
             device=row["device"],
             name=row["name"],
             free_seconds=row["free_seconds"],
+            channels=row["channels"],
             traffic=Traffic(row["calls"], row["answered"], row["answered_at_once"]),
         )
         for row in rows
     ]
 
 
-def add(connection: sqlite3.Connection, device: str, name: str | None, person: Person) -> str:
+def add(connection: sqlite3.Connection, device: str, name: str | None, person: Person, channels: int = 0) -> str:
     """Name a trunk before any call dialed it; returns its device as Asterisk writes it.
 
     Without a name it gets that of the first call that dials it.
 
     Raises:
-        BadInput: not a device, or not a name.
+        BadInput: not a device, not a name, or not a number of channels.
         Refused: it is one already, or stays a payer.
     """
     device = _check_device(device)
     name = device if name is None else name
-    _check_name(name)
+    _check_changes({"name": name, "channels": channels})
     if device in reads.trunks(connection):
         raise Refused("%(device)s is a trunk already", hint="change it with `trunk set %(device)s`", device=device)
     pays = _why_it_pays(connection, device)
     if pays:
         raise Refused("%(device)s cannot be a trunk, %(pays)s: name another", device=device, pays=pays)
     learn(connection, [device], name, reads.site(connection))
-    accounts.record(connection, person, f"trunk {device}", {}, {"name": name})
+    if channels:
+        writes.update_trunk(connection, device, channels=channels)
+    told: dict[str, object] = {"name": name} | ({"channels": channels} if channels else {})
+    accounts.record(connection, person, f"trunk {device}", {}, told)
     return device
 
 
 def change(connection: sqlite3.Connection, word: str, changes: Mapping[str, object], person: Person) -> str:
-    """Change a trunk's name or free_seconds; `word` is its device or its name. Returns its device.
+    """Change a trunk's name, free_seconds or channels; `word` is its device or its name. Returns its device.
 
     Calls in progress keep the free seconds that they began with.
 
@@ -120,7 +129,11 @@ def remove(connection: sqlite3.Connection, word: str, person: Person) -> str:
     writes.delete_trunk(connection, trunk["device"])
     accounts.mirror_device(connection, trunk["device"])
     accounts.record(
-        connection, person, f"trunk {trunk['device']}", {key: trunk[key] for key in ("name", "free_seconds")}, {}
+        connection,
+        person,
+        f"trunk {trunk['device']}",
+        {key: trunk[key] for key in ("name", "free_seconds", "channels")},
+        {},
     )
     return str(trunk["device"])
 
@@ -198,6 +211,8 @@ def _check_changes(changes: Mapping[str, object]) -> None:
             _check_name(str(value))
         elif key == "free_seconds":
             _check_free_seconds(value)
+        elif key == "channels":
+            _check_channels(value)
         else:
             raise BadInput("%(key)s of a trunk cannot be changed", key=repr(key))
 
@@ -214,3 +229,10 @@ def _check_name(name: str) -> None:
 def _check_free_seconds(value: object) -> None:
     if not isinstance(value, int) or not 0 <= value <= MAX_FREE_SECONDS:
         raise BadInput("the free seconds of a trunk are a whole number from 0 to %(most)s", most=MAX_FREE_SECONDS)
+
+
+def _check_channels(value: object) -> None:
+    if not isinstance(value, int) or not 0 <= value <= MAX_CHANNELS:
+        raise BadInput(
+            "the channels of a trunk are a whole number from 0 to %(most)s, 0 where nobody knows", most=MAX_CHANNELS
+        )

@@ -48,6 +48,7 @@ class Account(_Table):
     stay_after_entry = IntegerField(null=True)
     closed_at_ms = IntegerField(null=True)
     recreated = BooleanField()
+    own_after_call = IntegerField()
 
     class Meta:
         table_name = "accounts"
@@ -198,11 +199,23 @@ class DailyDestinationTotal(_Table):
         primary_key = CompositeKey("day", "destination")
 
 
+class Pin(_Table):
+    """What is kept of the PIN of an extension, and since when (ms since 1970, UTC)."""
+
+    account = ForeignKeyField(Account, primary_key=True)
+    hash = CharField()
+    set_at_ms = IntegerField()
+
+    class Meta:
+        table_name = "pins"
+
+
 class Trunk(_Table):
-    """What outbound routes dial, and its name."""
+    """What outbound routes dial, its name, and how many calls it carries at once: 0 where nobody has told."""
 
     device = CharField(primary_key=True)
     name = CharField()
+    channels = IntegerField()
 
     class Meta:
         table_name = "trunks"
@@ -333,3 +346,27 @@ class RateExtension(_Table):
     class Meta:
         table_name = "rate_extensions"
         primary_key = CompositeKey("rate", "extension")
+
+
+class ColumnChoice(_Table):
+    """The columns of a list that somebody turned round, separated by spaces."""
+
+    person = CharField()
+    list = CharField()
+    turned = TextField()
+
+    class Meta:
+        table_name = "column_choices"
+        primary_key = CompositeKey("person", "list")
+
+
+class SavedSearchRow(_Table):
+    """A search that somebody keeps under a name."""
+
+    person = CharField()
+    list = CharField()
+    name = CharField()
+    search = TextField()
+
+    class Meta:
+        table_name = "saved_searches"

@@ -142,7 +142,8 @@ def trunks(connection: sqlite3.Connection) -> Mapping[str, KnownTrunk]:
 def trunks_called(connection: sqlite3.Connection, word: str) -> list[sqlite3.Row]:
     """The trunk of a device, else those of a name, by device."""
     rows = connection.execute(
-        "SELECT device, name, free_seconds FROM trunks WHERE device = ? OR name = ? ORDER BY device", (word, word)
+        "SELECT device, name, free_seconds, channels FROM trunks WHERE device = ? OR name = ? ORDER BY device",
+        (word, word),
     ).fetchall()
     return [row for row in rows if row["device"] == word] or rows
 
@@ -162,7 +163,7 @@ def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int
     within `at_once_ms` of the last attempt's stamp.
     """
     return connection.execute(
-        "SELECT device, name, free_seconds, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
+        "SELECT device, name, free_seconds, channels, coalesce(calls, 0) AS calls, coalesce(answered, 0) AS answered,"
         " coalesce(answered_at_once, 0) AS answered_at_once FROM trunks LEFT JOIN ("
         "SELECT trunk, count(*) AS calls, count(*) FILTER (WHERE state = 'settled') AS answered,"
         " count(*) FILTER (WHERE state = 'settled' AND answered_at_ms BETWEEN attempt_stamp_ms"

@@ -94,7 +94,7 @@ def insert_trunk(connection: sqlite3.Connection, device: str, name: str) -> None
 
 
 def update_trunk(connection: sqlite3.Connection, device: str, **columns: Any) -> None:
-    """Change a trunk's name or free seconds."""
+    """Change a trunk's name, free seconds or channels."""
     values = (*columns.values(), device)
     connection.execute(f"UPDATE trunks SET {_assignments(columns)} WHERE device = ?", values)  # noqa: S608
 

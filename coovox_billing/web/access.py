@@ -1,4 +1,7 @@
-"""Who may open a page: every route names the roles that it is for (DESIGN §8). The owner may open all."""
+"""Who may open a page: every route names the roles that it is for (DESIGN §8).
+
+The owner may open all but self-service, which shows an account of one's own.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,10 +20,15 @@ _ROLES = "coovox_roles"
 
 
 def needs(*roles: Role) -> Callable[[View], View]:
-    """Only these roles get the page, and the owner; with `Role.ANYBODY` whoever asks for it."""
+    """Only these roles get the page, and the owner; with `Role.ANYBODY` whoever asks for it.
+
+    What is for `Role.PERSON` is for nobody else.
+    """
+    everybody = frozenset(Role) if Role.ANYBODY in roles else frozenset()
+    opened = everybody or (frozenset(roles) if Role.PERSON in roles else frozenset({*roles, Role.OWNER}))
 
     def mark(view: View) -> View:
-        setattr(view, _ROLES, frozenset(Role) if Role.ANYBODY in roles else frozenset({*roles, Role.OWNER}))
+        setattr(view, _ROLES, opened)
         return view
 
     return mark

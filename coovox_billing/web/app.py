@@ -32,6 +32,7 @@ from coovox_billing.web import (
     listing,
     menu,
     numerals,
+    periods,
     pieces,
     reader,
     refreshing,
@@ -46,10 +47,13 @@ from coovox_billing.web.pages import (
     billing_manager,
     call_log,
     changes,
+    dashboard,
     extensions,
     health,
+    lists,
     rates,
     recharge_history,
+    self_service,
     settings,
     sign_in,
     statistics,
@@ -57,15 +61,18 @@ from coovox_billing.web.pages import (
 )
 from coovox_billing.web.pages.addons import backups as backups_page
 from coovox_billing.web.pages.addons import billing_settings, enter, first_steps
-from coovox_billing.web.parts import Parts, no_manager
+from coovox_billing.web.parts import Parts, no_mailboxes, no_manager
+from coovox_billing.web.pin_brake import PinBrake
 
 STATIC_SECONDS = 3600
 DISK_SPEED_FRESH_SECONDS = 60.0
 BACKUP_FRESH_SECONDS = 60.0
+MANAGER_FRESH_SECONDS = 5.0
 SESSION_KEY_BYTES = 32
 
 BLUEPRINTS = (
     sign_in.page,
+    dashboard.page,
     extensions.page,
     rates.page,
     recharge_history.page,
@@ -73,12 +80,14 @@ BLUEPRINTS = (
     statistics.page,
     settings.page,
     changes.page,
+    lists.page,
     billing_settings.page,
     first_steps.page,
     backups_page.page,
     enter.page,
     billing_manager.page,
     account.page,
+    self_service.page,
     theme.page,
     health.page,
 )
@@ -103,6 +112,7 @@ def create_app(
     database: Database,
     *,
     call_plane_is_up: Callable[[], bool],
+    has_manager: Callable[[], bool | None] = lambda: None,
     web_prefix: str = "",
     trusted_proxies: Collection[str] = (),
     now_ms: Callable[[], int] = wall_clock_ms,
@@ -111,12 +121,14 @@ def create_app(
     read_devices: Callable[[], Sequence[Listing]] = no_manager,
     licensing: Licensing | None = None,
     runner: Runner | None = None,
+    voicemail_pin: Callable[[str], str] = no_mailboxes,
 ) -> Flask:
     """The pages of a data directory.
 
+    `has_manager` asks the call plane whether it is signed in to Asterisk's manager; None where it has none.
     `now_ms` is the wall clock, `monotonic` what waits are measured by, `disk_room` asks for the room on a disk,
     `read_devices` asks Asterisk for its devices. Without `licensing` no license can be uploaded.
-    `runner` makes backups.
+    `runner` makes backups. `voicemail_pin` tells the PIN of an extension's mailbox.
 
     Raises:
         SetupError: a prefix that is no path, or a proxy that is no address.
@@ -133,10 +145,16 @@ def create_app(
         app.register_blueprint(blueprint)
     with app.app_context():
         examinations = _examinations(directory, database, call_plane_is_up, now_ms, monotonic, disk_room)
+        inquiries = (
+            health.Examination(
+                lambda: [condition.check_manager(has_manager())], list, monotonic, MANAGER_FRESH_SECONDS
+            ),
+        )
         build = Build(__version__, RELEASED_MS, b"")
         licensing = licensing or Licensing(database, directory, UNKNOWN_DEVICE, build, now_ms)
         runner = runner or Runner(database, directory, now_ms)
-        Parts(directory, database, now_ms, Brake(monotonic), examinations, read_devices, licensing, runner).place()
+        shared = (directory, database, now_ms, Brake(monotonic), examinations, inquiries)
+        Parts(*shared, read_devices, licensing, runner, PinBrake(monotonic), voicemail_pin).place()
     app.wsgi_app = Front(app.wsgi_app, web_prefix, trusted_proxies)  # type: ignore[method-assign]
     return app
 
@@ -209,6 +227,7 @@ def _add_words(app: Flask) -> None:
         percent_of_mille=formats.percent_of_mille,
         role=formats.role,
         short_duration=formats.short_duration,
+        short_time=formats.short_time,
         status=formats.status,
         time_of_day=formats.time_of_day,
         whole=numerals.whole,
@@ -224,8 +243,10 @@ def _add_words(app: Flask) -> None:
         menu=menu.items,
         other_sort=listing.other_sort,
         pages_near=listing.pages_near,
+        periods=periods.offered,
         percent=charts.percent,
         rows_per_page=listing.ROWS_PER_PAGE,
+        signs=numerals.signs,
         sorted_by=listing.sorted_by,
         submission_token=pieces.submission_token,
         themes=theme.THEMES,
@@ -244,8 +265,10 @@ def _add_hooks(app: Flask, reading: Any) -> None:
         return {
             "signed_in": g.get("signed_in", False),
             "user": g.get("user"),
+            "own": g.get("own"),
             "refresh_seconds": refreshing.refresh_seconds(request.args),
             "theme": theme.chosen(),
+            "palette": theme.chosen_palette(),
             "language": reader.tag(),
             "language_chosen": reader.chosen(),
             "direction": reader.direction(),

@@ -47,6 +47,17 @@ class Chart:
     height: int = HEIGHT
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A path of steps from the ground up and back to it, the strips in which clicks mean a step, and labels."""
+
+    path: str
+    strips: list[Bar]
+    labels: list[str]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
 def upright(points: Sequence[Point]) -> Chart:
     """Bars beside each other, the highest as high as the chart; at least one point."""
     together = -(-len(points) // MOST_LABELS)
@@ -54,6 +65,15 @@ def upright(points: Sequence[Point]) -> Chart:
     step = WIDTH / (len(labels) * together)
     most = max(point.value for point in points) or 1
     return Chart([_bar(point, index * step, step, most) for index, point in enumerate(points)], labels)
+
+
+def step_area(points: Sequence[Point], room: int, per_label: int) -> Area:
+    """A step for each point, as wide as if there were `room` of them, and a label for each `per_label`."""
+    step, most = WIDTH / room, max(point.value for point in points) or 1
+    bars = [_bar(point, index * step, step, most) for index, point in enumerate(points)]
+    tops = "".join(f"V{bar.y}H{round(bar.strip_x + bar.strip_width, 1)}" for bar in bars)
+    labels = [point.label for point in points[::per_label]]
+    return Area(f"M0,{HEIGHT}{tops}V{HEIGHT}Z", bars, labels + [""] * (room // per_label - len(labels)))
 
 
 def _bar(point: Point, x: float, step: float, most: int) -> Bar:

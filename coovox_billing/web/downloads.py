@@ -25,7 +25,7 @@ from coovox_billing.web.words import gettext as _
 
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MOST_AT_ONCE = 2
+MOST_AT_ONCE, MOST_OWN_AT_ONCE = 2, 1
 
 _ROWS_AT_ONCE = 200
 _AFTER_A_SEPARATOR = re.compile(r"(?<=[;\t|])(?=\s*[=+\-@])")
@@ -39,6 +39,8 @@ _STYLED = (*_XLSX_FORMATS, Kind.MOMENT)
 
 
 _running = BoundedSemaphore(MOST_AT_ONCE)
+# Of persons in self-service, who take no place from those who look after billing.
+own_running = BoundedSemaphore(MOST_OWN_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +59,36 @@ class Download:
     zone: ZoneInfo
 
 
-def send(download: Download, kind: str) -> Response:
-    """The file as an answer to the browser."""
+def send(download: Download, kind: str, running: BoundedSemaphore | None = None) -> Response:
+    """The file as an answer to the browser, as `streamed`."""
     make, content_type = (_xlsx, XLSX_TYPE) if kind == "xlsx" else (lines, CSV_TYPE)
-    response = streamed(make(download), content_type)
+    response = streamed(make(download), content_type, running)
     response.headers["Content-Disposition"] = f'attachment; filename="{download.name}.{kind}"'
     return response
 
 
-def streamed(pieces: Iterator[str] | Iterator[bytes], content_type: str) -> Response:
+def streamed(
+    pieces: Iterator[str] | Iterator[bytes], content_type: str, running: BoundedSemaphore | None = None
+) -> Response:
     """A file that is made while it goes out. Who reads slowly keeps a worker, so only so many at once are served.
+
+    `running` are the places for those; those of billing's own lists where nothing is said.
 
     Raises:
         ServiceUnavailable: others are being read.
     """
-    if not _running.acquire(blocking=False):
+    running = running or _running
+    if not running.acquire(blocking=False):
         raise ServiceUnavailable(_("Other downloads are running. Try again in a minute."))
-    return Response(_Running(stream_with_context(pieces)), content_type=content_type)
+    return Response(_Running(stream_with_context(pieces), running), content_type=content_type)
 
 
 class _Running:
     """A download, whose place is free again once it was read, closed or, after a HEAD, never asked for."""
 
-    def __init__(self, pieces: Iterator[Any]) -> None:
+    def __init__(self, pieces: Iterator[Any], running: BoundedSemaphore) -> None:
         self._pieces = pieces
+        self._running = running
         self._is_over = False
 
     def __iter__(self) -> Iterator[Any]:
@@ -93,7 +101,7 @@ class _Running:
         """Nobody reads on."""
         if not self._is_over:
             self._is_over = True
-            _running.release()
+            self._running.release()
             self._pieces = iter(())
 
     def __del__(self) -> None:

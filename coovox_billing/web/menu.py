@@ -30,6 +30,7 @@ class Item:
 
 
 ITEMS = (
+    Item("dashboard.show", later("Dashboard"), "dashboard"),
     Item("extensions.show", later("Extensions"), "extensions"),
     Item("rates.show", later("Rate"), "tag"),
     Item("recharge_history.show", later("Recharge History"), "wallet"),

@@ -14,8 +14,10 @@ from coovox_billing.errors import BadInput
 from coovox_billing.web import reader
 
 _SIGNED = re.compile(r"([+-]?)(.*)", re.DOTALL)
-# Eastern Arabic and Persian digits and signs, and the signs for less than nothing that keyboards have.
-_PLAIN = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹٫−", "01234567890123456789.-", "٬\u200e\u200f\u061c")
+# What keyboards of right-to-left languages put around a minus, and the minus that they have.
+_PLAIN = str.maketrans("−", "-", "\u200e\u200f\u061c")
+# The digits and signs of Arabic and Persian keyboards.
+_ARABIC = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹٫٬", "01234567890123456789.,")
 _SPACES = " \u00a0\u202f\u2009'’"
 _SHOWN_AMOUNT = re.compile(r"-?[0-9]+\.[0-9]{4}(?:[0-9]{2})?", re.ASCII)
 
@@ -83,7 +85,7 @@ def read(typed: str) -> str:
     Raises:
         BadInput: it could be read in two ways.
     """
-    return signs().read(typed)
+    return signs().read(typed.translate(_ARABIC) if reader.direction() == "rtl" else typed)
 
 
 def whole(number: int) -> str:

@@ -17,6 +17,7 @@ from coovox_billing.services.accounts import Person
 from coovox_billing.services.licensing import Licensing
 from coovox_billing.store.database import Database
 from coovox_billing.web.brake import Brake
+from coovox_billing.web.pin_brake import PinBrake
 from coovox_billing.web.words import gettext as _
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ _NAME = "coovox_billing"
 class Parts:
     """`now_ms` is the wall clock, ms since 1970 in UTC. `ended_sessions` were signed out.
 
-    `read_devices` asks Asterisk for its devices; it raises SetupError where it cannot be asked.
+    `examinations` is what `/healthz` tells a monitor of, `inquiries` what else is asked for people to see.
+    `read_devices` asks Asterisk for its devices; it raises SetupError where it cannot be asked. `voicemail_pin` tells
+    the PIN of an extension's mailbox, empty for none; it raises SetupError where mailboxes cannot be read.
     """
 
     directory: Path
@@ -39,9 +42,12 @@ class Parts:
     now_ms: Callable[[], int]
     brake: Brake
     examinations: "Sequence[Examination]"
+    inquiries: "Sequence[Examination]"
     read_devices: Callable[[], Sequence[Listing]]
     licensing: Licensing
     runner: Runner
+    pin_brake: PinBrake
+    voicemail_pin: Callable[[str], str]
     ended_sessions: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ENDED_SESSIONS))
 
     def place(self) -> None:
@@ -56,6 +62,15 @@ def no_manager() -> Sequence[Listing]:
         SetupError: always.
     """
     raise SetupError("Sync asks Asterisk's manager, and these pages were started without it.")
+
+
+def no_mailboxes(extension: str) -> str:
+    """There is no Asterisk whose mailboxes could be read.
+
+    Raises:
+        SetupError: always.
+    """
+    raise SetupError("Mailboxes are read from Asterisk's voicemail.conf, and these pages were started without it.")
 
 
 def parts() -> Parts:

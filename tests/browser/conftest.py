@@ -101,6 +101,13 @@ class Screen:
         self.find("#password").send_keys(password)
         self.click("Sign in")
 
+    def sign_in_to_self_service(self, extension: str, pin: str) -> None:
+        """Come in as the person behind an extension."""
+        self.open("/self/sign-in")
+        self.find("#extension").send_keys(extension)
+        self.find("#pin").send_keys(pin)
+        self.click("Sign in")
+
     def scrolls_sideways(self) -> bool:
         """Whether the page is wider than its window."""
         return bool(self.chrome.execute_script("return document.documentElement.scrollWidth > window.innerWidth"))

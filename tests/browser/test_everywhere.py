@@ -12,6 +12,13 @@ from tests.web import site_map
 
 TABLET = 820
 WIDTHS = (WIDE, TABLET, PHONE)
+# Those of self-service, once one is signed in there.
+OWN_PAGES = (
+    "/self",
+    "/self/calls?from=2026-01-01&to=2026-01-02",
+    "/self/calls?from=2026-03-01&to=2026-03-31",
+    "/self/statement?month=2026-03-01",
+)
 NO_PAGE = (".ac", ".zip", ".csv", ".xlsx", "/healthz")
 # What stands outside of its sheet, or the page outside of its window.
 OUTSIDE = """
@@ -76,6 +83,34 @@ def test_it_keeps_every_page_within_its_window(screen: Screen, pages: list[str])
                     screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
         wrong += [(path, 0, "", said) for said in screen.complaints()]
     assert wrong == []
+
+
+def test_it_keeps_self_service_within_its_window(screen: Screen, database: Database) -> None:
+    """Its own kind of session: the sign-in, the three pages, and what is said there when something is not."""
+    site_map.settle_in(database)
+    wrong: list[object] = []
+
+    def look(path: str) -> None:
+        screen.open(path)
+        for direction, scheme in (("ltr", "light"), ("ltr", "dark"), ("rtl", "light")):
+            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
+            for width in WIDTHS:
+                screen.resize(width, scheme)
+                wrong.extend((path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE))
+                if "PICTURES" in os.environ:
+                    screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
+        wrong.extend((path, said) for said in screen.chrome.execute_script(HARD_TO_USE))
+
+    screen.resize(PHONE)
+    look("/self/sign-in")
+    screen.sign_in_to_self_service("100", site_map.PIN)
+    for path in OWN_PAGES:
+        look(path)
+    database.write(site_map.plant)
+    look("/self")
+    screen.click("Sign out")
+    assert screen.find("#pin")
+    assert [*wrong, *screen.complaints()] == []
 
 
 def test_it_takes_what_people_write_for_text_however_long(screen: Screen, database: Database, pages: list[str]) -> None:

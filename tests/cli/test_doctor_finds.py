@@ -257,6 +257,27 @@ def forget_the_backup(site: Site) -> None:
     (site.data / STATE_FILE).write_text(json.dumps({"good_ms": wall_clock_ms() - 9 * DAY_MS}))
 
 
+def let_in_by_voicemail(site: Site, text: str | None) -> None:
+    site.terminal.do("setting", "set", "self_service", "voicemail")
+    path = site.terminal.folder / "voicemail.conf"
+    site.set("voicemail_conf", str(path))
+    if text is not None:
+        path.write_text(text)
+
+
+def lose_the_mailboxes(site: Site) -> None:
+    let_in_by_voicemail(site, None)
+
+
+def close_the_mailboxes(site: Site) -> None:
+    let_in_by_voicemail(site, "[default]\n100 => 4829\n")
+    site.patch.setattr(machine, "may_read", lambda path, uid: False)
+
+
+def give_an_easy_mailbox(site: Site) -> None:
+    let_in_by_voicemail(site, "[default]\n100 => 1234,Reception\n")
+
+
 def change_a_balance(site: Site) -> None:
     site.sql("UPDATE accounts SET balance_micros = balance_micros + 100")
 
@@ -334,6 +355,9 @@ MISCONFIGURATIONS: list[tuple[look.Check, Harm, str, str, str]] = [
     (asterisk.check_prompts, name_no_sounds, "note", "three tones instead of words", "asterisk-core-sounds-en"),
     (asterisk.check_manager, name_no_manager, "FAULT", "no warning and no grace", "pbx install"),
     (asterisk.check_manager, name_a_dead_manager, "FAULT", "nothing answers at", "Start Asterisk"),
+    (asterisk.check_mailboxes, lose_the_mailboxes, "FAULT", "nobody can sign in", "voicemail_conf"),
+    (asterisk.check_mailboxes, close_the_mailboxes, "FAULT", "cannot read", "usermod -aG asterisk"),
+    (asterisk.check_mailboxes, give_an_easy_mailbox, "note", "for 100: they cannot sign in", "another PIN"),
     (asterisk.check_cel, stop_the_cel_file, "FAULT", "has not grown", "module reload cel"),
 ]
 

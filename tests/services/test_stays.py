@@ -125,6 +125,8 @@ def test_it_bills_each_stay_for_its_own_time(exchange: Exchange) -> None:
         0,
         ["check-in", "check-out"],
     )
+    assert [(call.number, call.charged_micros) for call in one.calls] == [("0044", one.calls_micros)]
+    assert one.calls_micros == 2_000_000
     assert (two.guest, two.before_micros, two.calls, two.after_micros) == ("Second", 0, [], 0)
     assert [stay.guest for stay in lists.stays("102")] == ["Second", "First"]
 
@@ -166,6 +168,7 @@ def take(exchange: Exchange, what: str, extension: str, number: int, later_ms: i
         assert told.after_micros == 0
         paid = sum(paid.amount_micros for paid in told.payments)
         assert told.before_micros - told.calls_micros + paid == 0
+        assert sum(call.charged_micros for call in told.calls) == told.calls_micros
     elif what == "recharge":
         write(lambda c: payments.recharge(c, extension, number, person))
     elif what == "correct":

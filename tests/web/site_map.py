@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from flask import Flask
 
-from coovox_billing.services import passwords, payments, stays, tariff_drafts, trunks
+from coovox_billing.services import arrangements, passwords, payments, self_service, stays, tariff_drafts, trunks
+from coovox_billing.services import site as site_service
+from coovox_billing.services.owner import OWNER
 from coovox_billing.store import people, reads
 from coovox_billing.store.database import Database
 from tests import cast
@@ -22,7 +24,9 @@ SAMPLES = {
     "kind": "csv",
     "name": "bill-k7m",
     "number": "100",
+    "of_list": "extensions",
     "rate_id": "1",
+    "search_id": "1",
     "stay_id": "1",
     "ticket": "stolen",
 }
@@ -30,17 +34,23 @@ SAMPLES = {
 ARGUMENTS = {
     "/call-log": "from=2026-03-01&to=2026-03-31",
     "/extensions/bulk-edit": "extension=100",
+    "/extensions/pin": "extension=100",
     "/extensions/recharge": "extension=100",
+    "/lists/extensions/save": "status=locked",
     "/settings/emergency-numbers": "country=DE",
     "/rate/drafts/1/what-if": "from=2026-03-01&to=2026-03-31",
     "/rate/drafts/1/what-if.csv": "from=2026-03-01&to=2026-03-31",
+    "/self/calls": "from=2026-03-01&to=2026-03-31",
     "/statistics": "from=2026-03-01&to=2026-03-31",
 }
 # What says here that it cannot be: a file that is gone, an Asterisk that is not there. Their own tests open them.
 GONE = "/addons/billing/backups/billing-00000000-20260302T100000Z.tar.gz"
 HALF_WAY = {GONE, "/enter/stolen", "/extensions/sync", "/healthz", "/rate/import/gone"}
 # Parts of pages, which are no page by themselves.
-PIECES = {"/call-log/live"}
+PIECES = {"/call-log/live", "/dashboard/head", "/dashboard/live-channels", "/dashboard/now"}
+# Pages of another kind of session, for which `own_paths` are the map.
+SELF_SERVICE = "/self"
+PIN = "482915"
 EVIL = f"<img src=x onerror=alert(1)>\"'{'W' * 60}"
 
 
@@ -56,6 +66,8 @@ def settle_in(database: Database) -> None:
         make_drafts(connection)
 
         hire(connection)
+        arrangements.save_search(connection, OWNER, "extensions", "With debts", "sort=balance")
+        open_self_service(connection)
 
     database.write(job)
 
@@ -66,6 +78,12 @@ def make_drafts(connection: sqlite3.Connection) -> None:
     made = [tariff_drafts.add(connection, name, dearer, cast.MANAGER) for name in ("Spring", "New year", "Summer")]
     tariff_drafts.schedule(connection, made[1], cast.NOW_MS + 86_400_000, cast.MANAGER)
     tariff_drafts.activate(connection, made[2], cast.MANAGER, tariff_drafts.plan(connection, made[2]).mark)
+
+
+def open_self_service(connection: sqlite3.Connection) -> None:
+    """Reception has a PIN, and the site lets in with it."""
+    site_service.change_setting(connection, "self_service", "pin", cast.MANAGER)
+    self_service.set_pins(connection, {"100": passwords.hashed(PIN)}, cast.MANAGER)
 
 
 def hire(connection: sqlite3.Connection) -> None:
@@ -85,7 +103,16 @@ def hire(connection: sqlite3.Connection) -> None:
 
 
 def paths(app: Flask, method: str = "GET") -> list[str]:
-    """The address of each route that takes a method, samples in place of arguments."""
+    """The address of each route that takes a method, samples in place of arguments, but for self-service."""
+    return [path for path in _every_path(app, method) if not path.startswith(SELF_SERVICE)]
+
+
+def own_paths(app: Flask, method: str = "GET") -> list[str]:
+    """The addresses of self-service."""
+    return [path for path in _every_path(app, method) if path.startswith(SELF_SERVICE)]
+
+
+def _every_path(app: Flask, method: str) -> list[str]:
     found = []
     for rule in app.url_map.iter_rules():
         if rule.endpoint != "static" and method in (rule.methods or ()):
@@ -111,6 +138,7 @@ def plant(connection: sqlite3.Connection) -> None:
         ("changes", "after"),
         ("people", "remark"),
         ("rates", "remark"),
+        ("saved_searches", "name"),
         ("stays", "guest"),
         ("tariff_drafts", "name"),
         ("trunks", "name"),

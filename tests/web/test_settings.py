@@ -73,13 +73,17 @@ def test_it_offers_the_guide_s_currencies_in_its_words(owner_desk: Desk) -> None
         ("currency", "EUR", "EUR"),
         ("currency", "Other", "Other"),
         ("time_zone", "Asia/Shanghai", "Asia/Shanghai"),
+        ("language", "zh", "zh"),
         ("date_format", "DD.MM.YYYY", "DD.MM.YYYY"),
+        ("date_format", "language", "language"),
+        ("time_format", "12", "12"),
         ("when_no_rate", "allow", "allow"),
         ("when_billing_is_down", "allow", "allow"),
         ("calls_without_payer", "refuse", "refuse"),
         ("locking_ends_calls", "yes", "yes"),
         ("longest_call_seconds", " 007200 ", "7200"),
         ("warning_seconds", "0", "0"),
+        ("low_balance", "2.5", "2.5000"),
         ("grace_seconds", "0", "0"),
         ("plus_prefix", "900", "900"),
     ],
@@ -99,12 +103,16 @@ def test_it_stores_only_what_was_changed(owner_desk: Desk, name: str, given: str
         ("currency", "BTC", "choose USD or CNY"),
         ("time_zone", "Madrid", "is not a time zone"),
         ("time_zone", "", "is not a time zone"),
+        ("language", "tlh", "choose auto or en"),
         ("date_format", "%d", "is not possible"),
+        ("time_format", "13", "choose 24 or 12"),
         ("when_no_rate", "pass", "choose refuse or allow"),
         ("when_billing_is_down", "maybe", "choose refuse or allow"),
         ("locking_ends_calls", "on", "choose no or yes"),
         ("longest_call_seconds", "4h", "not a whole number from 1 to 86400"),
         ("warning_seconds", "301", "not a whole number from 0 to 300"),
+        ("low_balance", "-1", "write an amount like 5.00"),
+        ("low_balance", "1,234", "can be read in two ways"),
         ("grace_seconds", "-1", "not a whole number from 0 to 3600"),
         ("plus_prefix", "<b>", "is not a dial prefix"),
     ],
@@ -118,7 +126,7 @@ def test_it_tells_what_cannot_be_and_stores_nothing(owner_desk: Desk, name: str,
     assert stored(owner_desk) == before
     assert logged(owner_desk) == []
     kept = filled(response.text)
-    assert kept.get(name, given) == given or name in ("currency", "date_format")
+    assert kept.get(name, given) == given or name in ("currency", "language", "date_format", "time_format")
     assert name == "plus_prefix" or kept["plus_prefix"] == "900"
 
 

@@ -24,6 +24,19 @@
 
   showTheme(themeOfCookie());
 
+  /* Colors for whoever sees few of them: a class of the page, and the same cookie as the server's. */
+
+  function showPalette(button) {
+    const safe = root.classList.toggle('safe');
+    button.value = safe ? 'standard' : 'safe';
+    button.setAttribute('aria-pressed', String(safe));
+    keep('palette', safe ? 'safe' : 'standard');
+  }
+
+  function keep(name, value) {
+    document.cookie = name + '=' + value + '; path=' + (root.dataset.base || '/') + '; max-age=31536000; samesite=lax';
+  }
+
   /* Where no zone was chosen yet, the browser's is proposed: [data-own-zone] is a select of zones. */
 
   document.addEventListener('DOMContentLoaded', function () {
@@ -55,9 +68,11 @@
     const theme = event.target.closest('.theme button');
     if (theme) {
       event.preventDefault();
-      document.cookie = 'theme=' + theme.value + '; path=' + (root.dataset.base || '/') + '; max-age=31536000; samesite=lax';
+      keep('theme', theme.value);
       showTheme(theme.value);
     }
+    const palette = event.target.closest('.palette button');
+    if (palette) { event.preventDefault(); showPalette(palette); }
     if (event.target.closest('[data-print]')) window.print();
     const copier = event.target.closest('[data-copy]');
     if (copier) copy(document.querySelector(copier.dataset.copy), copier);
@@ -189,6 +204,20 @@
       left.classList.toggle('short', left.dataset.left < 120);
     }
   }, 1000);
+
+  /* What renews itself waits while nobody sees it. */
+
+  document.addEventListener('htmx:beforeRequest', function (event) {
+    const renewed = event.target.matches('[hx-trigger^="every"]');
+    if (renewed && (document.hidden || event.target.closest('details:not([open])'))) event.preventDefault();
+  });
+
+  /* What was closed stays closed: the server reads the same cookie. */
+
+  document.addEventListener('toggle', function (event) {
+    const name = event.target.dataset && event.target.dataset.remembered;
+    if (name) document.cookie = name + '=' + (event.target.open ? 'open' : 'closed') + '; path=' + (root.dataset.base || '/') + '; max-age=31536000; samesite=lax';
+  }, true);
 
   /* Toasts of success go away; those of failure stay until they are closed. */
 

@@ -1,13 +1,16 @@
 """Asterisk: its manager, its devices, its configuration and what it was told of billing."""
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
-from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note
+from coovox_billing.cli.checks import machine
+from coovox_billing.cli.checks.look import PATIENCE_SECONDS, Check, Look, note, user_name
 from coovox_billing.core.devices import Listing, Plan
+from coovox_billing.core.site_settings import BY_VOICEMAIL_PIN, SELF_SERVICE
 from coovox_billing.errors import Refused, SetupError
-from coovox_billing.pbx import console
+from coovox_billing.pbx import console, voicemail
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiError, AmiGone
 from coovox_billing.pbx.ami_protocol import AMI_SETTING, AmiAddress
@@ -17,7 +20,7 @@ from coovox_billing.pbx.devices import list_devices
 from coovox_billing.pbx.dialplan_check import billed_routes, read_config
 from coovox_billing.pbx.manager import OFF, manager_address, signed_in, what_to_do
 from coovox_billing.pbx.parts import DEFAULT_ETC, DIALPLAN, WITHOUT_AMI, WITHOUT_CEL, directory_setting
-from coovox_billing.services import devices
+from coovox_billing.services import devices, self_service
 from coovox_billing.services.condition import Condition
 from coovox_billing.store import reads
 
@@ -184,6 +187,31 @@ def check_prompts(look: Look) -> list[Condition]:
     return [note("prompts", finding, advice)]
 
 
+def check_mailboxes(look: Look) -> list[Condition]:
+    """Whether who runs billing can read the PINs that let persons in to self-service, and how many there are."""
+    if not look.context.has_usable_database:
+        return []
+    database, path = look.context.database, look.config.voicemail_conf
+    if database.read(reads.site).self_service != BY_VOICEMAIL_PIN:
+        return []
+    name = user_name(look.config.data.stat().st_uid)
+    numbers = [row["extension"] for row in database.read(reads.newest_accounts) if row["closed_at_ms"] is None]
+    try:
+        if os.path.lexists(path) and not machine.may_read(path, look.config.data.stat().st_uid):
+            finding = f"{name}, who runs billing, cannot read {path}, so nobody can sign in"
+            advice = f"Run: usermod -aG asterisk {name}; then start billing again, so that it counts."
+            return [Condition("self-service", finding, advice)]
+        pins = voicemail.pins(path)
+    except (SetupError, PermissionError) as error:
+        advice = f"Set voicemail_conf to where it is, or run: coovox-billing setting set {SELF_SERVICE} pin"
+        return [Condition("self-service", f"nobody can sign in: {error}", advice)]
+    without = [one for one in numbers if not self_service.mailbox_pin(lambda number: pins.get(number, ""), one)]
+    if without:
+        finding = f"no mailbox with a PIN that is hard enough to guess for {_some(without)}: they cannot sign in"
+        return [note("self-service", finding, "Give them a mailbox, and another PIN than their number or 1234.")]
+    return [Condition("self-service", "each extension has a mailbox with a PIN")]
+
+
 def check_cel(look: Look) -> list[Condition]:
     """Whether the CEL file grows with the calls."""
     directory = look.config.asterisk_log / CEL_DIRECTORY
@@ -207,4 +235,4 @@ def _written_ms(path: Path) -> int:
         return 0
 
 
-OUTSIDE_CHECKS: tuple[Check, ...] = (check_manager, check_pbx, check_mirror, check_prompts, check_cel)
+OUTSIDE_CHECKS: tuple[Check, ...] = (check_manager, check_pbx, check_mirror, check_prompts, check_cel, check_mailboxes)

@@ -12,14 +12,13 @@ from coovox_billing.core import rate_reach
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
 from coovox_billing.services import activation, backups, condition, trunks
-from coovox_billing.services.condition import DAY_MS, Condition
+from coovox_billing.services.condition import Condition
 from coovox_billing.store import probe, reads
 from coovox_billing.store.audit import audit
 from coovox_billing.this_device import open_licensing
 
 T = TypeVar("T")
 
-SOON_DAYS = 7
 MOST_NAMED = 10
 STEPS_BETWEEN_LOOKS = 20_000
 COUNTRIES_FILE = Path("/usr/share/zoneinfo/zone.tab")
@@ -88,10 +87,10 @@ def check_license(look: Look) -> list[Condition]:
         return [note("license", finding, "The page Billing says more; before the trial is over it must be put right.")]
     if standing.trial is None:
         return [Condition("license", finding)]
-    days = (standing.trial.over_ms - standing.trial.least_ms) // DAY_MS
-    if days < SOON_DAYS:
-        return [note("license", f"{finding}: it is over in {_days(days)}", SEND_FOR_LICENSE)]
-    return [Condition("license", f"{finding}: {_days(days)} are left")]
+    days = _days(standing.days_left or 0)
+    if standing.is_soon_over:
+        return [note("license", f"{finding}: it is over in {days}", SEND_FOR_LICENSE)]
+    return [Condition("license", f"{finding}: {days} are left")]
 
 
 def _days(count: int) -> str:

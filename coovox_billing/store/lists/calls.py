@@ -17,6 +17,7 @@ from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.own_account import OwnAccount
 from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
@@ -25,6 +26,8 @@ STATES_OF = {
     "refused": (State.REFUSED,),
     "in-progress": tuple(sorted(OPEN_STATES)),
 }
+# Written out as the partial indexes have them, for else SQLite does not see that they will do.
+REASONS = {"no-rate": "reason = 'no-rate'", "no-payer": "reason = 'no-payer'"}
 # Shorter keywords are parts of extensions and names alone: an extension's bill holds no other's calls.
 LEAST_NUMBER_DIGITS = 6
 
@@ -95,9 +98,9 @@ class CallQuery:
 
     `extension` is exactly that one. `weekday` (ISO) and `hour` are those of the dialing. `destination` is the prefix of
     the rate, `core.tariff.NO_RATE` for calls without one. `keywords` are in the extension, its name or, with at least
-    `LEAST_NUMBER_DIGITS`, in the number. `status` is a word of `STATES_OF`, `flag` one of `core.call`. `number_prefix`
-    begins the number; `is_without_rate` are those that no rate matched. A call keeps the day it was dialed on, whatever
-    zone is set later.
+    `LEAST_NUMBER_DIGITS`, in the number. `status` is a word of `STATES_OF`, `flag` one of `core.call`, `reason` one of
+    `REASONS`. `number_prefix` begins the number. A call keeps the day it was dialed on, whatever zone is set later.
+    `of_account`: only those that the person behind an extension sees.
     """
 
     zone: ZoneInfo
@@ -108,14 +111,14 @@ class CallQuery:
     status: str = ""
     flag: str = ""
     least_cost_micros: int | None = None
-    account_id: int | None = None
-    since_ms: int | None = None
+    of_account: OwnAccount | None = None
     extension: str = ""
     destination: str | None = None
     weekday: int | None = None
     hour: int | None = None
     number_prefix: str = ""
-    is_without_rate: bool = False
+    until_ms: int | None = None
+    reason: str = ""
 
     @cached_property
     def totals(self) -> Totals:
@@ -166,12 +169,14 @@ class CallQuery:
             yield fn.STRFTIME("%w", Call.local_day) == str(self.weekday % 7)
         if self.hour is not None:
             yield Call.local_hour == self.hour
-        if self.since_ms is not None:
-            yield Call.asked_at_ms >= self.since_ms
+        if self.until_ms is not None:
+            yield Call.asked_at_ms < self.until_ms
 
     def _of_whom(self) -> Iterator[Any]:
-        if self.account_id is not None:
-            yield Call.account == self.account_id
+        if self.of_account is not None:
+            # The number is there for the index of an extension's calls.
+            yield (Call.extension == self.of_account.number) & (Call.account == self.of_account.id)
+            yield Call.id > self.of_account.after_call
         if self.extension:
             yield Call.extension == self.extension
         if self.keywords:
@@ -188,12 +193,12 @@ class CallQuery:
             yield fn.COALESCE(fn.JSON_EXTRACT(Call.rate, "$.prefix"), NO_RATE) == self.destination
         if self.number_prefix:
             yield Call.number.startswith(self.number_prefix)
-        if self.is_without_rate:
-            # Written out, for else SQLite does not see that the index of these calls will do.
-            yield SQL("reason = 'no-rate'")
         if self.status:
             yield Call.state << STATES_OF[self.status]
+        if self.reason:
+            yield SQL(REASONS[self.reason])
         if self.flag:
+            yield SQL("flags <> ''")
             yield Value(" ").concat(Call.flags).concat(" ").contains(f" {self.flag} ")
         if self.least_cost_micros is not None:
             yield Call.cost_micros >= self.least_cost_micros

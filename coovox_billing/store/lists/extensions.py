@@ -26,7 +26,8 @@ class Sums:
 class ExtensionQuery:
     """Extensions with `keywords` in their number or name, and of one status, payment type or billing; all where empty.
 
-    `sort` is one of `SORTS`, with a minus before it for the highest first. `billing` is `on` or `off`.
+    `below_micros`: those that have less than this available. `sort` is one of `SORTS`, with a minus before it for the
+    highest first. `billing` is `on` or `off`.
     """
 
     keywords: str = ""
@@ -34,6 +35,7 @@ class ExtensionQuery:
     payment_type: str = ""
     billing: str = ""
     sort: str = "extension"
+    below_micros: int | None = None
 
     def count(self) -> int:
         """How many there are."""
@@ -72,6 +74,9 @@ class ExtensionQuery:
             conditions.append(Account.payment_type == self.payment_type)
         if self.billing:
             conditions.append(Account.billing == (self.billing == "on"))
+        if self.below_micros is not None:
+            available = Account.balance_micros + Account.credit_micros - Account.held_micros
+            conditions.append(available < self.below_micros)
         return conditions
 
     def _order(self) -> list[Any]:

@@ -15,12 +15,16 @@ MOST_LISTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class BilledCall:
-    """A call on a bill; what was charged for it, in micros, negative where more was given back."""
+    """A call on a bill; what was charged for it, in micros, negative where more was given back.
+
+    `of_earlier_guest`: it was settled so late that it is on the bill of who came after.
+    """
 
     asked_at_ms: int
     number: str
     talk_seconds: int
     charged_micros: int
+    of_earlier_guest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def bill_of_stay(stay_id: int) -> GuestBill | None:
     stay = Stay.get_or_none(Stay.id == stay_id)
     if stay is None:
         return None
-    return _bill(stay.account, stay.guest, (stay.since_ms, stay.until_ms), (stay.after_entry, stay.last_entry))
+    time, entries = (stay.since_ms, stay.until_ms), (stay.after_entry, stay.last_entry)
+    return _bill(stay.account, stay.guest, time, entries, after_call=0)
 
 
 def bill_until_now(extension: str, now_ms: int) -> GuestBill | None:
@@ -86,7 +91,26 @@ def bill_until_now(extension: str, now_ms: int) -> GuestBill | None:
         return None
     last = Stay.select().where(Stay.account == account).order_by(Stay.id.desc()).first()
     since_ms, after_entry = _begin(account, last)
-    return _bill(account, account.name, (since_ms, now_ms), (after_entry, None))
+    return _bill(account, account.name, (since_ms, now_ms), (after_entry, None), account.own_after_call)
+
+
+def bill_of_time(extension: str, since_ms: int, until_ms: int, now_ms: int) -> GuestBill | None:
+    """The part of the bill until now that is of a time, None where there is no such extension.
+
+    A time that is not over has all that came since. It costs no more to read than what happened since.
+    """
+    account = Account.get_or_none(Account.extension == extension, Account.closed_at_ms.is_null())
+    if account is None:
+        return None
+    last = Stay.select().where(Stay.account == account).order_by(Stay.id.desc()).first()
+    begin_ms, after_entry = _begin(account, last)
+    if since_ms > begin_ms:
+        begin_ms, after_entry = since_ms, max(after_entry, _newest_entry(account, LedgerEntry.at_ms < since_ms))
+    last_entry = None
+    if until_ms <= now_ms:
+        last_entry = max(after_entry, _newest_entry(account, LedgerEntry.at_ms < until_ms))
+    time = (begin_ms, min(until_ms, now_ms))
+    return _bill(account, account.name, time, (after_entry, last_entry), account.own_after_call)
 
 
 def is_in_call(extension: str) -> bool:
@@ -95,14 +119,19 @@ def is_in_call(extension: str) -> bool:
     return bool(calls.where(Call.state << (State.HELD, State.TALKING)).exists())
 
 
-def _bill(account: Any, guest: str, time: tuple[int, int], entries: tuple[int, int | None]) -> GuestBill:
-    """From the first instant to the second; of the ledger what comes after the first entry, up to the second."""
+def _bill(
+    account: Any, guest: str, time: tuple[int, int], entries: tuple[int, int | None], after_call: int
+) -> GuestBill:
+    """From the first instant to the second; of the ledger what comes after the first entry, up to the second.
+
+    Calls up to the row `after_call` were an earlier guest's, whatever the clock said.
+    """
     own, (after_entry, last_entry) = LedgerEntry.account == account, entries
     within = own & (LedgerEntry.id > after_entry)
     if last_entry is not None:
         within &= LedgerEntry.id <= last_entry
-    listed, count, talk_seconds = _calls(account, time, within)
-    before_micros = _sum(own & (LedgerEntry.id <= after_entry))
+    listed, count, talk_seconds = _calls(account, time, within, after_call)
+    before_micros = _balance_after(account, after_entry)
     return GuestBill(
         extension=account.extension,
         guest=guest,
@@ -118,6 +147,20 @@ def _bill(account: Any, guest: str, time: tuple[int, int], entries: tuple[int, i
     )
 
 
+def _newest_entry(account: Any, which: Any) -> int:
+    """The id of the newest such entry of an account, 0 where there is none."""
+    found = LedgerEntry.select(LedgerEntry.id).where(LedgerEntry.account == account, which)
+    return found.order_by(LedgerEntry.id.desc()).limit(1).scalar() or 0
+
+
+def _balance_after(account: Any, entry_id: int) -> int:
+    """The balance as the newest entry up to one left it, in micros."""
+    newest = LedgerEntry.select(LedgerEntry.balance_after_micros).where(
+        LedgerEntry.account == account, LedgerEntry.id <= entry_id
+    )
+    return newest.order_by(LedgerEntry.id.desc()).limit(1).scalar() or 0
+
+
 def _begin(account: Any, last: Any) -> tuple[int, int]:
     """Since when the bill runs and after which entry: check-in; where there was none, last check-out or opening."""
     if account.checked_in_at_ms is not None:
@@ -131,24 +174,24 @@ def _payments(within: Any) -> list[Paid]:
     return [Paid(row.at_ms, row.kind, row.amount_micros, row.reason) for row in rows]
 
 
-def _calls(account: Any, time: tuple[int, int], within: Any) -> tuple[list[BilledCall], int, int]:
+def _calls(account: Any, time: tuple[int, int], within: Any, after_call: int) -> tuple[list[BilledCall], int, int]:
     """Those that were charged, or given back, in these entries; and those of the time that cost nothing.
 
     The newest of them, and how many and how many seconds of talk there are in all.
     """
     named = LedgerEntry.select(LedgerEntry.call_id).where(within, LedgerEntry.call_id.is_null(False))
-    is_free = (Call.extension == account.extension) & Call.asked_at_ms.between(*time)
+    is_free = (Call.extension == account.extension) & Call.asked_at_ms.between(*time) & (Call.id > after_call)
     is_free &= (Call.account == account) & (Call.state == State.SETTLED) & (Call.cost_micros == 0)
     is_billed = (Call.call_id << named) | is_free
     kept, archived = _counted(Call, is_billed), _counted(ArchivedCall, ArchivedCall.call_id << named)
     count, talk_seconds = kept[0] + archived[0], kept[1] + archived[1]
-    columns = (Call.call_id, Call.asked_at_ms, Call.number, Call.number_dialed, Call.talk_seconds)
+    columns = (Call.id, Call.call_id, Call.asked_at_ms, Call.number, Call.number_dialed, Call.talk_seconds)
     newest: Any = Call.select(*columns).where(is_billed).order_by(Call.asked_at_ms.desc(), Call.id.desc())
     rows: list[Any] = list(newest.limit(MOST_LISTED).tuples())[::-1]
-    charged = _charged(within, [row[0] for row in rows])
+    charged = _charged(within, [row[1] for row in rows])
     listed = [
-        BilledCall(asked_at_ms, number or dialed, talk, charged.get(call_id, 0))
-        for call_id, asked_at_ms, number, dialed, talk in rows
+        BilledCall(asked_at_ms, number or dialed, talk, charged.get(call_id, 0), row_id <= after_call)
+        for row_id, call_id, asked_at_ms, number, dialed, talk in rows
     ]
     return listed, count, talk_seconds
 
@@ -161,8 +204,9 @@ def _counted(table: Any, which: Any) -> tuple[int, int]:
 
 def _charged(within: Any, call_ids: Sequence[str]) -> dict[str, int]:
     """What each of the calls was charged in these entries, in micros."""
-    entries = LedgerEntry.select(LedgerEntry.call_id, -fn.SUM(LedgerEntry.amount_micros))
-    return dict(entries.where(within, LedgerEntry.call_id << call_ids).group_by(LedgerEntry.call_id).tuples())
+    entries: Any = LedgerEntry.select(LedgerEntry.call_id, fn.SUM(LedgerEntry.amount_micros))
+    rows = entries.where(within, LedgerEntry.call_id << call_ids).group_by(LedgerEntry.call_id).tuples()
+    return {call_id: -amount_micros for call_id, amount_micros in rows}
 
 
 def _sum(which: Any) -> int:

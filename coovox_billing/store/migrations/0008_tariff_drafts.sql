@@ -22,4 +22,4 @@ CREATE TABLE tariff_drafts (
 );
 
 -- Calls that no rate matched are few, and looked for among all the others.
-CREATE INDEX calls_without_rate ON calls (asked_at_ms, number) WHERE reason = 'no-rate';
+CREATE INDEX calls_without_rate ON calls (asked_at_ms, local_day, number, talk_seconds, cost_micros) WHERE reason = 'no-rate';

@@ -30,13 +30,17 @@ Conditions = Sequence[Condition]
 @needs(Role.ANYBODY)
 def show() -> ResponseReturnValue:
     """200 where all is well, else 503 with sentences on what to do."""
-    examinations = parts().examinations
-    for examination in examinations:
-        examination.begin()
-    found = [condition for examination in examinations for condition in examination.result()]
+    found = look(parts().examinations)
     answer = {condition.name.replace(" ", "_"): condition.is_good for condition in found}
     advice = dict.fromkeys(condition.what_to_do for condition in found if not condition.is_good)
     return jsonify(answer | {"what_to_do": list(advice)}), 503 if advice else 200
+
+
+def look(examinations: "Sequence[Examination]") -> list[Condition]:
+    """What all of them find, at the same time."""
+    for examination in examinations:
+        examination.begin()
+    return [condition for examination in examinations for condition in examination.result()]
 
 
 class Examination:

@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from coovox_billing.errors import Refused
 from coovox_billing.services import people, second_factor
 from coovox_billing.services.owner import OWNER
+from coovox_billing.store.lists import own_account
 from coovox_billing.store.lists.people import secret_in_use
 from coovox_billing.web import menu, sessions
 from coovox_billing.web.access import EVERYBODY, Role, may, needs
@@ -18,6 +19,7 @@ page = Blueprint("sign_in", __name__)
 
 LANDING = "extensions.show"
 LONGEST_NAME = 40
+LONGEST_ADDRESS = 1000
 
 
 @page.get("/sign-in")
@@ -89,7 +91,9 @@ def _name() -> str:
 
 
 def _form(error: str) -> str:
-    return render_template("sign_in/form.html", error=error, next=_next_page(), name=_name())
+    return render_template(
+        "sign_in/form.html", error=error, next=_next_page(), name=_name(), has_self_service=own_account.is_offered()
+    )
 
 
 def _code_form(error: str) -> str:
@@ -104,8 +108,11 @@ def _code_form(error: str) -> str:
 
 
 def _onward() -> ResponseReturnValue:
-    endpoint = _pages().get(_next_page()) or _landing()
-    return redirect(url_for(endpoint if may(endpoint) else LANDING), 303)
+    path, _mark, search = _next_page().partition("?")
+    endpoint = _pages().get(path)
+    if endpoint and may(endpoint):
+        return redirect(url_for(endpoint) + (f"?{search}" if search else ""), 303)
+    return redirect(url_for(LANDING if endpoint else _landing()), 303)
 
 
 def _landing() -> str:
@@ -116,9 +123,10 @@ def _landing() -> str:
 
 
 def _next_page() -> str:
-    """Where to go after signing in: one of our own pages or nothing, so never to a foreign one."""
+    """Where to go after signing in: one of our own pages, with its search, or nothing; so never to a foreign one."""
     asked = request.values.get("next", "")
-    return asked if asked in _pages() else ""
+    is_ours = asked.partition("?")[0] in _pages() and len(asked) <= LONGEST_ADDRESS and asked.isprintable()
+    return asked if is_ours else ""
 
 
 def _pages() -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""What a browser keeps for whoever sits before it: light or dark, the language. Each in a cookie."""
+"""What a browser keeps for whoever sits before it: light or dark, which colors, the language. Each in a cookie."""
 
-from flask import Blueprint, Response, current_app, redirect, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.site_settings import AUTO, LANGUAGES
@@ -9,6 +9,8 @@ from coovox_billing.web.access import Role, needs
 
 COOKIE = "theme"
 THEMES = {"auto": "screen and (prefers-color-scheme: dark)", "light": "not all", "dark": "screen"}
+PALETTE_COOKIE = "palette"
+PALETTES = ("standard", "safe")
 YEAR_SECONDS = 365 * 86_400
 
 page = Blueprint("theme", __name__)
@@ -19,9 +21,10 @@ page = Blueprint("theme", __name__)
 def choose() -> ResponseReturnValue:
     """Where no script runs, the buttons send their form."""
     response = _back()
-    theme = request.form.get("theme", "")
-    if theme in THEMES:
-        _keep(response, COOKIE, theme)
+    for cookie, choices in ((COOKIE, THEMES), (PALETTE_COOKIE, PALETTES)):
+        choice = request.form.get(cookie, "")
+        if choice in choices:
+            _keep(response, cookie, choice)
     return response
 
 
@@ -42,13 +45,19 @@ def chosen() -> str:
     return theme if theme in THEMES else "auto"
 
 
+def chosen_palette() -> str:
+    """The colors of this browser: `safe` for whoever sees few of them."""
+    palette = request.cookies.get(PALETTE_COOKIE, PALETTES[0])
+    return palette if palette in PALETTES else PALETTES[0]
+
+
 def _back() -> Response:
     """To the page of the form, where it is one of ours that stands by itself, with what it leads on to."""
     asked, onward = request.form.get("page", ""), request.form.get("next")
     rules = current_app.url_map.iter_rules()
     if any(rule.endpoint == asked and not rule.arguments and "GET" in (rule.methods or ()) for rule in rules):
         return redirect(url_for(asked, next=onward or None), 303)  # type: ignore[return-value]
-    return redirect(url_for("extensions.land"), 303)  # type: ignore[return-value]
+    return redirect(url_for("self_service.show" if g.own else "extensions.land"), 303)  # type: ignore[return-value]
 
 
 def _keep(response: Response, cookie: str, value: str) -> None:

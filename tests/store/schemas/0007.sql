@@ -36,12 +36,12 @@ CREATE TABLE archived_calls (
     cost_micros  INTEGER NOT NULL
 , local_hour INTEGER, destination TEXT) WITHOUT ROWID;
 INSERT INTO "archived_calls" VALUES('guest','settled',7,'2026-03-02','carrier',100,120000,10,'9');
-INSERT INTO "archived_calls" VALUES('locked','refused',3,'2026-03-02','carrier',0,0,10,'');
-INSERT INTO "archived_calls" VALUES('no-rate','refused',1,'2026-03-02','carrier',0,0,10,'');
+INSERT INTO "archived_calls" VALUES('locked','refused',3,'2026-03-02','carrier',0,0,10,'none');
+INSERT INTO "archived_calls" VALUES('no-rate','refused',1,'2026-03-02','carrier',0,0,10,'none');
 INSERT INTO "archived_calls" VALUES('nobody','released',1,'2026-03-02','carrier',0,0,10,'9');
 INSERT INTO "archived_calls" VALUES('sales','settled',2,'2026-03-02','carrier',61,2000000,10,'00');
 INSERT INTO "archived_calls" VALUES('talked','settled',1,'2026-03-02','carrier',238,180000,10,'9');
-INSERT INTO "archived_calls" VALUES('unbilled','settled',4,'2026-03-02','carrier',5,0,10,'');
+INSERT INTO "archived_calls" VALUES('unbilled','settled',4,'2026-03-02','carrier',5,0,10,'none');
 CREATE TABLE calls (
     id                 INTEGER PRIMARY KEY,
     call_id            TEXT NOT NULL UNIQUE,
@@ -124,9 +124,9 @@ INSERT INTO "changes" VALUES(29,1772442000000,'bill-ann','terminal','extension 2
 INSERT INTO "changes" VALUES(30,1772442000000,'bill-ann','terminal','extension 201','{"status": "unlocked", "name": "Guest"}','{"status": "locked", "name": "Room 201"}');
 INSERT INTO "changes" VALUES(31,1772442000000,'bill-ann','terminal','extension 201','{"checked_in": true}','{"checked_in": false}');
 INSERT INTO "changes" VALUES(32,1772442000000,'bill-ann','terminal','call talking','{"state": "talking"}','{"state": "to be ended"}');
-INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-ghk','{}','{"role": "manager", "remark": "the manager"}');
-INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-nar','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
-INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-p8v','{}','{"role": "auditor", "remark": "the auditor"}');
+INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-g6g','{}','{"role": "manager", "remark": "the manager"}');
+INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-ngt','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
+INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-awc','{}','{"role": "auditor", "remark": "the auditor"}');
 INSERT INTO "changes" VALUES(36,1795305600000,'owner','terminal','owner','{"second_factor": false}','{"second_factor": true}');
 INSERT INTO "changes" VALUES(37,1772442000000,'bill-ann','terminal','archive 2026-03','{}','{"calls": 7, "file": "/var/lib/coovox-billing/archive/calls-2026-03.csv.gz"}');
 CREATE TABLE daily_destination_totals (
@@ -137,9 +137,9 @@ CREATE TABLE daily_destination_totals (
     cost_micros  INTEGER NOT NULL,
     PRIMARY KEY (day, destination)
 ) WITHOUT ROWID;
-INSERT INTO "daily_destination_totals" VALUES('2026-03-02','',1,5,0);
 INSERT INTO "daily_destination_totals" VALUES('2026-03-02','00',1,61,2000000);
 INSERT INTO "daily_destination_totals" VALUES('2026-03-02','9',6,771,820000);
+INSERT INTO "daily_destination_totals" VALUES('2026-03-02','none',1,5,0);
 CREATE TABLE daily_extension_totals (
     day          TEXT NOT NULL,
     account_id   INTEGER NOT NULL REFERENCES accounts (id),
@@ -250,9 +250,9 @@ CREATE TABLE people (
     CHECK ((role = 'cashier') = (recharge_limit_micros IS NOT NULL)),
     CHECK (role = 'cashier' OR daily_limit_micros IS NULL)
 );
-INSERT INTO "people" VALUES(1,'bill-ghk','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(2,'bill-nar','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(3,'bill-p8v','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(1,'bill-g6g','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(2,'bill-ngt','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(3,'bill-awc','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
 CREATE TABLE rate_extensions (
     rate_id   INTEGER NOT NULL REFERENCES rates (id) ON DELETE CASCADE,
     extension TEXT NOT NULL,
@@ -283,16 +283,16 @@ CREATE TABLE recovery_codes (
     used_at_ms INTEGER,
     PRIMARY KEY (name, hash)
 ) WITHOUT ROWID;
-INSERT INTO "recovery_codes" VALUES('owner','1134a1da5adee4afdcdd24103e7ae14016014ec829525ea0cad5d615e93c84a5',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','30cdc4164fbcde93a102c8441ae702a7bfa548fe7a5181516ef70103b5586391',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','3c69f144cc57087901b34249826248b3f6abf1994767a51d3e75859fb963d438',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','3fa10f58f0520fccb9217495387fd5fd1680ad0093291aa469c83b7cff9cf6f1',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','43f10a3e856f310fb71e183a7553645697abc17b5e7eb084b234fa202d17c73a',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','49570661a50e99e3245edf4fa73fcd74d7d0fb30c966ec1a031c69acd7402b44',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','7a5adba3937a2ae58814cdea6a521c226fad2bb10d877ff4a27f6a26f344ea38',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','8f628575d9293a064ccde93fc2abc1d406db26b2b76f3fe854a50750e9061711',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','a8368f4e35aea4abb3aa31d581d2ae62d158272f423e71e15363ce0005d1c3d4',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','ca19fdab1eb397e9a394e30516b8e546b93498649768171a85a4506395bd3bf9',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','0a38018bd307a488c714047c154c5e565ce109c316f9a46ff13f1457f9cc6569',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','3c5c089d1ac8e6e404c664bb39325114da29affd8a62638f295ecb90cd7a8eb3',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','5e7d3614fa3570f07bf9eb8bec77744f4437ad3f18742e8fd00d541133b068c7',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','691b8dbddd83217926c193466f7bc264b138179bf89e5f7f228b1c26996a2822',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','7c072218344c3bd8afd74fc2d23b5c48480d38e2c2c4b6e36566be691548d3b9',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','8f971bdde058bdc39e5502baf5d38bd6fc911c53355c0552b8009340479fb70a',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','94faf241287680942586b5536978c209f9faf1f6273779265dfdb8d324927cf7',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','bf959aec536792a1797547ed0eef58ea80ffdbbc6028f005cb1fc098ce2a8d0d',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','da9d3e2f47be6341cfa1167cb22416bbc501e957adf69f6b901ebebe11c75776',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','fa4659faab2bf5b84b17456b3b4bb0eda82fc36cbad1e2a85afd68a9dc70b56e',NULL);
 CREATE TABLE second_factors (
     name      TEXT PRIMARY KEY,
     secret    TEXT NOT NULL,
@@ -300,7 +300,7 @@ CREATE TABLE second_factors (
     -- The newest step of 30 s since 1970 whose code was used: it and older ones are worth nothing any more.
     last_step INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-INSERT INTO "second_factors" VALUES('owner','ILRKWHMK323USSKIW5NZSZLRXWZXZBEU',1,59843520);
+INSERT INTO "second_factors" VALUES('owner','PE7WBUGAZSFIIRSPIW3DZC6WTX2S3RRJ',1,59843520);
 CREATE TABLE seen_devices (
     device TEXT PRIMARY KEY,
     name   TEXT NOT NULL
@@ -316,7 +316,7 @@ CREATE TABLE site (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 );
-INSERT INTO "site" VALUES('database_id','bd89dc49366d9398');
+INSERT INTO "site" VALUES('database_id','486c91fff9b01821');
 INSERT INTO "site" VALUES('trial','{"version": 1, "first_ms": 1795305600000, "least_ms": 1795305600000, "is_dated": true, "seals": {"3e2e57f4cfc15cc6": "cb0761d9c1f2f31a544bac0ecf3cd37d10a8358c7c1f1fa57b9d0d220e6795fe"}}
 ');
 CREATE TABLE stays (
@@ -400,7 +400,7 @@ BEGIN
     UPDATE daily_trunk_totals SET unanswered = unanswered - 1 WHERE day = OLD.local_day AND trunk = OLD.trunk;
 END;
 CREATE VIEW booked_calls AS
-    SELECT call_id, state, account_id, local_day, local_hour, trunk, coalesce(json_extract(rate, '$.prefix'), '') AS destination,
+    SELECT call_id, state, account_id, local_day, local_hour, trunk, coalesce(json_extract(rate, '$.prefix'), 'none') AS destination,
         talk_seconds, cost_micros, uncollected_micros FROM calls
     UNION ALL
     SELECT call_id, state, account_id, local_day, local_hour, trunk, destination, talk_seconds, cost_micros, 0
@@ -409,7 +409,7 @@ CREATE TRIGGER archived_calls_refuse_what_is_no_call BEFORE INSERT ON archived_c
 WHEN NOT EXISTS (
     SELECT 1 FROM calls WHERE call_id = NEW.call_id AND state = NEW.state AND account_id IS NEW.account_id
     AND local_day = NEW.local_day AND local_hour IS NEW.local_hour AND trunk = NEW.trunk
-    AND coalesce(json_extract(rate, '$.prefix'), '') = NEW.destination AND talk_seconds = NEW.talk_seconds
+    AND coalesce(json_extract(rate, '$.prefix'), 'none') = NEW.destination AND talk_seconds = NEW.talk_seconds
     AND cost_micros = NEW.cost_micros AND uncollected_micros = 0 AND flags = ''
 ) OR EXISTS (SELECT 1 FROM archived_calls WHERE call_id = NEW.call_id)
 BEGIN SELECT RAISE(ABORT, 'only a call that is over can be archived, and once'); END;

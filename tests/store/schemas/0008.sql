@@ -470,7 +470,7 @@ WHEN NOT EXISTS (
     AND cost_micros = NEW.cost_micros AND uncollected_micros = 0 AND flags = ''
 ) OR EXISTS (SELECT 1 FROM archived_calls WHERE call_id = NEW.call_id)
 BEGIN SELECT RAISE(ABORT, 'only a call that is over can be archived, and once'); END;
-CREATE INDEX calls_without_rate ON calls (asked_at_ms, number) WHERE reason = 'no-rate';
+CREATE INDEX calls_without_rate ON calls (asked_at_ms, local_day, number, talk_seconds, cost_micros) WHERE reason = 'no-rate';
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('mirror',26);
 INSERT INTO "sqlite_sequence" VALUES('changes',49);

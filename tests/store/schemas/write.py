@@ -145,6 +145,25 @@ def since_the_drafts(office: Exchange) -> None:
     write(office, tell)
 
 
+def since_self_service(office: Exchange) -> None:
+    """Schema 9; two have PINs, a guest came after a call of the one before."""
+    self_service: Any = import_module("coovox_billing.services.self_service")
+    stays: Any = import_module("coovox_billing.services.stays")
+    hashes = {"100": "scrypt$16$8$1$c2FsdA==$a2V5", "202": "scrypt$16$8$1$c2FsdA==$a2V5"}
+    write(office, lambda c: self_service.set_pins(c, hashes, MANAGER))
+    office.change("201", billing=True)
+    office.ask("staff", "201")
+    office.settle("staff", 20)
+    write(office, lambda c: stays.check_in(c, "201", parse_amount("20"), "Late guest", MANAGER))
+
+
+def since_the_dashboard(office: Exchange) -> None:
+    """Schema 10; a trunk that carries so many calls at once, and a call that no rate priced."""
+    trunks: Any = import_module("coovox_billing.services.trunks")
+    write(office, lambda c: trunks.add(c, "DAHDI/g1", "Lines", MANAGER, channels=4))
+    office.ask("unpriced-since", number="7777")
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -154,6 +173,8 @@ STORIES = (
     since_the_archive,
     since_the_breakdowns,
     since_the_drafts,
+    since_self_service,
+    since_the_dashboard,
 )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup
 
 from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.services import second_factor
@@ -14,12 +13,11 @@ from coovox_billing.web import sessions
 from coovox_billing.web.access import EVERYBODY, needs
 from coovox_billing.web.attempts import try_password
 from coovox_billing.web.parts import parts, person
+from coovox_billing.web.qr_code import qr_code
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
 
 page = Blueprint("second_factor", __name__)
-
-MODULE_PIXELS = 5
 
 
 @page.get("/account/second-factor")
@@ -110,16 +108,8 @@ def _page(error: str = "") -> str:
         codes_left=people.recovery_codes_left(name),
         secret=secret,
         groups=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
-        qr_code=_qr_code(second_factor.address(name, secret)) if secret else "",
+        qr_code=qr_code(second_factor.address(name, secret)) if secret else "",
         clock_is_wrong=second_factor.is_clock_wrong(now_ms),
         now_ms=now_ms,
         zone=queries.site().time_zone,
     )
-
-
-def _qr_code(text: str) -> Markup:
-    """Black on white by day and by night, for telephones read no other; attributes, no style."""
-    import segno
-
-    code = segno.make(text, micro=False, error="m")
-    return Markup(code.svg_inline(scale=MODULE_PIXELS, dark="#000", light="#fff", omitsize=True))  # noqa: S704

@@ -10,10 +10,12 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.extension_csv import parse_credit
+from coovox_billing.core.site_settings import BY_OWN_PIN
 from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services import accounts, payments
 from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
+from coovox_billing.store.lists.own_account import pin_set_at_ms
 from coovox_billing.store.queries import Extension
 from coovox_billing.web import bodies, formats, numerals, pieces
 from coovox_billing.web.access import EVERYBODY, READERS, Role, needs
@@ -33,8 +35,14 @@ EDITED_FIELDS = ("name", "billing", "credit", "status", "payment_type", "devices
 @needs(*EVERYBODY)
 def details(number: str) -> ResponseReturnValue:
     """One extension, and all that can be done with it."""
+    site = queries.site()
     return render_template(
-        "extensions/extension.html", extension=find(number), zone=queries.site().time_zone, **words()
+        "extensions/extension.html",
+        extension=find(number),
+        zone=site.time_zone,
+        has_pins=site.self_service == BY_OWN_PIN,
+        pin_set_at_ms=pin_set_at_ms(number),
+        **words(),
     )
 
 
@@ -43,7 +51,7 @@ def details(number: str) -> ResponseReturnValue:
 def ask_recharge() -> ResponseReturnValue:
     """The guide's dialog, for one extension or for all that are selected."""
     numbers = extension_search.selected()
-    return _recharge_form(numbers, Arguments({})) if numbers else _select_first()
+    return _recharge_form(numbers, Arguments({})) if numbers else select_first()
 
 
 @page.post("/extensions/recharge")
@@ -109,7 +117,7 @@ def edit(number: str) -> ResponseReturnValue:
 def ask_bulk_edit() -> ResponseReturnValue:
     """The guide's *Bulk Edit*, nothing of it ticked."""
     numbers = extension_search.selected()
-    return _bulk_form(numbers, Arguments({}), []) if numbers else _select_first()
+    return _bulk_form(numbers, Arguments({}), []) if numbers else select_first()
 
 
 @page.post("/extensions/bulk-edit")
@@ -315,7 +323,7 @@ def _shown(extension: Extension) -> Mapping[str, str]:
 
 def _recharge_form(numbers: list[str], arguments: Arguments, error: str = "") -> str:
     alone = extensions.extension(numbers[0]) if len(numbers) == 1 else None
-    return _form("extensions/recharge.html", arguments, error, extension=alone, numbers=numbers, named=_named(numbers))
+    return _form("extensions/recharge.html", arguments, error, extension=alone, numbers=numbers, named=named(numbers))
 
 
 def _edit_form(number: str, arguments: Arguments, was: Mapping[str, str], error: str = "") -> str:
@@ -323,7 +331,7 @@ def _edit_form(number: str, arguments: Arguments, was: Mapping[str, str], error:
 
 
 def _bulk_form(numbers: list[str], arguments: Arguments, ticked: list[str], error: str = "") -> str:
-    return _form("extensions/bulk_edit.html", arguments, error, numbers=numbers, named=_named(numbers), ticked=ticked)
+    return _form("extensions/bulk_edit.html", arguments, error, numbers=numbers, named=named(numbers), ticked=ticked)
 
 
 def _money_form(template: str, number: str, arguments: Arguments, error: str = "") -> str:
@@ -339,10 +347,12 @@ def _form(template: str, arguments: Arguments, error: str, **values: object) -> 
     return pieces.render_form(template, **words(), **own, **values)
 
 
-def _named(numbers: list[str]) -> str:
+def named(numbers: list[str]) -> str:
+    """The first of them in words, and how many there are beside."""
     first, others = extension_search.named(numbers)
     return _("%(first)s and %(others)s more", first=first, others=others) if others else first
 
 
-def _select_first() -> ResponseReturnValue:
+def select_first() -> ResponseReturnValue:
+    """What is said where nothing of the list was selected."""
     return pieces.render_form("extensions/select_first.html", back=extension_search.back()), 422

@@ -8,12 +8,22 @@ from flask.typing import ResponseReturnValue
 
 from coovox_billing.core import clock
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES, proposed
-from coovox_billing.core.site_settings import AUTO, BY_LANGUAGE, DATE_FORMATS, LANGUAGES, TIME_FORMATS, site_setting
-from coovox_billing.errors import BadInput, BillingError, NotFound
+from coovox_billing.core.site_settings import (
+    AUTO,
+    BY_LANGUAGE,
+    BY_VOICEMAIL_PIN,
+    DATE_FORMATS,
+    LANGUAGES,
+    SELF_SERVICE,
+    SELF_SERVICE_ADDRESS,
+    TIME_FORMATS,
+    site_setting,
+)
+from coovox_billing.errors import BadInput, BillingError, NotFound, SetupError
 from coovox_billing.services import site as site_service
 from coovox_billing.services.site import ChangedMeanwhile
 from coovox_billing.store import queries
-from coovox_billing.web import formats, pieces
+from coovox_billing.web import formats, numerals, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.pages.settings import words as setting_words
@@ -24,7 +34,7 @@ from coovox_billing.web.words import told
 
 page = Blueprint("settings", __name__)
 
-EMERGENCY, PAYER = "emergency_numbers", "calls_without_payer"
+EMERGENCY, PAYER, LOW = "emergency_numbers", "calls_without_payer", "low_balance"
 ON_FORM = (
     "currency",
     "time_zone",
@@ -39,6 +49,9 @@ ON_FORM = (
     "warning_seconds",
     "grace_seconds",
     "plus_prefix",
+    SELF_SERVICE,
+    SELF_SERVICE_ADDRESS,
+    LOW,
 )
 ADD, REPLACE = "add", "replace"
 
@@ -114,7 +127,9 @@ def _changes(given: Mapping[str, str], seen: Mapping[str, str], errors: dict[str
         if text == seen[name]:
             continue
         try:
-            changes[name] = (seen[name], site_setting(name).check(text))
+            tidy = site_setting(name).check(numerals.read(text) if name == LOW else text)
+            if tidy != seen[name]:
+                changes[name] = (seen[name], tidy)
         except BadInput as error:
             errors[name] = told(error)
     return changes
@@ -148,7 +163,11 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
     today = clock.local_day(now_ms, site.time_zone)
     return render_template(
         "settings/form.html",
-        values={**shown, PAYER: _PAYER_IS_AN_EXTENSION if pays else shown[PAYER]},
+        values={
+            **shown,
+            PAYER: _PAYER_IS_AN_EXTENSION if pays else shown[PAYER],
+            LOW: _amount(shown[LOW], stored[LOW]),
+        },
         payer=shown[PAYER] if pays else "",
         seen={name: seen[name] for name in ON_FORM},
         errors=errors,
@@ -165,6 +184,11 @@ def _page(shown: Mapping[str, str], seen: Mapping[str, str], errors: Mapping[str
         countries=countries(),
         token=pieces.submission_token(),
     )
+
+
+def _amount(shown: str, stored: str) -> str:
+    """An amount as the reader writes it; what was typed stays."""
+    return numerals.signs().write_for_field(shown) if shown == stored else shown
 
 
 def _date_formats(today: date) -> list[tuple[str, str]]:
@@ -197,4 +221,15 @@ def _warnings(stored: Mapping[str, str]) -> list[str]:
         )
     if stored["warning_seconds"] == "0":
         warnings.append(_("No caller is warned: a call ends in the middle of a word when its money is out."))
+    if stored[SELF_SERVICE] == BY_VOICEMAIL_PIN and (trouble := _mailboxes_unread()):
+        warnings.append(_("Nobody can sign in to self-service: %(trouble)s", trouble=trouble))
     return warnings
+
+
+def _mailboxes_unread() -> str:
+    """Why the PINs of mailboxes cannot be read, empty where they can."""
+    try:
+        parts().voicemail_pin("")
+    except SetupError as error:
+        return told(error)
+    return ""

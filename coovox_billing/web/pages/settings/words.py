@@ -27,12 +27,15 @@ def setting_name(name: str) -> str:
         "longest_call_seconds": _("Longest call (s)"),
         "grace_seconds": _("Grace while billing restarts (s)"),
         "warning_seconds": _("Warning before the money is out (s)"),
+        "low_balance": _("Low balance"),
         "backup_at": _("Time of backups"),
         "backup_days": _("Days of backups"),
         "backup_to": _("Place of backups"),
         "backup_keep": _("Backups kept: days, weeks, months"),
         "backup_host_key": _("Fingerprint of the SFTP server"),
         "backup_s3_region": _("Region of the S3 storage"),
+        "self_service": _("Self-service"),
+        "self_service_address": _("Address of self-service"),
     }.get(name, name)
 
 
@@ -55,6 +58,9 @@ def setting_value(name: str, value: str) -> str:
         ("calls_without_payer", "refuse"): _("Refuse"),
         ("locking_ends_calls", "no"): _("Its calls in progress go on"),
         ("locking_ends_calls", "yes"): _("Its calls in progress end"),
+        ("self_service", "off"): _("Off"),
+        ("self_service", "pin"): _("With a PIN of its own"),
+        ("self_service", "voicemail"): _("With the PIN of the voicemail"),
     }.get((name, value), value)
 
 
