@@ -53,16 +53,20 @@ def rates_of(connection: sqlite3.Connection, draft_id: int) -> list[Rate]:
 
     Raises:
         NotFound: there is no such draft.
+        Refused: it holds what is no rate, by the rules of today.
     """
     find(connection, draft_id)
-    return parse_rates(tariff_drafts.rates_text(connection, draft_id))[0]
+    found, bad = parse_rates(tariff_drafts.rates_text(connection, draft_id))
+    if bad:
+        raise Refused("line %(line)s of the draft is no rate: %(why)s", line=bad[0].line, why=bad[0].reason)
+    return found
 
 
 def add(connection: sqlite3.Connection, name: str, found: Sequence[Rate], person: Person) -> int:
     """Keep a new draft; returns its id.
 
     Raises:
-        BadInput: it has no name, or no rates.
+        BadInput: it has no name, or no rates, or one that is none.
         Refused: there are too many.
     """
     name = _check(name, found)
@@ -83,7 +87,7 @@ def edit(connection: sqlite3.Connection, draft_id: int, name: str, found: Sequen
     """Give a draft another name and other rates.
 
     Raises:
-        BadInput: it has no name, or no rates.
+        BadInput: it has no name, or no rates, or one that is none.
         NotFound: it was deleted.
         Refused: it is scheduled or was activated.
     """
@@ -255,4 +259,7 @@ def _check(name: str, found: Sequence[Rate]) -> str:
         raise BadInput("give the draft a name of up to %(most)s printable characters", most=LONGEST_NAME)
     if not found:
         raise BadInput("a tariff without rates prices nothing: write one per line below the header")
+    _, bad = parse_rates(render_rates(found))
+    if bad:
+        raise BadInput("a rate of the draft is none, on line %(line)s: %(why)s", line=bad[0].line, why=bad[0].reason)
     return name
