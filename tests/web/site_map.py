@@ -83,7 +83,6 @@ def make_drafts(connection: sqlite3.Connection) -> None:
 def open_self_service(connection: sqlite3.Connection) -> None:
     """Reception has a PIN, and the site lets in with it."""
     site_service.change_setting(connection, "self_service", "pin", cast.MANAGER)
-    site_service.change_setting(connection, "self_service_address", "https://pbx.example/self", cast.MANAGER)
     self_service.set_pins(connection, {"100": passwords.hashed(PIN)}, cast.MANAGER)
 
 
