@@ -5,7 +5,6 @@ from urllib.parse import parse_qsl, urlencode
 from flask import request, url_for
 
 from coovox_billing.core.extension_number import is_extension
-from coovox_billing.core.money import format_amount
 from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.store.lists.extensions import ExtensionQuery, Sums
@@ -65,7 +64,7 @@ def about(query: ExtensionQuery) -> list[tuple[str, str]]:
         (_("Status"), statuses().get(query.status, "")),
         (_("Payment Type"), payment_types().get(query.payment_type, "")),
         (_("Billing"), switch().get(query.billing, "")),
-        (_("Available below"), "" if query.below_micros is None else format_amount(query.below_micros)),
+        (_("Available below"), "" if query.below_micros is None else formats.amount(query.below_micros)),
     ]
 
 
