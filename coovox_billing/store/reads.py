@@ -142,7 +142,8 @@ def trunks(connection: sqlite3.Connection) -> Mapping[str, KnownTrunk]:
 def trunks_called(connection: sqlite3.Connection, word: str) -> list[sqlite3.Row]:
     """The trunk of a device, else those of a name, by device."""
     rows = connection.execute(
-        "SELECT device, name, free_seconds FROM trunks WHERE device = ? OR name = ? ORDER BY device", (word, word)
+        "SELECT device, name, free_seconds, channels FROM trunks WHERE device = ? OR name = ? ORDER BY device",
+        (word, word),
     ).fetchall()
     return [row for row in rows if row["device"] == word] or rows
 

@@ -1,10 +1,14 @@
 """The pages in a real browser, on a desk's screen and on a phone's, by day and by night."""
 
 import pytest
+from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.store.database import Database
-from tests.browser.conftest import PHONE, WIDE, Screen
+from coovox_billing.wall_clock import wall_clock_ms
+from tests.browser.conftest import PATIENCE_SECONDS, PHONE, WIDE, Screen
 from tests.web import story
+
+LAST_FIGURE = "return document.querySelector('.today div:last-child a').textContent"
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])
@@ -62,3 +66,26 @@ def test_it_keeps_the_session_cookie_from_scripts(screen: Screen) -> None:
     assert screen.chrome.execute_script("return document.cookie") == ""
     (cookie,) = screen.chrome.get_cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+
+
+def test_it_renews_the_dashboard_while_somebody_looks(screen: Screen, database: Database) -> None:
+    renews = """
+const asking = new CustomEvent('htmx:beforeRequest', {bubbles: true, cancelable: true});
+return document.querySelector(arguments[0]).dispatchEvent(asking);
+"""
+    screen.resize(WIDE)
+    screen.sign_in()
+    assert screen.chrome.execute_script(renews, "#head-now")
+    screen.find(".dash summary").click()
+    assert not screen.chrome.execute_script(renews, "#head-now")
+    screen.open("/extensions")
+    assert screen.chrome.execute_script("return document.querySelector('.dash').open") is False
+    screen.open("/dashboard")
+    story.ask(database, "now", "101", "988360046", wall_clock_ms())
+    assert screen.find(".today div:last-child a").text == "0"
+    wait = WebDriverWait(screen.chrome, PATIENCE_SECONDS)
+    wait.until(lambda _: screen.chrome.execute_script(LAST_FIGURE) == "1")
+    assert screen.chrome.execute_script(renews, "#now")
+    screen.chrome.execute_script("Object.defineProperty(document, 'hidden', {value: true})")
+    assert not screen.chrome.execute_script(renews, "#now")
+    assert screen.complaints() == []

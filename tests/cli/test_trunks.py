@@ -47,7 +47,7 @@ def _of_doctor(terminal: Terminal) -> list[dict[str, Any]]:
 def test_it_lists_a_trunk(line: Terminal) -> None:
     assert line.read("trunk", "list") == [
         {
-            "device": LINE, "name": "Line 1", "free_seconds": 0, "calls": 0, "answered": 0,
+            "device": LINE, "name": "Line 1", "free_seconds": 0, "channels": 0, "calls": 0, "answered": 0,
             "answered_within_2_seconds": 0, "notice": "",
         }
     ]  # fmt: skip
@@ -68,6 +68,17 @@ def test_it_changes_only_what_is_given(line: Terminal, word: str) -> None:
     assert (row["name"], row["free_seconds"]) == ("Line 2", 30)
 
 
+def test_it_is_told_how_many_calls_a_trunk_carries(line: Terminal) -> None:
+    line.do("trunk", "set", LINE, "--channels", "2")
+    line.do("trunk", "add", "PJSIP/carrier", "--channels", "30")
+    assert [(row["device"], row["channels"]) for row in line.read("trunk", "list")] == [
+        (LINE, 2),
+        ("PJSIP/carrier", 30),
+    ]
+    line.do("trunk", "set", LINE, "--channels", "0")
+    assert [row["channels"] for row in line.read("trunk", "list")] == [0, 30]
+
+
 def test_it_removes_a_trunk(line: Terminal) -> None:
     assert "with the next call" in line.do("trunk", "remove", LINE)
     assert line.read("trunk", "list") == []
@@ -86,6 +97,8 @@ def test_it_removes_a_trunk(line: Terminal) -> None:
         (("trunk", "set", LINE, "--free-seconds", "-1"), "0 to 600"),
         (("trunk", "set", LINE, "--free-seconds", "9" * 5000), "0 to 600"),
         (("trunk", "set", LINE, "--free-seconds", "2.5"), "0 to 600"),
+        (("trunk", "set", LINE, "--channels", "-1"), "0 to 10000"),
+        (("trunk", "add", "PJSIP/carrier", "--channels", "10001"), "0 to 10000"),
         (("trunk", "remove", "Line 9"), "trunk list"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",

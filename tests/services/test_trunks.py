@@ -127,7 +127,7 @@ def test_it_records_who_changed_a_trunk(exchange: Exchange) -> None:
     assert _changes(exchange) == [
         (*who, {}, {"name": "carrier"}),
         (*who, {"free_seconds": 0}, {"free_seconds": 30}),
-        (*who, {"name": "carrier", "free_seconds": 30}, {}),
+        (*who, {"name": "carrier", "free_seconds": 30, "channels": 0}, {}),
     ]
 
 

@@ -43,3 +43,14 @@ def test_it_darkens_with_the_number_and_leaves_nothing_white_but_nothing() -> No
     values = [0, 1, 20, 50, 99, 100]
     assert [charts.heat(value, values) for value in values] == [0, 1, 1, 3, 5, 5]
     assert charts.heat(0, []) == 0
+
+
+def test_it_draws_steps_without_gaps_as_high_as_their_numbers() -> None:
+    chart = charts.step_area(points(1, 2, 0), room=4, per_label=2)
+    assert chart.path == "M0,150V80.0H175.0V10.0H350.0V150.0H525.0V150Z"
+    assert [(strip.strip_x, strip.strip_width) for strip in chart.strips] == [(0, 175), (175, 175), (350, 175)]
+    assert chart.labels == ["at 0", "at 2"]
+
+
+def test_it_leaves_room_for_what_is_still_to_come() -> None:
+    assert charts.step_area(points(1), room=6, per_label=2).labels == ["at 0", "", ""]
