@@ -175,6 +175,8 @@ messages: $(VENV)/run.stamp
 	@for catalog in web/languages/*.po; do \
 		$(BIN)/pybabel -q update -i run/coovox_billing.pot -l "$$(basename "$$catalog" .po)" -o "$$catalog" \
 			--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap || exit 1; \
+		sed -i -E '/^"(Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Generated-By):/d' \
+			"$$catalog"; \
 	done
 
 ## bump: move the committed locks to the newest versions

@@ -134,8 +134,11 @@ def _export(context: Context) -> None:
 def _check(context: Context) -> int:
     """Exit status 1 where something is found, as for `doctor`."""
     now_ms, file = context.person().now_ms, context.arguments.file
-    tried = None if file is None else _tried(context, file)
-    findings = context.database.read(lambda c: rate_check.check(c, now_ms, tried))
+    if file is None:
+        findings = context.database.read(lambda c: rate_check.check(c, now_ms))
+    else:
+        tried = _tried(context, file)
+        findings = context.database.read(lambda c: rate_check.check_draft(c, tried))
     if context.arguments.json:
         print(json.dumps([_finding_row(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:

@@ -1,7 +1,7 @@
 """*Check my rates*: the rates, or a draft of them, looked at beside the extensions and what was dialed."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,22 +13,29 @@ from coovox_billing.store import dialed, reads
 
 DAYS = 90
 
+Heads = Mapping[tuple[str, int], int]
 
-def check(connection: sqlite3.Connection, now_ms: int, rates: Sequence[Rate] | None = None) -> list[Finding]:
-    """All that is found, the most urgent first; of these rates, if some are given, else of those that count.
 
-    What was dialed counts for the latter alone: a draft is tried on calls by *What if*.
-    """
-    accounts = [row for row in reads.newest_accounts(connection) if row["closed_at_ms"] is None]
-    extensions = Extensions(
-        frozenset(row["extension"] for row in accounts),
-        frozenset(row["extension"] for row in accounts if row["billing"]),
-    )
-    refuses = reads.site(connection).when_no_rate != "allow"
-    if rates is not None:
-        return tariff_check.check(rates, extensions, refuses)
-    present = reads.all_rates(connection)
-    return tariff_check.check(present, extensions, refuses, _dialed(connection, present, now_ms))
+def check(connection: sqlite3.Connection, now_ms: int, heads: Heads | None = None) -> list[Finding]:
+    """All that is found of the rates that count, the most urgent first; `heads` are what was dialed, if it is known."""
+    present, zone = reads.all_rates(connection), reads.site(connection).time_zone
+    unmatched = [
+        Unmatched(row["number"], row["calls"], row["extension"], local_moment(row["at_ms"], zone))
+        for row in dialed.without_rate(connection, _begin_ms(now_ms, zone))
+    ]
+    told = Dialed(DAYS, dialed_heads(connection, now_ms) if heads is None else heads, unmatched)
+    return tariff_check.check(present, _extensions(connection), _refuses(connection), told)
+
+
+def check_draft(connection: sqlite3.Connection, rates: Sequence[Rate]) -> list[Finding]:
+    """All that is found of rates that are not the ones that count; what they make of calls is told by *What if*."""
+    return tariff_check.check(rates, _extensions(connection), _refuses(connection))
+
+
+def dialed_heads(connection: sqlite3.Connection, now_ms: int) -> Heads:
+    """How many calls were dialed, by as many signs of their numbers as prefixes have, and by how many these have."""
+    zone = reads.site(connection).time_zone
+    return dialed.heads(connection, _begin_ms(now_ms, zone), dialed.longest_prefix(connection))
 
 
 def first_day(now_ms: int, zone: ZoneInfo) -> date:
@@ -36,12 +43,17 @@ def first_day(now_ms: int, zone: ZoneInfo) -> date:
     return local_day(now_ms, zone) - timedelta(days=DAYS - 1)
 
 
-def _dialed(connection: sqlite3.Connection, rates: Sequence[Rate], now_ms: int) -> Dialed:
-    zone = reads.site(connection).time_zone
-    begin_ms = day_start_ms(first_day(now_ms, zone), zone)
-    signs = max((len(rate.prefix) for rate in rates), default=0)
-    unmatched = [
-        Unmatched(row["number"], row["calls"], row["extension"], local_moment(row["at_ms"], zone))
-        for row in dialed.without_rate(connection, begin_ms)
-    ]
-    return Dialed(DAYS, dialed.heads(connection, begin_ms, signs), unmatched)
+def _begin_ms(now_ms: int, zone: ZoneInfo) -> int:
+    return day_start_ms(first_day(now_ms, zone), zone)
+
+
+def _extensions(connection: sqlite3.Connection) -> Extensions:
+    accounts = [row for row in reads.newest_accounts(connection) if row["closed_at_ms"] is None]
+    return Extensions(
+        frozenset(row["extension"] for row in accounts),
+        frozenset(row["extension"] for row in accounts if row["billing"]),
+    )
+
+
+def _refuses(connection: sqlite3.Connection) -> bool:
+    return reads.site(connection).when_no_rate != "allow"

@@ -25,6 +25,11 @@ def heads(connection: sqlite3.Connection, since_ms: int, signs: int) -> dict[tup
     return {(head, digits): calls for head, digits, calls in rows}
 
 
+def longest_prefix(connection: sqlite3.Connection) -> int:
+    """How many signs the longest prefix of a rate has, 0 where there is none."""
+    return int(connection.execute("SELECT coalesce(max(length(prefix)), 0) FROM rates").fetchone()[0])
+
+
 def without_rate(connection: sqlite3.Connection, since_ms: int) -> list[sqlite3.Row]:
     """The numbers since an instant that no rate matched: `number`, `calls`, the newest's `extension` and `at_ms`."""
     # SQLite takes the other columns from the row of the maximum.

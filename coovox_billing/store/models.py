@@ -346,3 +346,27 @@ class RateExtension(_Table):
     class Meta:
         table_name = "rate_extensions"
         primary_key = CompositeKey("rate", "extension")
+
+
+class ColumnChoice(_Table):
+    """The columns of a list that somebody turned round, separated by spaces."""
+
+    person = CharField()
+    list = CharField()
+    turned = TextField()
+
+    class Meta:
+        table_name = "column_choices"
+        primary_key = CompositeKey("person", "list")
+
+
+class SavedSearchRow(_Table):
+    """A search that somebody keeps under a name."""
+
+    person = CharField()
+    list = CharField()
+    name = CharField()
+    search = TextField()
+
+    class Meta:
+        table_name = "saved_searches"

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale
@@ -26,6 +27,7 @@ from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import LiveCall, LoggedCall
 from coovox_billing.store.lists.recharges import Payment
 from coovox_billing.web import numerals, reader
+from coovox_billing.web.listing import Kind
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import later
 
@@ -191,6 +193,23 @@ def short_duration(seconds: int) -> str:
     return long_duration(seconds) if minutes >= 60 else f"{minutes}:{second:02d}"
 
 
+def value(kind: Kind, known: Any, zone: ZoneInfo) -> str:
+    """What a column of a kind holds, as its cell shows it; a dash for a number that is not known."""
+    if known is None:
+        return "–" if kind.is_number else ""
+    if kind is Kind.AMOUNT:
+        return amount(known)
+    if kind is Kind.PRICE:
+        return price(known)
+    if kind is Kind.COUNT:
+        return numerals.whole(known)
+    if kind is Kind.DURATION:
+        return duration(known)
+    if kind is Kind.LONG_DURATION:
+        return long_duration(known)
+    return moment(known, zone) if kind is Kind.MOMENT else str(known)
+
+
 def weekdays() -> list[tuple[int, str]]:
     """ISO weekdays with their short names."""
     names = reader.locale().days["format"]["abbreviated"]
@@ -286,6 +305,11 @@ def payment_kind(payment: Payment) -> str:
     if payment.undoes is not None:
         return _("Taken back")
     return _("Recharge") if payment.kind == "recharge" else _("Correction")
+
+
+def days(first_day: date | None, last_day: date | None) -> str:
+    """A time from one day to another, both included, in words."""
+    return " – ".join("" if bound is None else day(bound) for bound in (first_day, last_day))
 
 
 def payment_reason(reason: str) -> str:

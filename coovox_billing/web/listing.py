@@ -39,7 +39,9 @@ class Kind(Enum):
 class Column(Generic[Row]):
     """A column. `sort` is its word in an address, empty where the list cannot be sorted by it.
 
-    A column that is not `shown` is in downloads alone, because the page shows its values elsewhere.
+    A column that is not `shown` is in downloads, and on the page for whoever chooses it. A choice is remembered by
+    `key`, or by `sort` where there is none; a column without either stays as it is, and so does the one that
+    `names_row`. `look` are the classes of its cells, `tone` gives those that depend on the row.
     """
 
     title: str
@@ -47,6 +49,25 @@ class Column(Generic[Row]):
     kind: Kind = Kind.TEXT
     sort: str = ""
     shown: bool = True
+    key: str = ""
+    names_row: bool = False
+    look: str = ""
+    tone: Callable[[Row], str] | None = None
+
+    @property
+    def word(self) -> str:
+        """What the column is called in templates and choices."""
+        return self.key or self.sort
+
+    @property
+    def can_be_chosen(self) -> bool:
+        """Whether people may put it away, and fetch it."""
+        return bool(self.word) and not self.names_row
+
+    def look_of(self, row: Row) -> str:
+        """The classes of its cell in a row."""
+        words = ("key" if self.names_row else "", "number" if self.kind.is_number else "", self.look)
+        return " ".join(filter(None, (*words, self.tone(row) if self.tone else "")))
 
 
 class Query(Protocol[Read]):

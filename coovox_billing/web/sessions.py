@@ -37,7 +37,7 @@ UNASKED = frozenset({"static", "health.show"})
 BY_ITSELF = frozenset({"call_log.live", "dashboard.head", "dashboard.now", "dashboard.live_channels"})
 
 # What the owner can still do once the trial is over.
-CHANGED_BY_OWNERS = frozenset({"billing_settings", "billing_manager", "account", "sign_in", "theme"})
+CHANGED_BY_OWNERS = frozenset({"billing_settings", "billing_manager", "account", "lists", "sign_in", "theme"})
 
 OWN_PAGES = "self_service"
 
@@ -166,7 +166,7 @@ def _to_sign_in() -> ResponseReturnValue:
         return redirect(url_for("self_service.sign_in.show"), 303)
     if is_piece():
         return Response(status=204, headers={"HX-Redirect": url_for("sign_in.show")})
-    return redirect(url_for("sign_in.show", next=request.path), 303)
+    return redirect(url_for("sign_in.show", next=request.full_path.rstrip("?")), 303)
 
 
 def _who() -> User | None:

@@ -9,7 +9,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser.conftest import PATIENCE_SECONDS, PHONE, WIDE, Screen
+from tests.browser.test_everywhere import OWN_PAGES
 from tests.browser.test_everywhere import pages as pages
+from tests.web import site_map
 
 AXE = Path(__file__).parent / "axe"
 VENDORED = re.search(r"`(axe-[\d.]+\.min\.js)` .* `([0-9a-f]{64})`", (AXE / "README.md").read_text())
@@ -83,6 +85,12 @@ def test_it_has_no_page_that_somebody_cannot_use(
     wrong = {"/sign-in": [*examined(screen, axe), *not_reached(screen)]}
     screen.sign_in()
     for path in pages:
+        screen.open(path)
+        wrong[path] = [*examined(screen, axe), *not_reached(screen)]
+    screen.open("/self/sign-in")
+    wrong["/self/sign-in"] = [*examined(screen, axe), *not_reached(screen)]
+    screen.sign_in_to_self_service("100", site_map.PIN)
+    for path in OWN_PAGES:
         screen.open(path)
         wrong[path] = [*examined(screen, axe), *not_reached(screen)]
     assert {path: found for path, found in wrong.items() if found} == {}

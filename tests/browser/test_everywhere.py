@@ -12,6 +12,13 @@ from tests.web import site_map
 
 TABLET = 820
 WIDTHS = (WIDE, TABLET, PHONE)
+# Those of self-service, once one is signed in there.
+OWN_PAGES = (
+    "/self",
+    "/self/calls?from=2026-01-01&to=2026-01-02",
+    "/self/calls?from=2026-03-01&to=2026-03-31",
+    "/self/statement?month=2026-03-01",
+)
 NO_PAGE = (".ac", ".zip", ".csv", ".xlsx", "/healthz")
 # What stands outside of its sheet, or the page outside of its window.
 OUTSIDE = """
@@ -97,9 +104,8 @@ def test_it_keeps_self_service_within_its_window(screen: Screen, database: Datab
     screen.resize(PHONE)
     look("/self/sign-in")
     screen.sign_in_to_self_service("100", site_map.PIN)
-    for path in ("/self", "/self/calls?from=2026-01-01&to=2026-01-02", "/self/calls?from=2026-03-01&to=2026-03-31"):
+    for path in OWN_PAGES:
         look(path)
-    look("/self/statement")
     database.write(site_map.plant)
     look("/self")
     screen.click("Sign out")

@@ -16,9 +16,10 @@ def come_in(screen: Screen, code: str) -> None:
     """Choose the language at the sign-in, then sign in."""
     screen.open("/sign-in")
     screen.find(f".languages [value={code}]").click()
-    screen.wait_for("#password").send_keys(PASSWORD)
+    screen.wait_for(f"[lang={code}] #password").send_keys(PASSWORD)
+    screen.picture(f"language-{code}-sign-in")
     screen.find(".card .primary").click()
-    screen.wait_for(".side .brand, .top .brand")
+    screen.wait_for(".side a")
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

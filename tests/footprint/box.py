@@ -105,9 +105,10 @@ class Box:
 
 
 class Browser:
-    """Somebody at the pages."""
+    """Somebody at the pages, who reads `language`."""
 
     def __init__(self, address: str) -> None:
+        self.language = "en"
         self._address = address
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
 
@@ -151,6 +152,7 @@ class Browser:
         return self._open(urllib.request.Request(self._address + path, body, {"Content-Type": kind}))
 
     def _open(self, request: urllib.request.Request) -> bytes:
+        request.add_header("Accept-Language", self.language)
         try:
             with self._opener.open(request, timeout=600) as response:
                 return bytes(response.read())

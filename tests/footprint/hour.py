@@ -5,9 +5,11 @@ import random
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 
 from coovox_billing.core.roles import Role
+from coovox_billing.core.site_settings import LANGUAGES
 from coovox_billing.services import owner, passwords, payments, people
 from coovox_billing.services.people import Duty
 from coovox_billing.store import writes
@@ -144,9 +146,10 @@ class Office:
                 self._doors.append((may[0], path))
 
     def look_around(self, rounds: int) -> None:
-        """Open every page, and each small file, so many times."""
-        for _ in range(rounds):
+        """Open every page, and each small file, so many times, in one language after the other."""
+        for language in islice(cycle(LANGUAGES), rounds):
             for browser, path in self._doors:
+                browser.language = language
                 browser.get(path)
                 self.views += 1
 

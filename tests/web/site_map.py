@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from flask import Flask
 
-from coovox_billing.services import passwords, payments, self_service, stays, tariff_drafts, trunks
+from coovox_billing.services import arrangements, passwords, payments, self_service, stays, tariff_drafts, trunks
 from coovox_billing.services import site as site_service
+from coovox_billing.services.owner import OWNER
 from coovox_billing.store import people, reads
 from coovox_billing.store.database import Database
 from tests import cast
@@ -23,7 +24,9 @@ SAMPLES = {
     "kind": "csv",
     "name": "bill-k7m",
     "number": "100",
+    "of_list": "extensions",
     "rate_id": "1",
+    "search_id": "1",
     "stay_id": "1",
     "ticket": "stolen",
 }
@@ -33,6 +36,7 @@ ARGUMENTS = {
     "/extensions/bulk-edit": "extension=100",
     "/extensions/pin": "extension=100",
     "/extensions/recharge": "extension=100",
+    "/lists/extensions/save": "status=locked",
     "/settings/emergency-numbers": "country=DE",
     "/rate/drafts/1/what-if": "from=2026-03-01&to=2026-03-31",
     "/rate/drafts/1/what-if.csv": "from=2026-03-01&to=2026-03-31",
@@ -62,6 +66,7 @@ def settle_in(database: Database) -> None:
         make_drafts(connection)
 
         hire(connection)
+        arrangements.save_search(connection, OWNER, "extensions", "With debts", "sort=balance")
         open_self_service(connection)
 
     database.write(job)
@@ -78,7 +83,6 @@ def make_drafts(connection: sqlite3.Connection) -> None:
 def open_self_service(connection: sqlite3.Connection) -> None:
     """Reception has a PIN, and the site lets in with it."""
     site_service.change_setting(connection, "self_service", "pin", cast.MANAGER)
-    site_service.change_setting(connection, "self_service_address", "https://pbx.example/self", cast.MANAGER)
     self_service.set_pins(connection, {"100": passwords.hashed(PIN)}, cast.MANAGER)
 
 
@@ -134,6 +138,7 @@ def plant(connection: sqlite3.Connection) -> None:
         ("changes", "after"),
         ("people", "remark"),
         ("rates", "remark"),
+        ("saved_searches", "name"),
         ("stays", "guest"),
         ("tariff_drafts", "name"),
         ("trunks", "name"),

@@ -24,7 +24,10 @@ PEOPLE = [Role.OWNER, Role.MANAGER, Role.CASHIER, Role.AUDITOR]
 # What each role may open, written a second time: what is on neither list is the owner's and managers'.
 CASHIERS = """
 GET / GET /account GET /account/second-factor GET /extension/<number> GET /extensions GET /extensions/recharge
+GET /lists/<of_list>/columns GET /lists/<of_list>/save GET /lists/saved/<search_id>
 GET /recharge-history GET /recharge-history/<entry_id>
+POST /lists/<of_list>/columns POST /lists/<of_list>/save POST /lists/saved/<search_id>
+POST /lists/saved/<search_id>/delete
 POST /account/password POST /account/second-factor POST /account/second-factor/confirm POST /account/second-factor/off
 POST /account/second-factor/recovery-codes POST /extensions/recharge POST /sign-out
 """
@@ -37,7 +40,9 @@ GET /rate/drafts/<draft_id>/what-if GET /rate/drafts/<draft_id>/what-if.<kind>
 GET /extension/<number> GET /extension/<number>/stays GET /extensions GET /extensions.<kind>
 GET /extensions/closed GET /extensions/export.csv GET /rate GET /rate.<kind> GET /rate/test GET /recharge-history
 GET /recharge-history.<kind> GET /recharge-history/<entry_id> GET /statistics GET /statistics.<kind>
-GET /extensions/stays/<stay_id>
+GET /extensions/stays/<stay_id> GET /lists/<of_list>/columns GET /lists/<of_list>/save GET /lists/saved/<search_id>
+POST /lists/<of_list>/columns POST /lists/<of_list>/save POST /lists/saved/<search_id>
+POST /lists/saved/<search_id>/delete
 POST /account/password POST /account/second-factor POST /account/second-factor/confirm POST /account/second-factor/off
 POST /account/second-factor/recovery-codes POST /sign-out
 """

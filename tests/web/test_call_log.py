@@ -127,7 +127,7 @@ def test_it_logs_the_newest_call_first(owner_desk: Desk) -> None:
         ["2026-03-02 10:00:00", "Reception[100]", "965302387", "00:00:39", "FXO-1", "0.1000", "Answered"],
     ]
     assert "7 Total" in page
-    assert totals(page) == ["Total", "00:05:43", "", "2.2800", ""]
+    assert totals(page) == ["Total", "", "", "00:05:43", "", "2.2800", "", ""]
 
 
 @pytest.mark.parametrize(("hours", "day"), [(13.9, "2026-03-02"), (14, "2026-03-03")])
@@ -135,7 +135,8 @@ def test_it_shows_the_sites_today_to_whoever_just_opens_it(desk: Desk, hours: fl
     """Midnight in Madrid is 23:00 in UTC."""
     desk.wait(hours * 3600)
     desk.sign_in()
-    assert desk.leads_to("/call-log") == f"/call-log?from={day}&to={day}"
+    assert desk.leads_to("/call-log") == "/call-log?period=today"
+    assert f'<span class="figures">{day}</span>' in desk.page("/call-log?period=today")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from coovox_billing.services import accounts, passwords, payments, self_service,
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import writes
-from coovox_billing.web import sessions
+from coovox_billing.web import sessions, words
 from coovox_billing.web.access import roles_of
 from coovox_billing.web.headers import POLICY
 from coovox_billing.web.pin_brake import EXTENSION_AT_PLACE
@@ -33,6 +33,7 @@ from tests.web.forms import forms
 from tests.web.site_map import PIN, own_paths
 from tests.web.test_access import kept, routes, targets
 from tests.web.test_addons import switch
+from tests.web.test_languages import SAME_EVERYWHERE, _Marked, given_names, unsaid
 
 OWN_PAGES = ("/self", "/self/calls", "/self/statement", "/self/sign-in")
 # What a session of self-service may ask for, written a second time.
@@ -764,6 +765,23 @@ def test_it_keeps_its_prefix(closed_desk: Callable[..., Desk]) -> None:
     for path in ("/self", "/self/calls?from=2026-03-01", "/self/statement"):
         html = desk.page(f"/billing{path}")
         assert re.findall(r'(?:href|src|action)="(/(?!billing/|billing")[^"]*)"', html) == [], path
+
+
+def test_it_says_every_word_in_the_reader_s_language(reception: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = given_names(reception) | SAME_EVERYWHERE
+    monkeypatch.setattr(words, "catalog", lambda _language: _Marked())
+    stranger = reception.app.test_client().get("/self/sign-in").text
+    forgotten = {path: unsaid(html) - known for path, html in [*own_pages(reception), ("/self/sign-in", stranger)]}
+    assert {path: sorted(found) for path, found in forgotten.items() if found} == {}
+
+
+def test_a_person_chooses_a_language(reception: Desk) -> None:
+    assert 'value="es"' in reception.page("/self")
+    answer = reception.post("/language", {"language": "es", "page": "self_service.show"}, "/self")
+    assert (answer.status_code, answer.location) == (303, "/self")
+    assert '<html lang="es"' in reception.page("/self")
+    elsewhere = reception.post("/language", {"language": "en", "page": "extensions.show"}, "/self")
+    assert reception.browser.get(elsewhere.location).status_code == 403
 
 
 def test_the_theme_leads_back_to_it(reception: Desk) -> None:

@@ -126,7 +126,7 @@ def test_it_takes_only_its_own_words(owner_desk: Desk, search: str) -> None:
 def test_it_sums_all_that_is_listed(owner_desk: Desk) -> None:
     three_months(owner_desk)
     assert cells(owner_desk.page("/statistics?by=day&per_page=10"), "tfoot") == [
-        ["Total", "5", "0:05:00", "0:01:00", "0.4000"]
+        ["Total", "", "5", "0:05:00", "0:01:00", "0.4000"]
     ]
 
 
@@ -142,7 +142,7 @@ def test_it_counts_calls_of_no_extension_among_all_as_the_call_log_does(owner_de
     assert (log.calls, log.talk_seconds, log.cost_micros) == (
         all_of_it.calls, all_of_it.talk_seconds, all_of_it.cost_micros,
     )  # fmt: skip
-    (address,) = re.findall(r'key" data-label="Date"><a href="(/call-log\?[^"]+)"', page)
+    (address,) = re.findall(r'data-label="Date" data-text="2026-03-02"><a href="(/call-log\?[^"]+)"', page)
     assert "3 Total" in owner_desk.page(html.unescape(address))
 
 
@@ -173,7 +173,8 @@ def test_it_forgets_a_trunk_that_lost_its_only_call(owner_desk: Desk) -> None:
 
 
 def test_it_shows_thirty_days_to_whoever_just_opens_it(owner_desk: Desk) -> None:
-    assert owner_desk.leads_to("/statistics") == "/statistics?from=2026-02-01&to=2026-03-02"
+    assert owner_desk.leads_to("/statistics") == "/statistics?period=last-30-days"
+    assert '<span class="figures">2026-02-01 – 2026-03-02</span>' in owner_desk.page("/statistics?period=last-30-days")
 
 
 def test_it_turns_pages(owner_desk: Desk) -> None:
@@ -249,7 +250,9 @@ def test_its_numbers_are_those_of_the_calls_that_a_click_leads_to(owner_desk: De
     busy_days(owner_desk)
     page = owner_desk.page("/statistics?from=2026-03-01&to=2026-03-31")
     links = re.findall(r'<a href="(/call-log[^"]+)">(\d+)</a>', page)
-    rows = re.findall(r'<th scope="row"><a href="(/call-log[^"]+)".*?<td class="number">(\d+)</td>', page, re.DOTALL)
+    rows = re.findall(
+        r'<th scope="row"><a href="(/call-log[^"]+)".*?<td class="number" data-value="\d+">(\d+)</td>', page, re.DOTALL
+    )
     assert len(links) == 4 + 6 + 7
     assert len(rows) == 3 + 3 + 2
     for address, calls in links + rows:

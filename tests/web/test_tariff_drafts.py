@@ -21,8 +21,8 @@ from coovox_billing.services import tariff_drafts as drafts
 from coovox_billing.store import reads
 from coovox_billing.store import tariff_drafts as stored
 from coovox_billing.store.tariff_drafts import Draft
+from coovox_billing.web import shelf
 from coovox_billing.web.pages.rates import drafts as draft_pages
-from coovox_billing.web.pages.rates import what_if as what_if_page
 from tests import cast
 from tests.web import story
 from tests.web.conftest import Desk
@@ -344,7 +344,7 @@ class TestWhatIf:
         owner_desk.database.write(lambda c: rates.activate(c, 1, False, cast.MANAGER))
         owner_desk.page(path)
         assert len(made) == 2
-        owner_desk.now_ms += what_if_page.KEPT_MS
+        owner_desk.now_ms += shelf.KEPT_MS
         owner_desk.page(path)
         assert len(made) == 3
 

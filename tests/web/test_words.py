@@ -24,6 +24,7 @@ MODULES = sorted((ROOT / "coovox_billing/web").glob("**/*.py"))
 SAID_BY_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title"}
 # Names and commands are the same in every language.
 NAMES = {"CooVox", "Billing", "· CooVox Billing", "CSV", "English", "Other"}
+CLASSES_OF_COLUMNS = {"look", "tone"}
 NOT_FOR_READERS = {"code", "script", "style"}
 MARKS = {"_", "ngettext", "gettext", "later", "Sentence", "BadInput", "NotFound", "Refused", "SetupError"}
 # What callers of these give is for the log, for programmers or for browsers.
@@ -116,6 +117,9 @@ def unmarked_in_module(source: str) -> list[str]:
             fine.add(node.body[0].value)  # type: ignore[attr-defined]
         if isinstance(node, ast.Call) and (ast.unparse(node.func) in MARKS or NOT_SAID.match(ast.unparse(node.func))):
             fine |= {part for argument in node.args for part in ast.walk(argument)}
+        if isinstance(node, ast.Call):
+            looks = [keyword.value for keyword in node.keywords if keyword.arg in CLASSES_OF_COLUMNS]
+            fine |= {part for look in looks for part in ast.walk(look)}
         if isinstance(node, ast.FunctionDef):
             fine |= {part for decorator in node.decorator_list for part in ast.walk(decorator)}
         if isinstance(node, ast.AnnAssign):

@@ -16,7 +16,9 @@ from coovox_billing.store.lists.people import BillingUser
 from coovox_billing.web import formats, pieces
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
+from coovox_billing.web.listing import Column, Kind
 from coovox_billing.web.parts import once, parts, person
+from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
 
@@ -29,9 +31,8 @@ PATH = "/addons/billing-manager"
 @needs(Role.OWNER)
 def show() -> ResponseReturnValue:
     """All billing users, those that are disabled last."""
-    site = queries.site()
     return render_template(
-        "billing_manager/list.html", users=people_list.users(), zone=site.time_zone, sign=_sign(), meanings=_meanings()
+        "billing_manager/list.html", users=people_list.users(), table=TABLE.view(), meanings=_meanings()
     )
 
 
@@ -151,6 +152,23 @@ def turn_off(name: str) -> ResponseReturnValue:
     except BillingError as error:
         return _form("billing_manager/second_factor.html", Arguments({}), told(error), user), 422
     return pieces.onward(url_for("billing_manager.show"))
+
+
+def _columns() -> list[Column[BillingUser]]:
+    sign = _sign()
+    return [
+        Column(_("User name"), lambda user: user.name, key="name", names_row=True, look="figures whole"),
+        Column(_("Remark"), lambda user: user.remark, key="remark", look="name"),
+        Column(_("Role"), lambda user: formats.role(user.role), key="role", look="bare"),
+        Column(_("At once(%(sign)s)", sign=sign), lambda user: user.recharge_limit_micros, Kind.AMOUNT, key="limit"),
+        Column(_("In a day(%(sign)s)", sign=sign), lambda user: user.daily_limit_micros, Kind.AMOUNT, key="daily"),
+        Column(_("Second factor"), lambda user: _("On") if user.second_factor else _("Off"), key="factor"),
+        Column(_("Last sign-in"), lambda user: user.signed_in_at_ms, Kind.MOMENT, key="seen", look="when"),
+        Column(_("Enabled"), lambda user: _("On") if user.enabled else _("Off"), key="enabled", look="lead"),
+    ]
+
+
+TABLE = Table("billing-users", "billing_manager.show", _columns)
 
 
 def _once(job: Callable[[sqlite3.Connection], str]) -> tuple[str, bool]:

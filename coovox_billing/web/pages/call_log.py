@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import partial
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.call import ALONE, ARCHIVED, CLOCK, CORRECTED, LOST, UNCOLLECTED
-from coovox_billing.core.clock import local_day, local_moment, milliseconds
+from coovox_billing.core.clock import local_moment, milliseconds
 from coovox_billing.core.money import parse_price
 from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.core.whole_number import parse_whole
@@ -20,12 +19,13 @@ from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
 from coovox_billing.store.lists.calls import REASONS, STATES_OF, CallQuery, LoggedCall
-from coovox_billing.web import downloads, formats, numerals, pieces
+from coovox_billing.web import downloads, formats, numerals, periods, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.parts import parts, person
+from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
 
@@ -40,18 +40,18 @@ FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK, ARCHIVED)
 def show() -> ResponseReturnValue:
     """Calls of a search, the newest first; today's where nothing was asked for."""
     if not request.args:
-        today = local_day(parts().now_ms(), queries.site().time_zone)
-        period: dict[str, Any] = {"from": today, "to": today}
-        return redirect(url_for("call_log.show", **period), 303)
+        return redirect(url_for("call_log.show", period="today"), 303)
     arguments = Arguments(request.args)
-    query = _query(arguments)
+    query, table = _query(arguments), TABLE.view()
     return render_template(
         "call_log/list.html",
         page=read_page(query, arguments),
-        totals=query.totals,
+        totals={"duration": query.totals.talk_seconds, "cost": query.totals.cost_micros},
+        days=formats.days(query.first_day, query.last_day),
         any_call=calls.is_any(),
         archived=calls.archived(query.first_day, query.last_day),
-        columns=columns(),
+        table=table,
+        columns=table.columns,
         errors=arguments.errors,
         narrowed=_narrowed(query),
         trunks=[("", _("All")), *((name, name) for name in calls.trunks())],
@@ -124,10 +124,11 @@ class Tally:
 
 def _query(arguments: Arguments) -> CallQuery:
     status = arguments.choice("status", statuses())
-    zone, last_day = queries.site().time_zone, arguments.day("to")
+    zone = queries.site().time_zone
+    first_day, last_day = periods.asked(arguments)
     return CallQuery(
         zone,
-        arguments.day("from"),
+        first_day,
         last_day,
         arguments.text("keywords"),
         arguments.choice("trunk", calls.trunks()),
@@ -211,25 +212,43 @@ def columns() -> list[Column[LoggedCall]]:
     """What the page and its files show of a call."""
     sign = formats.currency_sign(queries.site().currency)
     return [
-        Column(_("Start Time"), lambda call: call.asked_at_ms, Kind.MOMENT),
-        Column(_("Call From"), formats.caller),
-        Column(_("Call To"), lambda call: call.number),
-        Column(_("Duration"), lambda call: None if formats.is_open(call) else call.talk_seconds, Kind.DURATION),
-        Column(_("Trunk Name"), lambda call: call.trunk),
+        Column(_("Start Time"), lambda call: call.asked_at_ms, Kind.MOMENT, key="start", look="when bare"),
+        Column(_("Call From"), formats.caller, key="from", names_row=True, look="name"),
+        Column(_("Call To"), lambda call: call.number, key="to", look="figures said"),
+        Column(
+            _("Duration"),
+            lambda call: None if formats.is_open(call) else call.talk_seconds,
+            Kind.DURATION,
+            key="duration",
+        ),
+        Column(_("Trunk Name"), lambda call: call.trunk, key="trunk", look="said"),
         Column(
             _("Cost(%(sign)s)", sign=sign),
             lambda call: None if formats.is_open(call) else call.cost_micros,
             Kind.AMOUNT,
+            key="cost",
+            look="lead",
+            tone=lambda call: "" if call.cost_micros else "nothing",
         ),
-        Column(_("Status"), formats.status),
-        Column(_("Extension"), lambda call: call.extension, shown=False),
-        Column(_("Dialed"), lambda call: call.number_dialed, shown=False),
-        Column(_("Answered"), lambda call: call.answered_at_ms, Kind.MOMENT, shown=False),
-        Column(_("Ended"), lambda call: call.ended_at_ms, Kind.MOMENT, shown=False),
-        Column(_("Uncollected(%(sign)s)", sign=sign), lambda call: call.uncollected_micros, Kind.AMOUNT, shown=False),
-        Column(_("Flags"), formats.flags, shown=False),
-        Column(_("Call id"), lambda call: call.id, shown=False),
+        Column(_("Status"), formats.status, key="status", look="bare"),
+        Column(_("Extension"), lambda call: call.extension, shown=False, key="extension", look="figures"),
+        Column(_("Dialed"), lambda call: call.number_dialed, shown=False, key="dialed", look="figures said"),
+        Column(_("Answered"), lambda call: call.answered_at_ms, Kind.MOMENT, shown=False, key="answered", look="when"),
+        Column(_("Ended"), lambda call: call.ended_at_ms, Kind.MOMENT, shown=False, key="ended", look="when"),
+        Column(
+            _("Uncollected(%(sign)s)", sign=sign),
+            lambda call: call.uncollected_micros,
+            Kind.AMOUNT,
+            shown=False,
+            key="uncollected",
+            tone=lambda call: "owes" if call.uncollected_micros else "nothing",
+        ),
+        Column(_("Flags"), formats.flags, shown=False, key="flags", look="said"),
+        Column(_("Call id"), lambda call: call.id, shown=False, key="id", look="said"),
     ]
+
+
+TABLE = Table("call-log", "call_log.show", columns)
 
 
 def _live(error: str = "") -> dict[str, object]:

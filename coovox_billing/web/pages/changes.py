@@ -8,12 +8,13 @@ from flask.typing import ResponseReturnValue
 
 from coovox_billing.store import queries
 from coovox_billing.store.lists.changes import ChangeQuery, LoggedChange, people
-from coovox_billing.web import downloads, formats
+from coovox_billing.web import downloads, formats, periods
 from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.pages.settings import words as setting_words
+from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 
 page = Blueprint("changes", __name__)
@@ -37,7 +38,8 @@ def show() -> ResponseReturnValue:
     return render_template(
         "changes/list.html",
         page=read_page(query, arguments),
-        columns=_columns(),
+        table=TABLE.view(),
+        days=formats.days(query.first_day, query.last_day),
         people=[(name, name) for name in people()],
         about=about,
         told=told,
@@ -97,20 +99,23 @@ def told(values: Values, what: str) -> list[tuple[str, str]]:
 
 
 def _query(arguments: Arguments) -> ChangeQuery:
-    zone = queries.site().time_zone
+    first_day, last_day = periods.asked(arguments)
     actor = arguments.choice("by", people())
-    return ChangeQuery(zone, arguments.day("from"), arguments.day("to"), arguments.text("keywords"), actor)
+    return ChangeQuery(queries.site().time_zone, first_day, last_day, arguments.text("keywords"), actor)
 
 
 def _columns() -> list[Column[LoggedChange]]:
     return [
-        Column(_("Time"), lambda change: change.at_ms, Kind.MOMENT),
-        Column(_("By"), lambda change: change.actor),
-        Column(_("From where"), lambda change: change.origin),
-        Column(_("What"), lambda change: about(change.what)),
-        Column(_("Before"), lambda change: _line(change.before, change.what)),
-        Column(_("After"), lambda change: _line(change.after, change.what)),
+        Column(_("Time"), lambda change: change.at_ms, Kind.MOMENT, key="time", look="when bare"),
+        Column(_("By"), lambda change: change.actor, key="by", look="said"),
+        Column(_("From where"), lambda change: change.origin, key="origin", look="said"),
+        Column(_("What"), lambda change: about(change.what), key="what", names_row=True, look="name"),
+        Column(_("Before"), lambda change: _line(change.before, change.what), key="before", look="own-line said"),
+        Column(_("After"), lambda change: _line(change.after, change.what), key="after", look="own-line said"),
     ]
+
+
+TABLE = Table("audit-log", "changes.show", _columns)
 
 
 def _line(values: Values, what: str) -> str:

@@ -7,12 +7,13 @@ from coovox_billing.errors import BillingError, NotFound
 from coovox_billing.services import payments
 from coovox_billing.store import queries
 from coovox_billing.store.lists.recharges import Payment, RechargeQuery, payment
-from coovox_billing.web import downloads, formats, pieces
+from coovox_billing.web import downloads, formats, periods, pieces
 from coovox_billing.web.access import EVERYBODY, READERS, Role, needs
 from coovox_billing.web.arguments import WHOLE_ID, Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
 from coovox_billing.web.parts import once, person
+from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import told
 
@@ -28,8 +29,9 @@ def show() -> ResponseReturnValue:
     return render_template(
         "recharge_history/list.html",
         page=read_page(query, arguments),
-        total_micros=query.total_micros(),
-        columns=_columns(),
+        totals={"amount": query.total_micros()},
+        table=TABLE.view(),
+        days=formats.days(query.first_day, query.last_day),
         errors=arguments.errors,
         zone=query.zone,
     )
@@ -84,22 +86,38 @@ def undo(entry_id: int) -> ResponseReturnValue:
 
 
 def _query(arguments: Arguments) -> RechargeQuery:
-    zone = queries.site().time_zone
-    return RechargeQuery(zone, arguments.day("from"), arguments.day("to"), arguments.text("keywords"))
+    first_day, last_day = periods.asked(arguments)
+    return RechargeQuery(queries.site().time_zone, first_day, last_day, arguments.text("keywords"))
 
 
 def _columns() -> list[Column[Payment]]:
     sign = formats.currency_sign(queries.site().currency)
     return [
-        Column(_("Time"), lambda payment: payment.at_ms, Kind.MOMENT),
-        Column(_("Extension"), lambda payment: formats.named(payment.name, payment.extension)),
-        Column(_("Pre-balance(%(sign)s)", sign=sign), lambda payment: payment.before_micros, Kind.AMOUNT),
-        Column(_("Recharge Amount(%(sign)s)", sign=sign), lambda payment: payment.amount_micros, Kind.AMOUNT),
-        Column(_("Post-balance(%(sign)s)", sign=sign), lambda payment: payment.after_micros, Kind.AMOUNT),
-        Column(_("What"), formats.payment_kind),
-        Column(_("By"), lambda payment: payment.actor),
-        Column(_("Reason"), lambda payment: payment.reason),
+        Column(_("Time"), lambda payment: payment.at_ms, Kind.MOMENT, key="time", look="when bare"),
+        Column(
+            _("Extension"),
+            lambda payment: formats.named(payment.name, payment.extension),
+            key="extension",
+            names_row=True,
+            look="name",
+        ),
+        Column(_("Pre-balance(%(sign)s)", sign=sign), lambda payment: payment.before_micros, Kind.AMOUNT, key="before"),
+        Column(
+            _("Recharge Amount(%(sign)s)", sign=sign),
+            lambda payment: payment.amount_micros,
+            Kind.AMOUNT,
+            key="amount",
+            look="lead",
+            tone=lambda payment: "owes" if payment.amount_micros < 0 else "",
+        ),
+        Column(_("Post-balance(%(sign)s)", sign=sign), lambda payment: payment.after_micros, Kind.AMOUNT, key="after"),
+        Column(_("What"), formats.payment_kind, key="what", look="bare"),
+        Column(_("By"), lambda payment: payment.actor, key="by", look="minor said"),
+        Column(_("Reason"), lambda payment: payment.reason, key="reason", look="minor said"),
     ]
+
+
+TABLE = Table("recharge-history", "recharge_history.show", _columns)
 
 
 def _payment(entry_id: int) -> Payment:

@@ -19,6 +19,7 @@ page = Blueprint("sign_in", __name__)
 
 LANDING = "extensions.show"
 LONGEST_NAME = 40
+LONGEST_ADDRESS = 1000
 
 
 @page.get("/sign-in")
@@ -107,8 +108,11 @@ def _code_form(error: str) -> str:
 
 
 def _onward() -> ResponseReturnValue:
-    endpoint = _pages().get(_next_page()) or _landing()
-    return redirect(url_for(endpoint if may(endpoint) else LANDING), 303)
+    path, _mark, search = _next_page().partition("?")
+    endpoint = _pages().get(path)
+    if endpoint and may(endpoint):
+        return redirect(url_for(endpoint) + (f"?{search}" if search else ""), 303)
+    return redirect(url_for(LANDING if endpoint else _landing()), 303)
 
 
 def _landing() -> str:
@@ -119,9 +123,10 @@ def _landing() -> str:
 
 
 def _next_page() -> str:
-    """Where to go after signing in: one of our own pages or nothing, so never to a foreign one."""
+    """Where to go after signing in: one of our own pages, with its search, or nothing; so never to a foreign one."""
     asked = request.values.get("next", "")
-    return asked if asked in _pages() else ""
+    is_ours = asked.partition("?")[0] in _pages() and len(asked) <= LONGEST_ADDRESS and asked.isprintable()
+    return asked if is_ours else ""
 
 
 def _pages() -> dict[str, str]:

@@ -11,24 +11,23 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core.clock import local_day
 from coovox_billing.errors import BadInput
 from coovox_billing.store import queries
 from coovox_billing.store.lists import statistics
 from coovox_billing.store.lists.breakdowns import Breakdown, Share, TrunkShare
 from coovox_billing.store.lists.statistics import LENGTH_OF, Period, StatisticsQuery, Sums
-from coovox_billing.web import charts, downloads, formats
+from coovox_billing.web import charts, downloads, formats, periods
 from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.charts import Chart, Point
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page
-from coovox_billing.web.parts import parts
+from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 
 page = Blueprint("statistics", __name__)
 
-FIRST_SHOWN = timedelta(days=29)
+FIRST_SHOWN = "last-30-days"
 MOST_EXTENSIONS = 50
 MOST_BARS = 62
 MOST_LABELS = 7
@@ -43,16 +42,16 @@ _BETWEEN = re.compile(r"[\s,;]+")
 def show() -> ResponseReturnValue:
     """The sums of a time; of the last thirty days where nothing was asked for."""
     if not request.args:
-        today = local_day(parts().now_ms(), queries.site().time_zone)
-        period: dict[str, Any] = {"from": today - FIRST_SHOWN, "to": today}
-        return redirect(url_for("statistics.show", **period), 303)
+        return redirect(url_for("statistics.show", period=FIRST_SHOWN), 303)
     arguments = Arguments(request.args)
     query = _query(arguments)
     return render_template(
         "statistics/list.html",
         page=read_page(query, arguments),
         totals=query.totals,
+        table=TABLE.view(),
         columns=_columns(),
+        days=formats.days(query.first_day, query.last_day),
         errors=arguments.errors,
         charts=_charts(query),
         parts=None if query.extensions else _parts(query),
@@ -122,9 +121,10 @@ def found(arguments: Arguments) -> Download:
 
 
 def _query(arguments: Arguments) -> StatisticsQuery:
+    first_day, last_day = periods.asked(arguments)
     return StatisticsQuery(
-        arguments.day("from"),
-        arguments.day("to"),
+        first_day,
+        last_day,
         arguments.choice("by", LENGTH_OF, "day"),
         arguments.parsed("extension", _parse_extensions, ()),
     )
@@ -155,13 +155,27 @@ def _about(query: StatisticsQuery) -> list[tuple[str, str]]:
 def _columns() -> list[Column[Period]]:
     sign = formats.currency_sign(queries.site().currency)
     return [
-        Column(_("Date"), lambda row: _written(row.period)),
-        Column(_("Extension"), lambda row: formats.named(row.name, row.extension) if row.extension else _("All")),
-        Column(_("Calls"), lambda row: row.sums.calls, Kind.COUNT),
-        Column(_("Total Call Time"), lambda row: row.sums.talk_seconds, Kind.LONG_DURATION),
-        Column(_("Average Call Time"), lambda row: row.sums.average_seconds, Kind.LONG_DURATION),
-        Column(_("Total Cost(%(sign)s)", sign=sign), lambda row: row.sums.cost_micros, Kind.AMOUNT),
+        Column(_("Date"), lambda row: _written(row.period), key="date", names_row=True, look="when"),
+        Column(
+            _("Extension"),
+            lambda row: formats.named(row.name, row.extension) if row.extension else _("All"),
+            key="extension",
+            look="bare",
+        ),
+        Column(_("Calls"), lambda row: row.sums.calls, Kind.COUNT, key="calls"),
+        Column(_("Total Call Time"), lambda row: row.sums.talk_seconds, Kind.LONG_DURATION, key="talk"),
+        Column(_("Average Call Time"), lambda row: row.sums.average_seconds, Kind.LONG_DURATION, key="average"),
+        Column(
+            _("Total Cost(%(sign)s)", sign=sign),
+            lambda row: row.sums.cost_micros,
+            Kind.AMOUNT,
+            key="cost",
+            look="lead",
+        ),
     ]
+
+
+TABLE = Table("statistics", "statistics.show", _columns)
 
 
 def _written(period: str) -> str:

@@ -13,8 +13,11 @@ from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import read_page
 from coovox_billing.web.pages import dashboard
 from coovox_billing.web.pages.extensions import search as extension_search
+from coovox_billing.web.tables import Table
 
 page = Blueprint("extensions", __name__)
+
+TABLE = Table("extensions", "extensions.show", extension_search.columns)
 
 
 @page.get("/")
@@ -33,10 +36,10 @@ def show() -> ResponseReturnValue:
     return render_template(
         "extensions/list.html",
         page=read_page(query, arguments),
-        sums=query.sums(),
+        totals=extension_search.totals(query.sums()),
         glance=extensions.glance(),
         sort=query.sort,
-        columns=extension_search.columns(),
+        table=TABLE.view(),
         statuses=extension_search.statuses(),
         payment_types=extension_search.payment_types(),
         switch=extension_search.switch(),
@@ -60,7 +63,8 @@ def found(arguments: Arguments) -> Download:
     """The search results."""
     query = extension_search.read_query(arguments)
     columns = extension_search.columns()
-    totals = extension_search.totals(columns, query.sums())
+    sums = extension_search.totals(query.sums())
+    totals = {column.title: sums[column.word] for column in columns if column.word in sums}
     about, zone = extension_search.about(query), queries.site().time_zone
     return Download("extensions", about, columns, query, totals, zone)
 

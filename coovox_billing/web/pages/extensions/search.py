@@ -36,25 +36,57 @@ def columns() -> list[Column[Extension]]:
     """The guide's, in its order, then billing and what calls hold."""
     sign = formats.currency_sign(queries.site().currency)
     return [
-        Column(_("Extension"), lambda row: row.number, sort="extension"),
-        Column(_("Username"), lambda row: row.name, sort="name"),
-        Column(_("Total Recharges(%(sign)s)", sign=sign), lambda row: row.total_recharges_micros, Kind.AMOUNT, "total"),
-        Column(_("Balance(%(sign)s)", sign=sign), lambda row: row.balance_micros, Kind.AMOUNT, "balance"),
-        Column(_("Credit(%(sign)s)", sign=sign), lambda row: row.credit_micros, Kind.AMOUNT, "credit"),
-        Column(_("Payment Type"), lambda row: payment_types()[row.payment_type], sort="payment_type"),
-        Column(_("Status"), lambda row: statuses()[row.status], sort="status"),
+        Column(_("Extension"), lambda row: row.number, sort="extension", names_row=True, look="figures"),
+        Column(_("Username"), lambda row: row.name, sort="name", look="name"),
+        Column(
+            _("Total Recharges(%(sign)s)", sign=sign),
+            lambda row: row.total_recharges_micros,
+            Kind.AMOUNT,
+            "total",
+            look="minor",
+            tone=lambda row: "" if row.total_recharges_micros else "nothing",
+        ),
+        Column(
+            _("Balance(%(sign)s)", sign=sign),
+            lambda row: row.balance_micros,
+            Kind.AMOUNT,
+            "balance",
+            look="lead",
+            tone=lambda row: "owes" if row.balance_micros < 0 else "" if row.balance_micros else "nothing",
+        ),
+        Column(
+            _("Credit(%(sign)s)", sign=sign),
+            lambda row: row.credit_micros,
+            Kind.AMOUNT,
+            "credit",
+            tone=lambda row: "" if row.credit_micros else "nothing minor",
+        ),
+        Column(_("Payment Type"), lambda row: payment_types()[row.payment_type], sort="payment_type", look="bare"),
+        Column(
+            _("Status"),
+            lambda row: statuses()[row.status],
+            sort="status",
+            look="bare",
+            tone=lambda row: "minor" if row.status == "unlocked" else "",
+        ),
         Column(_("Billing"), lambda row: switch()["on" if row.billing else "off"], sort="billing"),
-        Column(_("Held(%(sign)s)", sign=sign), lambda row: row.held_micros, Kind.AMOUNT, "held"),
+        Column(
+            _("Held(%(sign)s)", sign=sign),
+            lambda row: row.held_micros,
+            Kind.AMOUNT,
+            "held",
+            tone=lambda row: "" if row.held_micros else "nothing minor",
+        ),
     ]
 
 
-def totals(shown: list[Column[Extension]], sums: Sums) -> dict[str, int]:
-    """The sums by the titles of their columns, in micros."""
+def totals(sums: Sums) -> dict[str, int]:
+    """The sums by the words of their columns, in micros."""
     return {
-        shown[2].title: sums.recharges_micros,
-        shown[3].title: sums.balance_micros,
-        shown[4].title: sums.credit_micros,
-        shown[8].title: sums.held_micros,
+        "total": sums.recharges_micros,
+        "balance": sums.balance_micros,
+        "credit": sums.credit_micros,
+        "held": sums.held_micros,
     }
 
 

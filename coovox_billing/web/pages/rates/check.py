@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coovox_billing.core.clock import local_day
 from coovox_billing.core.tariff_check import Finding, Kind
 from coovox_billing.services import rate_check, rates, tariff_drafts
-from coovox_billing.store import queries
+from coovox_billing.store import dialed, queries
 from coovox_billing.store.tariff_drafts import Draft
 from coovox_billing.web import downloads
 from coovox_billing.web.access import READERS, may, needs
@@ -20,6 +20,7 @@ from coovox_billing.web.listing import Column, read_page
 from coovox_billing.web.listing import Kind as Written
 from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.parts import parts
+from coovox_billing.web.shelf import Shelf
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import later, told
 
@@ -36,6 +37,7 @@ KINDS = {
     Kind.PRICE: later("Price far off"),
     Kind.UNDIALED: later("Never dialed"),
 }
+_NAME = "coovox_dialed"
 MARKS = {Kind.UNPRICED: "bad", Kind.NO_RATE: "bad", Kind.GAP: "bad", Kind.UNDIALED: "quiet"}
 
 
@@ -92,8 +94,16 @@ def download_draft(draft_id: int, kind: str) -> ResponseReturnValue:
 
 def of_draft(draft_id: int) -> list[Finding]:
     """What is found of a draft as it would be, with the ids and so the ages that its rates would have."""
-    now_ms = parts().now_ms()
-    return parts().database.read(lambda c: rate_check.check(c, now_ms, rates.outcome(tariff_drafts.plan(c, draft_id))))
+    return parts().database.read(lambda c: rate_check.check_draft(c, rates.outcome(tariff_drafts.plan(c, draft_id))))
+
+
+def _of_today() -> list[Finding]:
+    """What is found of the rates that count; what was dialed is some minutes old."""
+    database, now_ms = parts().database, parts().now_ms()
+    shelf: Shelf[rate_check.Heads] = current_app.extensions.setdefault(_NAME, Shelf())
+    key = (rate_check.first_day(now_ms, queries.site().time_zone), database.read(dialed.longest_prefix))
+    kept = shelf.get(key, now_ms, lambda: database.read(lambda c: rate_check.dialed_heads(c, now_ms)))
+    return database.read(lambda c: rate_check.check(c, now_ms, kept.thing))
 
 
 def _page(draft: Draft | None) -> str:
@@ -121,8 +131,7 @@ def _download(draft: Draft | None) -> Download:
 
 
 def _query(draft: Draft | None, arguments: Arguments) -> FindingQuery:
-    now_ms = parts().now_ms()
-    found = of_draft(draft.id) if draft else parts().database.read(lambda c: rate_check.check(c, now_ms))
+    found = of_draft(draft.id) if draft else _of_today()
     return FindingQuery(found, arguments.choice("finding", tuple(Kind)))
 
 

@@ -14,6 +14,7 @@ from coovox_billing.web.pages.rates import export as rate_export
 from coovox_billing.web.pages.rates import form as rate_form
 from coovox_billing.web.pages.rates import words as rate_words
 from coovox_billing.web.parts import parts, person
+from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
 
 page = Blueprint("rates", __name__)
@@ -24,16 +25,16 @@ page = Blueprint("rates", __name__)
 def show() -> ResponseReturnValue:
     """Rates, the preferred ones first if nothing else is asked for."""
     arguments = Arguments(request.args)
-    columns = _columns()
-    query = _query(arguments, read_sort(arguments, columns, PRECEDENCE))
+    table = TABLE.view()
+    query = _query(arguments, read_sort(arguments, table.columns, PRECEDENCE))
     return render_template(
         "rates/list.html",
         page=read_page(query, arguments),
-        columns=columns,
+        table=table,
         sort=query.sort,
         errors=arguments.errors,
         days=rate_words.days,
-        extensions=rate_words.extensions,
+        extensions_of=rate_words.extensions,
         all_extensions=rate_words.all_extensions,
         title_of=rate_words.title,
         scheduled=parts().database.read(tariff_drafts.scheduled),
@@ -68,20 +69,29 @@ def _query(arguments: Arguments, sort: str) -> RateQuery:
 def _columns() -> list[Column[RankedRate]]:
     titles = rate_words.titles(formats.currency_sign(queries.site().currency))
     return [
-        Column(_("Order"), lambda ranked: ranked.rank, Kind.COUNT, sort=PRECEDENCE),
-        Column(titles["active"], lambda ranked: ranked.rate.active),
-        Column(titles["remark"], lambda ranked: ranked.rate.remark, sort="remark"),
-        Column(titles["prefix"], lambda ranked: ranked.rate.prefix, sort="prefix"),
+        Column(_("Order"), lambda ranked: ranked.rank, Kind.COUNT, sort=PRECEDENCE, look="minor"),
+        Column(titles["active"], lambda ranked: _("On") if ranked.rate.active else _("Off"), key="active", look="lead"),
+        Column(titles["remark"], lambda ranked: ranked.rate.remark or "–", sort="remark", names_row=True, look="name"),
+        Column(titles["prefix"], lambda ranked: ranked.rate.prefix or _("any"), sort="prefix", look="figures"),
         Column(titles["number_length"], lambda ranked: ranked.rate.number_length, Kind.COUNT, sort="length"),
         Column(
             f"{titles['initial_cost']} / {titles['initial_time']}",
             lambda ranked: ranked.rate.initial_cost_micros,
             Kind.PRICE,
             sort="initial",
+            tone=lambda ranked: "" if ranked.rate.initial_cost_micros or ranked.rate.initial_seconds else "nothing",
         ),
         Column(
             f"{titles['rate']} / {titles['billing_unit']}", lambda ranked: ranked.rate.rate_micros, Kind.PRICE, "rate"
         ),
-        Column(f"{titles['start_time']} / {titles['end_time']}", lambda ranked: ranked.rate.start_time, sort="start"),
-        Column(titles["extensions"], lambda ranked: ranked.rate.extensions),
+        Column(
+            f"{titles['start_time']} / {titles['end_time']}",
+            lambda ranked: f"{ranked.rate.start_time} – {ranked.rate.end_time}",
+            sort="start",
+            look="when",
+        ),
+        Column(titles["extensions"], lambda ranked: rate_words.extensions(ranked.rate.extensions), key="extensions"),
     ]
+
+
+TABLE = Table("rate", "rates.show", _columns)

@@ -1,18 +1,12 @@
-"""*What if*: the real calls of some days by today's rates and by a draft, by extension, destination, or call by call.
+"""*What if*: the calls of some days by today's rates and by a draft, summed up or one by one."""
 
-A comparison is kept for a few minutes, so that its pages, its other views and its files are read from one.
-"""
-
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Generic, TypeVar
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import ServiceUnavailable
 
 from coovox_billing.core.clock import local_day, milliseconds
 from coovox_billing.core.what_if import Changed, Comparison, Fate, Sums
@@ -28,14 +22,11 @@ from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page, read_sort
 from coovox_billing.web.pages.rates.check import DRAFT
 from coovox_billing.web.parts import parts
+from coovox_billing.web.shelf import Kept, Shelf
 from coovox_billing.web.words import gettext as _
 from coovox_billing.web.words import later, told
 
 page = Blueprint("what_if", __name__)
-
-MOST_KEPT = 2
-KEPT_MS = 300_000
-PATIENCE_SECONDS = 15.0
 
 EXTENSION, DESTINATION, CALL = "extension", "destination", "call"
 FATES = {
@@ -77,41 +68,6 @@ class LineQuery(Generic[Row]):
         return iter(self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A comparison, and when it was made, ms since 1970 in UTC."""
-
-    comparison: Comparison
-    at_ms: int
-
-
-@dataclass(slots=True)
-class Shelf:
-    """The newest few comparisons, in memory."""
-
-    _kept: "OrderedDict[tuple[object, ...], Kept]" = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def get(self, key: tuple[object, ...], now_ms: int, make: Callable[[], Comparison]) -> Kept:
-        """The one of a key, made if it is not there or too old; one after the other, for each takes long.
-
-        Raises:
-            ServiceUnavailable: another one is being made, and takes longer than anybody waits.
-        """
-        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
-            raise ServiceUnavailable(_("Other calls are being compared. Try again in a minute."))
-        try:
-            kept = self._kept.get(key)
-            if kept is None or not 0 <= now_ms - kept.at_ms < KEPT_MS:
-                kept = Kept(make(), now_ms)
-                self._kept[key] = kept
-                while len(self._kept) > MOST_KEPT:
-                    self._kept.popitem(last=False)
-            return kept
-        finally:
-            self._lock.release()
-
-
 @page.get(f"/rate/drafts/{DRAFT}/what-if")
 @needs(*READERS)
 def show(draft_id: int) -> ResponseReturnValue:
@@ -125,12 +81,12 @@ def show(draft_id: int) -> ResponseReturnValue:
     kept = _kept(draft, arguments)
     by = arguments.choice("by", (EXTENSION, DESTINATION, CALL), EXTENSION)
     columns = _columns(by)
-    page = read_page(_query(kept.comparison, by, read_sort(arguments, columns, "")), arguments) if kept else None
+    page = read_page(_query(kept.thing, by, read_sort(arguments, columns, "")), arguments) if kept else None
     return render_template(
         "rates/what_if.html",
         draft=draft,
         page=page,
-        totals=kept.comparison.totals if kept else None,
+        totals=kept.thing.totals if kept else None,
         made_at_ms=kept.at_ms if kept else None,
         columns=columns,
         sort=arguments.raw("sort"),
@@ -159,12 +115,10 @@ def download(draft_id: int, kind: str) -> ResponseReturnValue:
         raise Refused("%(why)s", why=next(iter(arguments.errors.values())))
     by = arguments.choice("by", (EXTENSION, DESTINATION, CALL), EXTENSION)
     columns = _columns(by)
-    query = _query(kept.comparison, by, read_sort(arguments, columns, ""))
+    query = _query(kept.thing, by, read_sort(arguments, columns, ""))
     about = [(_("Draft"), draft.name), *formats.about_period(arguments.day("from"), arguments.day("to"), "")[:2]]
     totals = (
-        {column.title: column.value(Line("", "", kept.comparison.totals)) for column in columns[1:]}
-        if by != CALL
-        else {}
+        {column.title: column.value(Line("", "", kept.thing.totals)) for column in columns[1:]} if by != CALL else {}
     )
     file = Download(f"what-if-{by}", about, columns, query, totals, queries.site().time_zone)
     return downloads.send(file, kind)
@@ -174,13 +128,13 @@ def _draft(draft_id: int) -> Draft:
     return parts().database.read(lambda c: tariff_drafts.find(c, draft_id))
 
 
-def _kept(draft: Draft, arguments: Arguments) -> Kept | None:
+def _kept(draft: Draft, arguments: Arguments) -> Kept[Comparison] | None:
     """The comparison that the address asks for; None where its days are wrong, which `errors` then tells."""
     first, last = _days(arguments)
     if first is None or last is None:
         return None
     database = parts().database
-    shelf: Shelf = current_app.extensions.setdefault(_NAME, Shelf())
+    shelf: Shelf[Comparison] = current_app.extensions.setdefault(_NAME, Shelf())
     try:
         trial = database.read(lambda c: what_if.prepare(c, tariff_drafts.rates_of(c, draft.id), first, last))
     except Refused as error:
