@@ -17,6 +17,7 @@ from tests.web import story
 
 NOW = datetime(2027, 3, 5, 15, 20, 0, tzinfo=cast.SITE.time_zone)
 NOW_MS = milliseconds(NOW)
+BEGUN_MS = NOW_MS - 9 * 86_400_000
 
 _EXTENSIONS = {
     "100": ("Reception", "25"), "101": ("Sales", "40"), "102": ("Support", "30"), "103": ("Workshop", "20"),
@@ -32,7 +33,7 @@ active,remark,prefix,number_length,initial_cost,initial_time,rate,billing_unit,s
 _NUMBERS = ("965302387", "988360046", "961847702", "915550123400", "900493012345678")
 _DAYS, _CALLS_PER_DAY = 8, 24
 _LIMITS: dict[str, int] = {"recharge_limit_micros": 50_000_000, "daily_limit_micros": 200_000_000}
-_SOMEBODY = Person("bill-k7m", "192.168.1.20", NOW_MS)
+_SOMEBODY = Person("bill-k7m", "192.168.1.20", BEGUN_MS)
 
 
 def furnish(database: Database) -> None:
@@ -56,15 +57,15 @@ def _people_and_rates(connection: sqlite3.Connection) -> None:
         accounts.add(connection, number, name, _SOMEBODY)
         if paid:
             accounts.change(connection, number, {"billing": True}, _SOMEBODY)
-            earlier = replace(_SOMEBODY, now_ms=NOW_MS - 9 * 86_400_000 + int(number) * 1000)
-            payments.recharge(connection, number, parse_amount(paid), earlier)
+            then = replace(_SOMEBODY, now_ms=BEGUN_MS + int(number) * 1000)
+            payments.recharge(connection, number, parse_amount(paid), then)
     accounts.change(connection, "101", {"payment_type": "postpaid", "credit_micros": parse_amount("50")}, _SOMEBODY)
     accounts.change(connection, "107", {"status": "locked"}, _SOMEBODY)
     rates.import_rates(connection, parse_rates(_RATES)[0], False, _SOMEBODY)
     for name, role, remark in (("bill-k7m", "manager", "Ann"), ("bill-q2x", "cashier", "Front desk")):
         hashed, limits = passwords.hashed("a password of the guide"), _LIMITS if role == "cashier" else {}
         people.insert_user(
-            connection, name=name, role=role, remark=remark, password=hashed, created_at_ms=NOW_MS, **limits
+            connection, name=name, role=role, remark=remark, password=hashed, created_at_ms=BEGUN_MS, **limits
         )
 
 

@@ -66,7 +66,7 @@ def test_its_pictures_show_what_the_pages_say(screen: Screen) -> None:
     if "PICTURES" in os.environ:
         (screen.pictures / SAID.name).write_text(json.dumps(said, indent=1) + "\n")
     aged = [name for name, words in json.loads(SAID.read_text()).items() if said.get(name) != words]
-    assert aged == [], "run `make screenshot`, look whether the guide still tells what these pages show, and commit both"
+    assert aged == [], "run `make screenshot`, see that the guide still tells what these pages show, and commit both"
 
 
 def take(screen: Screen, name: str) -> None:
@@ -74,5 +74,6 @@ def take(screen: Screen, name: str) -> None:
     height = screen.chrome.execute_script("return document.documentElement.scrollHeight")
     metrics = {"width": WIDE, "height": min(height, MOST_HEIGHT), "deviceScaleFactor": 1, "mobile": False}
     screen.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    screen.chrome.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     (screen.pictures / f"{name}.png").write_bytes(small(screen.chrome.get_screenshot_as_png()))
     screen.resize(WIDE)
