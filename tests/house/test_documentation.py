@@ -21,7 +21,7 @@ from coovox_billing.pbx.metrics import Gauges, Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "coovox_billing"
-NAMES = ("install", "outbound-routes", "first-rate", "troubleshooting", "log", "metrics", "self-service")
+NAMES = ("install", "outbound-routes", "first-rate", "troubleshooting", "log", "metrics", "self-service", "user-guide")
 GUIDES = [ROOT / f"docs/{name}.md" for name in NAMES]
 TRIED = [ROOT / "README.md", *GUIDES]
 PLACE = re.compile(r"%\(\w+\)[sgd]|%[sd]|%\.0f|%r")
