@@ -76,6 +76,11 @@ class Table:
         return url_for(self.endpoint) + (f"?{search}" if search else "")
 
 
+def plain(columns: Sequence[Column[Any]]) -> View:
+    """A list that nobody arranges, for its page to be made of its columns."""
+    return View("", columns, (), "", queries.site().time_zone)
+
+
 def search_of(query: str, without: Sequence[str] = PLACES) -> str:
     """What an address asks for, without what is empty. Too long is as good as nothing: no page made it."""
     asked = parse_qsl(query[: 3 * LONGEST_SEARCH])

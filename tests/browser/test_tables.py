@@ -9,7 +9,12 @@ from tests import cast
 from tests.browser.conftest import PHONE, WIDE, Screen
 from tests.web import story
 
-FIELD = "const field = document.createElement('textarea'); field.id = 'pasted'; document.querySelector('main').append(field); field.focus()"
+FIELD = """
+const field = document.createElement('textarea');
+field.id = 'pasted';
+document.querySelector('main').append(field);
+field.focus();
+"""
 
 
 def cell(screen: Screen, row: int, label: str) -> WebElement:

@@ -279,6 +279,7 @@ GIVEN = (
     ("people", "name"),
     ("people", "remark"),
     ("rates", "remark"),
+    ("saved_searches", "name"),
     ("stays", "guest"),
     ("tariff_drafts", "name"),
     ("trunks", "device"),

@@ -164,6 +164,13 @@ def since_the_dashboard(office: Exchange) -> None:
     office.ask("unpriced-since", number="7777")
 
 
+def since_the_lists(office: Exchange) -> None:
+    """Schema 11; somebody arranged the call log, and keeps a search of it."""
+    arrangements: Any = import_module("coovox_billing.services.arrangements")
+    write(office, lambda c: arrangements.turn_columns(c, "bill-k7m", "call-log", ["answered", "trunk"]))
+    write(office, lambda c: arrangements.save_search(c, "bill-k7m", "call-log", "Month", "period=this-month"))
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -175,6 +182,7 @@ STORIES = (
     since_the_drafts,
     since_self_service,
     since_the_dashboard,
+    since_the_lists,
 )
 
 

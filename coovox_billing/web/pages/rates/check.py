@@ -12,7 +12,7 @@ from coovox_billing.core.tariff_check import Finding, Kind
 from coovox_billing.services import rate_check, rates, tariff_drafts
 from coovox_billing.store import dialed, queries
 from coovox_billing.store.tariff_drafts import Draft
-from coovox_billing.web import downloads
+from coovox_billing.web import downloads, tables
 from coovox_billing.web.access import READERS, may, needs
 from coovox_billing.web.arguments import WHOLE_ID, Arguments
 from coovox_billing.web.downloads import Download
@@ -113,7 +113,7 @@ def _page(draft: Draft | None) -> str:
         "rates/check.html",
         draft=draft,
         page=read_page(query, arguments),
-        columns=_columns(),
+        table=tables.plain(_columns()),
         counts=[(kind, words, sum(f.kind is kind for f in query.findings)) for kind, words in _kinds().items()],
         kind=query.kind,
         kinds=_kinds(),
@@ -141,9 +141,9 @@ def _kinds() -> dict[Kind, str]:
 
 def _columns() -> list[Column[Finding]]:
     return [
-        Column(_("Finding"), lambda finding: _(KINDS[finding.kind])),
-        Column(_("What is found"), lambda finding: told(finding.said)),
-        Column(_("What to do"), lambda finding: told(finding.advice)),
+        Column(_("Finding"), lambda finding: _(KINDS[finding.kind]), key="finding", look="lead"),
+        Column(_("What is found"), lambda finding: told(finding.said), names_row=True, look="says own-line"),
+        Column(_("What to do"), lambda finding: told(finding.advice), key="advice", look="own-line said"),
         Column(_("Prefix"), lambda finding: finding.prefix, shown=False),
         Column(_("Calls"), lambda finding: finding.calls or None, Written.COUNT, shown=False),
     ]

@@ -15,7 +15,7 @@ from coovox_billing.services import tariff_drafts, what_if
 from coovox_billing.store import queries
 from coovox_billing.store.lists.rates import names_of
 from coovox_billing.store.tariff_drafts import Draft
-from coovox_billing.web import downloads, formats
+from coovox_billing.web import downloads, formats, tables
 from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
@@ -88,7 +88,8 @@ def show(draft_id: int) -> ResponseReturnValue:
         page=page,
         totals=kept.thing.totals if kept else None,
         made_at_ms=kept.at_ms if kept else None,
-        columns=columns,
+        table=tables.plain(columns),
+        sums=_sums(columns, kept.thing) if kept and by != CALL else {},
         sort=arguments.raw("sort"),
         by=by,
         choices=[(word, words) for word, words in _views().items()],
@@ -117,9 +118,8 @@ def download(draft_id: int, kind: str) -> ResponseReturnValue:
     columns = _columns(by)
     query = _query(kept.thing, by, read_sort(arguments, columns, ""))
     about = [(_("Draft"), draft.name), *formats.about_period(arguments.day("from"), arguments.day("to"), "")[:2]]
-    totals = (
-        {column.title: column.value(Line("", "", kept.thing.totals)) for column in columns[1:]} if by != CALL else {}
-    )
+    sums = _sums(columns, kept.thing) if by != CALL else {}
+    totals = {column.title: sums[column.word] for column in columns if column.word in sums}
     file = Download(f"what-if-{by}", about, columns, query, totals, queries.site().time_zone)
     return downloads.send(file, kind)
 
@@ -190,33 +190,55 @@ def _destinations(comparison: Comparison) -> list[Line]:
     ]
 
 
+def _sums(columns: Sequence[Column[Any]], comparison: Comparison) -> dict[str, int]:
+    """The totals by the words of their columns."""
+    whole = Line("", "", comparison.totals)
+    return {column.word: column.value(whole) for column in columns if column.kind.is_number}
+
+
 def _columns(by: str) -> list[Column[Any]]:
     sign = formats.currency_sign(queries.site().currency)
     if by == CALL:
         return _call_columns(sign)
     return [
-        Column(_views()[by], lambda line: line.name),
+        Column(_views()[by], lambda line: line.name, key="name", names_row=True, look="name"),
         Column(_("Calls"), lambda line: line.sums.calls, Kind.COUNT, "calls"),
-        Column(_("Total Call Time"), lambda line: line.sums.talk_seconds, Kind.LONG_DURATION),
-        Column(_("Cost then(%(sign)s)", sign=sign), lambda line: line.sums.charged_micros, Kind.AMOUNT),
+        Column(_("Total Call Time"), lambda line: line.sums.talk_seconds, Kind.LONG_DURATION, key="talk"),
+        Column(_("Cost then(%(sign)s)", sign=sign), lambda line: line.sums.charged_micros, Kind.AMOUNT, key="then"),
         Column(_("Today's rates(%(sign)s)", sign=sign), lambda line: line.sums.today_micros, Kind.AMOUNT, "today"),
         Column(_("Draft(%(sign)s)", sign=sign), lambda line: line.sums.draft_micros, Kind.AMOUNT, "draft"),
         Column(
-            _("Difference(%(sign)s)", sign=sign), lambda line: line.sums.difference_micros, Kind.AMOUNT, "difference"
+            _("Difference(%(sign)s)", sign=sign),
+            lambda line: line.sums.difference_micros,
+            Kind.AMOUNT,
+            "difference",
+            look="lead",
         ),
-        Column(_("Refused"), lambda line: line.sums.refused, Kind.COUNT),
-        Column(_("Free"), lambda line: line.sums.free, Kind.COUNT),
+        Column(
+            _("Refused"),
+            lambda line: line.sums.refused,
+            Kind.COUNT,
+            key="refused",
+            tone=lambda line: "" if line.sums.refused else "nothing",
+        ),
+        Column(
+            _("Free"),
+            lambda line: line.sums.free,
+            Kind.COUNT,
+            key="free",
+            tone=lambda line: "" if line.sums.free else "nothing",
+        ),
     ]
 
 
 def _call_columns(sign: str) -> list[Column[Changed]]:
     return [
-        Column(_("Start Time"), lambda one: milliseconds(one.call.moment), Kind.MOMENT),
+        Column(_("Start Time"), lambda one: milliseconds(one.call.moment), Kind.MOMENT, names_row=True, look="when"),
         Column(_("Call From"), lambda one: one.call.extension),
-        Column(_("Call To"), lambda one: one.call.number),
+        Column(_("Call To"), lambda one: one.call.number, look="figures"),
         Column(_("Duration"), lambda one: one.call.talk_seconds, Kind.DURATION),
         Column(_("Today's rates(%(sign)s)", sign=sign), lambda one: one.today_micros, Kind.AMOUNT),
         Column(_("Draft(%(sign)s)", sign=sign), lambda one: one.draft_micros, Kind.AMOUNT),
-        Column(_("What happens"), lambda one: _(FATES[one.fate])),
+        Column(_("What happens"), lambda one: _(FATES[one.fate]), key="fate", look="lead"),
         Column(_("Call id"), lambda one: one.call.id, shown=False),
     ]

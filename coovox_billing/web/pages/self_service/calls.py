@@ -1,5 +1,6 @@
 """The own calls of a time, as a page and as files."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from coovox_billing.core.clock import local_day
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
 from coovox_billing.store.lists.calls import CallQuery, LoggedCall
-from coovox_billing.web import downloads, formats
+from coovox_billing.web import downloads, formats, tables
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
@@ -24,7 +25,7 @@ page = Blueprint("calls", __name__)
 
 USUAL_DAYS, MOST_DAYS = 30, 366
 # Of the call log's columns: when, to whom, for how long, for how much, what became of it.
-SHOWN_COLUMNS = (0, 2, 3, 5, 6)
+SHOWN_COLUMNS = ("start", "to", "duration", "cost", "status")
 
 
 @page.get("/self/calls")
@@ -42,7 +43,7 @@ def show() -> ResponseReturnValue:
         page=read_page(query, arguments),
         totals=query.totals,
         is_archived=bool(calls.archived(query.first_day, query.last_day)),
-        columns=_columns(),
+        table=tables.plain(_columns()),
         errors=arguments.errors,
         zone=query.zone,
     )
@@ -71,5 +72,5 @@ def _query(arguments: Arguments) -> CallQuery:
 
 
 def _columns() -> list[Column[LoggedCall]]:
-    columns = call_log.columns()
-    return [columns[place] for place in SHOWN_COLUMNS]
+    columns = {column.word: column for column in call_log.columns()}
+    return [replace(columns[word], names_row=word == "to") for word in SHOWN_COLUMNS]
