@@ -142,9 +142,10 @@ soak-fake: deps $(VENV)/test.stamp
 demo: $(VENV)/test.stamp  # a real Asterisk joins in where SIPp is installed (make deps)
 	PYTHONPATH=.:license $(BIN)/python tests/demo/demo.py
 
-## screenshot: make the README's pictures anew
+## screenshot: make the pictures of the README and the user guide anew
 screenshot: deps $(VENV)/test.stamp
 	PICTURES=docs $(PYTEST) tests/browser/test_demo.py -k real
+	PICTURES=docs/user-guide $(PYTEST) tests/browser/test_user_guide.py
 
 ## package: the Debian package, in dist/
 package: DEBIAN_PACKAGES := debhelper dh-python po-debconf dpkg-dev

@@ -20,6 +20,7 @@ LOOK_SECONDS = 15.0
 LEAST_SECONDS = 0.05
 # Clocks of one machine, read one after the other, differ by so much; NTP slews by less.
 STEP_MS = 2_000
+JUST_NOW_MS = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,11 @@ class TariffSwitch:
         return self._pause_seconds(read_apart(self._path, _next_ms))
 
     def _pause_seconds(self, next_ms: int | None) -> float:
-        if next_ms is None:
+        """What is overdue and was not activated waits for a clock to trust, or for a disk: that is no hurry."""
+        left_ms = LOOK_SECONDS * 1000 if next_ms is None else next_ms - self._now_ms()
+        if left_ms < -JUST_NOW_MS:
             return LOOK_SECONDS
-        return min(LOOK_SECONDS, max(LEAST_SECONDS, (next_ms - self._now_ms()) / 1000))
+        return min(LOOK_SECONDS, max(LEAST_SECONDS, left_ms / 1000))
 
     def _even_ms(self) -> int:
         """For how long the wall clock has gone as fast as the other."""

@@ -163,7 +163,7 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
         "kind": finding.kind,
         "rate": finding.rate.id if finding.rate else None,
         "extension": finding.extension or None,
-        "prefix": finding.prefix if finding.rate or finding.prefix else None,
+        "prefix": finding.beginning,
         "calls": finding.calls,
         "finding": finding.said,
         "what_to_do": finding.advice,

@@ -66,6 +66,11 @@ class Finding:
     calls: int = 0
     others: tuple[Rate, ...] = ()
 
+    @property
+    def beginning(self) -> str | None:
+        """What the numbers begin with that it is about; empty is every number, None where it is about none."""
+        return self.rate.prefix if self.rate else self.prefix or None
+
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
@@ -158,7 +163,7 @@ def _strangers(rates: Iterable[Rate], extensions: Extensions) -> Iterator[Findin
                 extensions=_some(sorted(missing, key=by_number)),
             )
             advice = Sentence("Take them out of its list; whoever gets such a number later would have this rate.")
-            yield Finding(Kind.STRANGER, said, advice, rate, prefix=rate.prefix)
+            yield Finding(Kind.STRANGER, said, advice, rate)
 
 
 def _gaps(rates: Iterable[Rate], extensions: Extensions, refuses: bool) -> Iterator[Finding]:
@@ -230,7 +235,7 @@ def _gap(rate: Rate, spans: Sequence[Span], is_bare: bool, some: Sequence[str], 
             whose=whose,
         )
         advice = Sentence("Let the rate before it end later: a time block ends with the whole of its last second.")
-        return Finding(Kind.GAP, said, advice, rate, prefix=rate.prefix)
+        return Finding(Kind.GAP, said, advice, rate)
     said = Sentence(
         "No rate is open for numbers with %(claim)s %(times)s, %(whose)s: %(then)s.",
         claim=claimed,
@@ -239,7 +244,7 @@ def _gap(rate: Rate, spans: Sequence[Span], is_bare: bool, some: Sequence[str], 
         then=_then(refuses),
     )
     advice = Sentence("Widen its time block or days, or add a rate for these hours; a day ends at 23:59:59.")
-    return Finding(Kind.GAP, said, advice, rate, prefix=rate.prefix)
+    return Finding(Kind.GAP, said, advice, rate)
 
 
 def _numbers(rate: Rate) -> Sentence:
@@ -298,7 +303,7 @@ def _far_off(rate: Rate, middle: int, neighbors: Sentence) -> Finding | None:
         neighbors=neighbors,
         middle=format_amount(middle),
     )
-    return Finding(Kind.PRICE, said, Sentence("See whether a digit or the point slipped."), rate, prefix=rate.prefix)
+    return Finding(Kind.PRICE, said, Sentence("See whether a digit or the point slipped."), rate)
 
 
 def _compared(rate: Rate) -> int:
@@ -359,9 +364,9 @@ def _undialed_finding(rate: Rate, had: Sequence[int], days: int) -> Finding:
         digits = ", ".join(map(str, had[:MOST_NAMED]))
         said = Sentence("%(none)s Those with this prefix had %(digits)s digits.", none=none, digits=digits)
         advice = Sentence("If the length is wrong, correct it: digits are counted with the prefix.")
-        return Finding(Kind.UNDIALED, said, advice, rate, prefix=rate.prefix)
+        return Finding(Kind.UNDIALED, said, advice, rate)
     advice = Sentence("If people dial such numbers in another way, write the prefix as it is dialed.")
-    return Finding(Kind.UNDIALED, none, advice, rate, prefix=rate.prefix)
+    return Finding(Kind.UNDIALED, none, advice, rate)
 
 
 def _without_rate(rates: Sequence[Rate], dialed: Dialed) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ with, whatever happens to their rate.
 import hashlib
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -226,7 +226,8 @@ def carry_out(connection: sqlite3.Connection, plan: ImportPlan, person: Person) 
 
 def counts_of(plan: ImportPlan) -> dict[str, int]:
     """How many rates a plan adds, changes, leaves and removes, by the words of `Effect`."""
-    return {str(effect): plan.count(effect) for effect in Effect}
+    found = Counter(step.effect for step in plan.steps)
+    return {str(effect): found[effect] for effect in Effect}
 
 
 def _take(connection: sqlite3.Connection, step: Step, person: Person) -> None:

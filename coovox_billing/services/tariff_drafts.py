@@ -27,10 +27,13 @@ SCHEDULE = "schedule"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A draft that is due, with its rates read: what took long is done before the write begins."""
+    """A draft that is due, and what it does to the rates of now: what takes long is done before the write begins."""
 
     draft: Draft
     rates: Sequence[Rate]
+    present: Sequence[Rate]
+    planned: ImportPlan
+    present_json: str
 
 
 def find(connection: sqlite3.Connection, draft_id: int) -> Draft:
@@ -50,16 +53,20 @@ def rates_of(connection: sqlite3.Connection, draft_id: int) -> list[Rate]:
 
     Raises:
         NotFound: there is no such draft.
+        Refused: it holds what is no rate, by the rules of today.
     """
     find(connection, draft_id)
-    return parse_rates(tariff_drafts.rates_text(connection, draft_id))[0]
+    found, bad = parse_rates(tariff_drafts.rates_text(connection, draft_id))
+    if bad:
+        raise Refused("line %(line)s of the draft is no rate: %(why)s", line=bad[0].line, why=bad[0].reason)
+    return found
 
 
 def add(connection: sqlite3.Connection, name: str, found: Sequence[Rate], person: Person) -> int:
     """Keep a new draft; returns its id.
 
     Raises:
-        BadInput: it has no name, or no rates.
+        BadInput: it has no name, or no rates, or one that is none.
         Refused: there are too many.
     """
     name = _check(name, found)
@@ -80,7 +87,7 @@ def edit(connection: sqlite3.Connection, draft_id: int, name: str, found: Sequen
     """Give a draft another name and other rates.
 
     Raises:
-        BadInput: it has no name, or no rates.
+        BadInput: it has no name, or no rates, or one that is none.
         NotFound: it was deleted.
         Refused: it is scheduled or was activated.
     """
@@ -156,10 +163,10 @@ def activate(connection: sqlite3.Connection, draft_id: int, person: Person, seen
     draft = find(connection, draft_id)
     if draft.state != DraftState.DRAFT:
         raise Refused("this draft is scheduled or active already")
-    planned = plan(connection, draft_id)
-    if planned.mark != seen:
+    prepared = _prepare(connection, draft, rates_of(connection, draft_id))
+    if prepared.planned.mark != seen:
         raise Refused("the rates were changed since you looked: see what would happen now, then activate")
-    _activate(connection, draft, planned, person)
+    _activate(connection, prepared, person)
 
 
 def due(connection: sqlite3.Connection, now_ms: int, even_ms: int) -> Prepared | None:
@@ -167,7 +174,7 @@ def due(connection: sqlite3.Connection, now_ms: int, even_ms: int) -> Prepared |
     draft = next(iter(tariff_drafts.scheduled(connection)), None)
     if draft is None or draft.activate_at_ms is None or not is_due(draft.activate_at_ms, now_ms, even_ms):
         return None
-    return Prepared(draft, rates_of(connection, draft.id))
+    return _prepare(connection, draft, rates_of(connection, draft.id))
 
 
 def is_due(at_ms: int, now_ms: int, even_ms: int) -> bool:
@@ -181,8 +188,9 @@ def activate_due(connection: sqlite3.Connection, prepared: Prepared, now_ms: int
     draft = tariff_drafts.draft(connection, prepared.draft.id)
     if draft != prepared.draft:
         return False
-    planned = rates.plan_import(connection, prepared.rates, remove_others=True)
-    _activate(connection, draft, planned, Person(draft.scheduled_by, SCHEDULE, now_ms))
+    if reads.all_rates(connection) != prepared.present:
+        prepared = _prepare(connection, draft, prepared.rates)
+    _activate(connection, prepared, Person(draft.scheduled_by, SCHEDULE, now_ms))
     return True
 
 
@@ -218,8 +226,14 @@ def take_back(connection: sqlite3.Connection, draft_id: int, person: Person, see
     )
 
 
-def _activate(connection: sqlite3.Connection, draft: Draft, planned: ImportPlan, person: Person) -> None:
-    before = tariff_drafts.as_json(reads.all_rates(connection))
+def _prepare(connection: sqlite3.Connection, draft: Draft, found: Sequence[Rate]) -> Prepared:
+    present = reads.all_rates(connection)
+    planned = rates.plan_import(connection, found, remove_others=True)
+    return Prepared(draft, found, present, planned, tariff_drafts.as_json(present))
+
+
+def _activate(connection: sqlite3.Connection, prepared: Prepared, person: Person) -> None:
+    draft, planned = prepared.draft, prepared.planned
     rates.carry_out(connection, planned, person)
     columns = {
         "state": DraftState.ACTIVE,
@@ -227,7 +241,7 @@ def _activate(connection: sqlite3.Connection, draft: Draft, planned: ImportPlan,
         "activated_at_ms": person.now_ms,
         "activated_by": person.name,
         "activation": tariff_drafts.next_activation(connection),
-        "rates_before": before,
+        "rates_before": prepared.present_json,
     }
     tariff_drafts.change(connection, draft.id, DraftState(draft.state), columns)
     record(
@@ -245,4 +259,7 @@ def _check(name: str, found: Sequence[Rate]) -> str:
         raise BadInput("give the draft a name of up to %(most)s printable characters", most=LONGEST_NAME)
     if not found:
         raise BadInput("a tariff without rates prices nothing: write one per line below the header")
+    _, bad = parse_rates(render_rates(found))
+    if bad:
+        raise BadInput("a rate of the draft is none, on line %(line)s: %(why)s", line=bad[0].line, why=bad[0].reason)
     return name

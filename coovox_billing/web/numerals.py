@@ -55,17 +55,14 @@ class Signs:
             return f"{sign}{digits}"
         others = {own, with_point, _read(digits, ",", ".")} - {number, None}
         if others and not (own and self.decimal in digits):
+            whole, fraction = sorted(map(str, (number, *others)), key=lambda reading: "." in reading)
             raise BadInput(
                 "%(text)s can be read in two ways: write %(one)s or %(other)s",
                 text=repr(typed.strip()[:40]),
-                **self._apart(sign, {number, *others}),
+                one=f"{sign}{whole}",
+                other=f"{sign}{self.write_for_field(fraction)}0",
             )
         return f"{sign}{number}"
-
-    def _apart(self, sign: str, readings: set[str | None]) -> dict[str, str]:
-        """How each of two readings is written so that it cannot be the other one: `1234`, `1,2340`."""
-        fraction, one = sorted(map(str, readings), key=lambda number: "." not in number)
-        return {"one": f"{sign}{one}", "other": f"{sign}{self.write_for_field(fraction)}0"}
 
 
 @cache

@@ -25,7 +25,7 @@ from tests import cast
 from tests.browser.conftest import PASSWORD, PATIENCE_SECONDS, PHONE, WIDE, Screen
 from tests.web import story
 
-MENU = ["Extensions", "Rate", "Recharge History", "Call Log", "Statistics", "Settings"]
+MENU = ["Dashboard", "Extensions", "Rate", "Recharge History", "Call Log", "Statistics", "Settings"]
 DAY = "2019-05-31"
 USERNAMES = {"100": "ZYCOO"} | {str(number): f"Extension{number - 100}" for number in range(101, 117)}
 EMPTY = ["0.0000", "0.0000", "0.0000", "Prepaid", "Unlocked"]

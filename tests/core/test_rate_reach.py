@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coovox_billing.core.rate_reach import DIGITS, idle_rates, shaded_rates, unpriced_extensions
@@ -124,6 +124,7 @@ small_rates = st.lists(
 ).map(lambda rates: [replace(rate, id=number) for number, rate in enumerate(rates, start=1)])
 
 
+@settings(max_examples=60)
 @given(small_rates)
 def test_it_calls_shadowed_what_brute_force_finds_to_win_nowhere(rates: list[Rate]) -> None:
     calls = [(e, n, at) for e in ("100", "101", NEW) for n in NUMBERS for at in HOURS]

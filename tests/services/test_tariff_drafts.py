@@ -94,6 +94,17 @@ def test_it_refuses_a_draft_without_a_name_or_rates(
     assert database.read(stored.drafts) == []
 
 
+def test_it_drops_no_rate_of_a_draft_that_it_could_not_read_again(database: Database) -> None:
+    with pytest.raises(BadInput, match="on line 2: number_length 1 is shorter than the prefix 98"):
+        add(database, [replace(GUIDE_RATE, prefix="98", number_length=1)])
+    draft = add(database)
+    cast_off = "UPDATE tariff_drafts SET rates = replace(rates, 'mobile', 'x' || char(7))"
+    database.write(lambda c: c.execute(cast_off))
+    for look in (drafts.rates_of, drafts.plan):
+        with pytest.raises(Refused, match="line 3 of the draft is no rate"):
+            database.read(lambda c, look=look: look(c, draft))
+
+
 def test_it_keeps_so_many_drafts_and_no_more(database: Database) -> None:
     for _ in range(drafts.MOST_DRAFTS):
         newest = add(database)
@@ -256,6 +267,19 @@ def test_it_activates_nothing_that_was_canceled_at_the_last_moment(database: Dat
     schedule(database, draft, AT_MS + 1)
     assert not database.write(lambda c: drafts.activate_due(c, prepared, AT_MS))
     assert present(database) == before
+
+
+def test_it_takes_into_account_what_was_edited_at_the_last_moment(database: Database) -> None:
+    draft = add(database)
+    schedule(database, draft)
+    prepared = database.read(lambda c: drafts.due(c, AT_MS, 0))
+    assert prepared is not None
+    database.write(lambda c: rates.add(c, cast.a_rate(prefix="8"), MANAGER))
+    edited = present(database)
+    assert database.write(lambda c: drafts.activate_due(c, prepared, AT_MS))
+    assert without_ids(present(database)) == without_ids(NEW_TARIFF)
+    take_back(database, draft)
+    assert present(database) == edited
 
 
 def test_it_lets_calls_in_progress_keep_their_price(tmp_path: Path) -> None:

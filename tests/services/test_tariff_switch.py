@@ -78,7 +78,7 @@ def test_it_outlives_a_restart_and_then_waits_for_a_clock_to_trust(database: Dat
     schedule(database, draft)
     clocks.wait(2 * 3600)
     switch = clocks.switch(database)
-    switch.look()
+    assert switch.look() == LOOK_SECONDS
     assert state(database, draft) == "scheduled"
     clocks.wait(PATIENCE_S)
     switch.look()

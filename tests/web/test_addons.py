@@ -110,6 +110,8 @@ def test_the_owner_reads_on_after_the_trial_and_changes_nothing(owner_desk: Desk
     refused = owner_desk.post("/extensions/recharge", {"extension": "100", "amount": "5", "submission": "x"})
     assert (refused.status_code, "The free trial is over" in refused.text) == (403, True)
     assert look_up(owner_desk.database.path, "SELECT * FROM ledger") == before
+    columns = owner_desk.post("/lists/extensions/columns", {"column": "balance", "submission": "x"})
+    assert columns.status_code == 303, "how lists are shown is a matter of who reads"
     second_factor = owner_desk.post("/account/second-factor", {"current": "wrong", "submission": "x"}, "/account")
     assert second_factor.status_code != 403, "one's own account is no billing page"
     assert switch(owner_desk, "off").status_code == 303

@@ -5,8 +5,9 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_its_numbers_are_those_of_the_calls_that_a_click_leads_to(office: Desk) 
     assert [number for _, number in live] == ["1"]
     assert total(office.page(live[0][0])) == 1
     day = office.page("/statistics?from=2026-03-02&to=2026-03-02")
-    assert f'data-label="Calls" data-value="{calls[0][1]}">{calls[0][1]}</td>' in day
+    assert re.findall(r'data-label="Calls"[^>]*>(\d+)</td>', day)[0] == calls[0][1]
     narrowed = office.page(calls[1][0])
     assert "Until 11:30" in words(narrowed.partition('class="narrowed"')[2])
     assert 'name="until" value="11:30"' in narrowed
@@ -360,20 +361,24 @@ def channels_of(desk: Desk) -> list[tuple[int, int]]:
     return channels.spans(desk.now_ms - DAY_MS, desk.now_ms, 14_400)
 
 
-PLANS = [
-    (lambda zone, day: CallQuery(zone, day - timedelta(days=6), day, reason="no-rate"), "calls_without_rate"),
-    (lambda zone, day: CallQuery(zone, day - timedelta(days=6), day, reason="no-payer"), "calls_without_payer"),
-    (lambda zone, day: CallQuery(zone, day - timedelta(days=6), day, flag=LOST), "calls_flagged"),
-    (lambda zone, day: CallQuery(zone, day, day, status="answered", until_ms=cast.NOW_MS), "COVERING INDEX calls_log"),
+PLANS: list[tuple[Callable[[ZoneInfo, date], object], str]] = [
+    (lambda zone, day: CallQuery(zone, day - timedelta(days=6), day, reason="no-rate").totals, "calls_without_rate"),
+    (lambda zone, day: CallQuery(zone, day - timedelta(days=6), day, reason="no-payer").totals, "calls_without_payer"),
+    (lambda zone, day: CallQuery(zone, day - timedelta(days=6), day, flag=LOST).totals, "calls_flagged"),
+    (lambda zone, day: CallQuery(zone, day, day, status="answered", until_ms=cast.NOW_MS).totals, "COVERING INDEX"),
+    (lambda zone, day: channels.oldest_ms(), "calls_open"),
+    (lambda zone, day: channels.spans(cast.NOW_MS - DAY_MS, cast.NOW_MS, 60), "calls_log (asked_at_ms>? AND"),
 ]
 
 
-@pytest.mark.parametrize(("query", "index"), PLANS, ids=[index for _, index in PLANS])
-def test_it_reads_no_more_than_an_index(office: Desk, query: Callable[..., CallQuery], index: str) -> None:
+@pytest.mark.parametrize(("read", "index"), PLANS, ids=[index for _, index in PLANS])
+def test_it_reads_no_more_than_a_part_of_an_index(
+    office: Desk, read: Callable[[ZoneInfo, date], object], index: str
+) -> None:
     years.go_by(office.database, 2_000, 60)
     asked: list[str] = []
     with reading.connection_context():
         reading.connection().set_trace_callback(asked.append)
-        assert query(cast.SITE.time_zone, cast.MONDAY_MORNING.date()).count() in range(25)
+        read(cast.SITE.time_zone, cast.MONDAY_MORNING.date())
     plan = cast.look_up(office.database.path, f"EXPLAIN QUERY PLAN {asked[-1]}")
-    assert any(index in row[-1] for row in plan), plan
+    assert [index in row[-1] for row in plan if row[-1].startswith(("SEARCH", "SCAN"))] == [True], plan

@@ -15,7 +15,7 @@ from coovox_billing.services import site
 from coovox_billing.web import reader, words
 from coovox_billing.web.catalogs import catalog
 from coovox_billing.web.pages.settings.choices import zones
-from tests import cast
+from tests import bad_days, cast
 from tests.web import site_map, translations
 from tests.web.conftest import Desk
 from tests.web.test_words import SAID_BY_ATTRIBUTES
@@ -321,3 +321,9 @@ def test_it_shows_every_page_in_every_language(owner_desk: Desk) -> None:
         assert [path for path, answer in answers.items() if answer.status_code not in (200, 303)] == [], code
         shown = {path: answer.text for path, answer in answers.items() if is_a_page(answer)}
         assert [path for path, html in shown.items() if f'<html lang="{tag}"' not in html] == [], code
+
+
+def test_it_tells_of_a_database_that_is_gone_in_the_language_of_the_browser(desk: Desk) -> None:
+    bad_days.lose(desk.directory)
+    answer = desk.browser.get("/sign-in", headers={"Accept-Language": "es-ES"})
+    assert (answer.status_code, '<html lang="es"' in answer.text) == (503, True)

@@ -36,6 +36,11 @@ def slips(html: str) -> dict[str, str]:
     return dict(found)
 
 
+def slips_alone(html: str) -> str:
+    """What is to be printed of the page."""
+    return html.partition('class="slips"')[2].partition("</ul>")[0]
+
+
 def changes(desk: Desk) -> list[tuple[Any, ...]]:
     return cast.look_up(
         desk.database.path, "SELECT what, before, after FROM changes WHERE after LIKE '{_pin_%' ORDER BY id"
@@ -162,9 +167,9 @@ def test_it_offers_no_pins_where_they_open_nothing(manager: Desk, kind: str) -> 
 
 
 def test_its_slips_tell_the_address_as_a_qr_code_too(manager: Desk) -> None:
-    assert "<svg" not in send(manager).text.partition('class="slips"')[2]
+    assert "<svg" not in slips_alone(send(manager).text)
     setting(manager, "self_service_address", "https://pbx.example/self")
-    html = send(manager, submission="two").text.partition('class="slips"')[2]
+    html = slips_alone(send(manager, submission="two").text)
     assert "https://pbx.example/self" in html
     assert html.count("<svg") == 1
 
@@ -179,3 +184,10 @@ def test_its_slips_write_names_as_text(manager: Desk) -> None:
 def test_random_pins_are_never_guessable_and_not_alike() -> None:
     made = {self_service.random_pin("100") for _ in range(200)}
     assert len(made) > 190
+
+
+def test_who_checks_a_guest_in_is_told_to_make_another_pin(manager: Desk) -> None:
+    says = "make another one for the guest"
+    assert says in manager.page("/extension/102/check-in")
+    setting(manager, "self_service", "off")
+    assert says not in manager.page("/extension/102/check-in")

@@ -106,7 +106,7 @@ def test_it_can_be_downloaded(owner_desk: Desk) -> None:
     header = lines.index(["Finding", "What is found", "What to do", "Prefix", "Calls"])
     assert [(line[0], line[3], line[4]) for line in lines[header + 1 :]] == [
         ("Calls without a rate", "777", "1"),
-        ("Never wins", "", ""),
+        ("Never wins", "9", ""),
         *[("Never dialed", line[3], "") for line in lines[header + 3 :]],
     ]
     assert owner_desk.browser.get("/rate/check.xlsx", buffered=True).data.startswith(b"PK")

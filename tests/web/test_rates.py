@@ -358,7 +358,7 @@ class TestFiles:
         assert response.status_code == 303
         html = owner_desk.page(response.location)
         assert [row[0] for row in rows(html)] == ["Changed", "Unchanged", "Added", "Removed", "Removed"]
-        assert "Rate($): 0.0200 → 0.0300" in html
+        assert 'Rate($): 0.0200 <span class="toward">→</span> 0.0300' in html
         assert "No such extension yet: 777" in html
         assert "rates &lt;b&gt;.csv" in html
         assert [row[0] for row in rows(owner_desk.page(f"{response.location}?effect=added"))] == ["Added"]
@@ -477,7 +477,7 @@ class TestFiles:
         response = owner_desk.post(path, form)
         assert response.status_code == 422
         assert "the rates were changed since you looked" in response.text
-        assert "Rate($): 0.0400 → 0.0300" in response.text
+        assert 'Rate($): 0.0400 <span class="toward">→</span> 0.0300' in response.text
         assert all_rates(owner_desk)[0].rate_micros == 40_000
         assert confirm(owner_desk, path).status_code == 303
         assert all_rates(owner_desk)[0].rate_micros == 30_000

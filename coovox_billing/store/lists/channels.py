@@ -35,8 +35,8 @@ def occupied() -> list[Occupied]:
 
 def oldest_ms() -> int | None:
     """When the oldest of the calls in progress was dialed, ms since 1970 in UTC; None where there is none."""
-    oldest: int | None = _open(fn.MIN(Call.asked_at_ms)).scalar()
-    return oldest
+    # Not MIN, for which SQLite would go through all calls in their order.
+    return min((asked_ms for (asked_ms,) in _open(Call.asked_at_ms).tuples()), default=None)
 
 
 def spans(since_ms: int, now_ms: int, longest_seconds: int) -> list[tuple[int, int]]:

@@ -97,7 +97,7 @@ def _of_calls(site: Site) -> Iterator[Matter]:
 
 def _putting_right() -> dict[str, tuple[tuple[str, str], ...]]:
     """What keeps such calls from happening again."""
-    return {"no-rate": ((_("Rate"), "rates.show"),), "no-payer": ((_("Settings"), "settings.show"),)}
+    return {"no-rate": ((_("Check my rates"), "rates.check.show"),), "no-payer": ((_("Settings"), "settings.show"),)}
 
 
 def _of_extensions(site: Site) -> Iterator[Matter]:

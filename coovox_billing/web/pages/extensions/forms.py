@@ -35,12 +35,10 @@ EDITED_FIELDS = ("name", "billing", "credit", "status", "payment_type", "devices
 @needs(*EVERYBODY)
 def details(number: str) -> ResponseReturnValue:
     """One extension, and all that can be done with it."""
-    site = queries.site()
     return render_template(
         "extensions/extension.html",
         extension=find(number),
-        zone=site.time_zone,
-        has_pins=site.self_service == BY_OWN_PIN,
+        zone=queries.site().time_zone,
         pin_set_at_ms=pin_set_at_ms(number),
         **words(),
     )
@@ -276,10 +274,11 @@ def find(number: str) -> Extension:
 
 def words() -> dict[str, object]:
     """What every form about extensions needs beside its own."""
-    currency = queries.site().currency
+    site = queries.site()
     return {
-        "currency": currency,
-        "sign": formats.currency_sign(currency),
+        "currency": site.currency,
+        "sign": formats.currency_sign(site.currency),
+        "has_pins": site.self_service == BY_OWN_PIN,
         "statuses": extension_search.statuses(),
         "payment_types": extension_search.payment_types(),
         "switch": extension_search.switch(),

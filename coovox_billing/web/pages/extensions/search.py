@@ -5,7 +5,6 @@ from urllib.parse import parse_qsl, urlencode
 from flask import request, url_for
 
 from coovox_billing.core.extension_number import is_extension
-from coovox_billing.core.money import format_amount
 from coovox_billing.store import queries
 from coovox_billing.store.lists import extensions
 from coovox_billing.store.lists.extensions import ExtensionQuery, Sums
@@ -98,7 +97,7 @@ def about(query: ExtensionQuery) -> list[tuple[str, str]]:
         (_("Status"), statuses().get(query.status, "")),
         (_("Payment Type"), payment_types().get(query.payment_type, "")),
         (_("Billing"), switch().get(query.billing, "")),
-        *([] if below is None else [(_("Available below"), format_amount(below))]),
+        *([] if below is None else [(_("Available below"), formats.amount(below))]),
     ]
 
 

@@ -144,7 +144,7 @@ def _columns() -> list[Column[Finding]]:
         Column(_("Finding"), lambda finding: _(KINDS[finding.kind]), key="finding", look="lead"),
         Column(_("What is found"), lambda finding: told(finding.said), names_row=True, look="says own-line"),
         Column(_("What to do"), lambda finding: told(finding.advice), key="advice", look="own-line said"),
-        Column(_("Prefix"), lambda finding: finding.prefix, shown=False),
+        Column(_("Prefix"), lambda finding: finding.beginning, shown=False),
         Column(_("Calls"), lambda finding: finding.calls or None, Written.COUNT, shown=False),
     ]
 

@@ -64,7 +64,7 @@ _PAYER_IS_AN_EXTENSION = "extension"
 def show() -> ResponseReturnValue:
     """All settings, as they are."""
     stored = queries.settings()
-    return _page(stored, stored, {})
+    return _page(stored | {LOW: numerals.signs().write_for_field(stored[LOW])}, stored, {})
 
 
 @page.post("/settings")
