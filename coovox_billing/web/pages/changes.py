@@ -133,6 +133,7 @@ def _name(name: str) -> str:
         "billing_unit": _("Billing Unit(s)"),
         "billing": _("Enable Billing"),
         "changed": _("Changed"),
+        "channels": _("Channels"),
         "checked_in": _("Checked in"),
         "closed": _("Closed"),
         "credit_micros": _("Credit"),
