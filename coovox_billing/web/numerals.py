@@ -55,12 +55,12 @@ class Signs:
             return f"{sign}{digits}"
         others = {own, with_point, _read(digits, ",", ".")} - {number, None}
         if others and not (own and self.decimal in digits):
-            whole, fraction = sorted(map(str, (number, *others)), key=lambda reading: "." in reading)
+            one, other = sorted(map(str, (number, *others)), key=lambda reading: "." in reading)
             raise BadInput(
                 "%(text)s can be read in two ways: write %(one)s or %(other)s",
                 text=repr(typed.strip()[:40]),
-                one=f"{sign}{whole}",
-                other=f"{sign}{self.write_for_field(fraction)}0",
+                one=sign + one,
+                other=sign + self.write_for_field(other + "0"),
             )
         return f"{sign}{number}"
 
