@@ -25,7 +25,8 @@ axe.run(document, {resultTypes: ['violations']}).then(found => done(found.violat
 # What a keyboard should reach: one of a group of radio buttons, nothing that is hidden or waits in a dialog.
 WATCH = """
 const group = (part, which) => document.querySelector(`[name="${part.name}"]` + which);
-const meant = Array.from(document.querySelectorAll('a[href], button, input, select, textarea, summary'))
+const controls = 'a[href], button, input, select, textarea, summary, tbody [tabindex="0"]';
+const meant = Array.from(document.querySelectorAll(controls))
   .filter(part => !part.disabled && part.type !== 'hidden' && !part.closest('[aria-hidden="true"]'))
   .filter(part => part.checkVisibility({visibilityProperty: true}))
   .filter(part => part.type !== 'radio' || part === (group(part, ':checked') || group(part, '')));
