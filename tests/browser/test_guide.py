@@ -52,7 +52,7 @@ _FIND = (
     "return [...document.querySelectorAll(arguments[0])].map(found => found.textContent.replace(/\\s+/g, ' ').trim())"
 )
 _CELLS = (
-    "return [...document.querySelectorAll('main tbody tr')].map(row => "
+    "return [...document.querySelectorAll('main .cards tbody tr')].map(row => "
     "[...row.cells].map(cell => cell.textContent.replace(/\\s+/g, ' ').trim()))"
 )
 _LABELS = "return [...document.querySelectorAll('.filters label')].map(label => label.firstChild.textContent.trim())"
@@ -89,7 +89,7 @@ class Manager:
 
     def titles(self) -> list[str]:
         """The heads of the table."""
-        return self.reads("main thead th")
+        return self.reads("main .cards thead th")
 
     def rows(self) -> list[list[str]]:
         """The cells of the table."""

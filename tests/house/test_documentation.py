@@ -97,7 +97,7 @@ def test_it_types_commands_that_exist(path: Path) -> None:
 
 
 def test_it_finds_the_commands() -> None:
-    assert [len(list(commands(path))) > 0 for path in TRIED] == [True, True, True, True, True, True, False, True]
+    assert {path.name for path in TRIED if not list(commands(path))} == {"metrics.md"}
 
 
 def test_every_advice_of_the_product_names_a_command_that_exists() -> None:
