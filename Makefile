@@ -34,11 +34,12 @@ ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
 ASTERISK_others := $(patsubst %,tests/asterisk/test_%.py,freepbx elsewhere)
 ASTERISK_soak := tests/asterisk/test_soak.py
 ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_others) $(ASTERISK_soak))
-BROWSER_PARTS := everywhere people calls pages
+BROWSER_PARTS := everywhere reach people calls pages
 BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
-BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people)
+BROWSER_reach := $(patsubst %,tests/browser/test_%.py,accessibility user_guide)
+BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people languages)
 BROWSER_calls := $(patsubst %,tests/browser/test_%.py,addons call_log demo)
-BROWSER_pages := tests/browser $(addprefix --ignore=,$(BROWSER_everywhere) $(BROWSER_people) $(BROWSER_calls))
+BROWSER_pages := tests/browser $(addprefix --ignore=,$(BROWSER_everywhere) $(BROWSER_reach) $(BROWSER_people) $(BROWSER_calls))
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
@@ -104,7 +105,7 @@ test-asterisk-%: deps $(VENV)/test.stamp
 
 ## test-browser: the pages in a real Chromium, in parts side by side, for they mostly wait
 test-browser:
-	$(SIDE_BY_SIDE) -j4 $(BROWSER_PARTS:%=test-browser-%)
+	$(SIDE_BY_SIDE) -j5 $(BROWSER_PARTS:%=test-browser-%)
 
 test-browser-%: deps $(VENV)/test.stamp
 	$(PYTEST) $(BROWSER_$*) --durations=8
