@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from coovox_billing.services import tariff_drafts
+from coovox_billing.services.tariff_drafts import Prepared
 from coovox_billing.store import tariff_drafts as stored
 from coovox_billing.store.database import read_apart, write_apart
 
@@ -47,12 +48,16 @@ class TariffSwitch:
 
     def look(self) -> float:
         """Activate all that is due; in how many seconds to look again."""
-        even_ms = self._even_ms()
-        while prepared := read_apart(self._path, partial(tariff_drafts.due, now_ms=self._now_ms(), even_ms=even_ms)):
+        while prepared := self._due():
             done = partial(tariff_drafts.activate_due, prepared=prepared, now_ms=self._now_ms())
             if write_apart(self._path, done):
                 log.info("the tariff %s is active, as it was scheduled", prepared.draft.name)
         return self._pause_seconds(read_apart(self._path, _next_ms))
+
+    def _due(self) -> Prepared | None:
+        """The wall clock is read first: set after that, it is found to be uneven, or not believed yet."""
+        now_ms = self._now_ms()
+        return read_apart(self._path, partial(tariff_drafts.due, now_ms=now_ms, even_ms=self._even_ms()))
 
     def _pause_seconds(self, next_ms: int | None) -> float:
         """What is overdue and was not activated waits for a clock to trust, or for a disk: that is no hurry."""

@@ -98,6 +98,7 @@ class Call(_Table):
     settled_late = BooleanField()
     flags = CharField()
     hangup_cause = CharField()
+    caller_channel = CharField()
 
     class Meta:
         table_name = "calls"

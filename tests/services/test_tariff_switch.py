@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from coovox_billing import tariff_switch
 from coovox_billing.services import tariff_drafts as drafts
-from coovox_billing.store.database import Database
+from coovox_billing.store.database import Database, write_apart
 from coovox_billing.tariff_switch import LOOK_SECONDS, TariffSwitch
 from tests import cast
 from tests.services.test_tariff_drafts import AT_MS, HOUR_MS, add, find, present, schedule, without_ids
@@ -100,6 +102,25 @@ def test_it_is_not_deceived_by_a_clock_that_jumps_ahead_and_is_set_right(databas
     clocks.wait(1)
     switch.look()
     assert state(database, draft) == "scheduled"
+
+
+def test_it_is_not_deceived_by_a_clock_that_jumps_while_it_activates(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tariff of thousands of rates takes seconds; the next one is not due because the clock was set meanwhile."""
+    first, second, clocks = add(database), add(database, [cast.FREE_RATE], "February"), Clocks()
+    schedule(database, first, AT_MS)
+    schedule(database, second, AT_MS + HOUR_MS)
+    switch = clocks.switch(database)
+    clocks.wait(3600)
+
+    def write(path: Path, job: Callable[[sqlite3.Connection], bool]) -> bool:
+        clocks.now_ms += 2 * HOUR_MS
+        return write_apart(path, job)
+
+    monkeypatch.setattr(tariff_switch, "write_apart", write)
+    switch.look()
+    assert [state(database, draft) for draft in (first, second)] == ["active", "scheduled"]
 
 
 def test_it_waits_in_1970_and_activates_once_the_clock_is_set(database: Database) -> None:

@@ -15,10 +15,11 @@ import pytest
 from flask.testing import FlaskClient
 from openpyxl import load_workbook
 
+from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.roles import Role
 from coovox_billing.core.trial import TRIAL_MS
 from coovox_billing.errors import SetupError
-from coovox_billing.services import accounts, passwords, payments, self_service, stays
+from coovox_billing.services import accounts, calls, passwords, payments, self_service, settlement, stays
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
 from coovox_billing.store import writes
@@ -607,6 +608,31 @@ def test_a_call_that_was_settled_late_tells_the_next_guest_no_number(lobby: Desk
     statement = lobby.page("/self/statement")
     assert "922222222" not in statement
     assert "an earlier call" in statement
+    assert all_calls(lobby) == []
+
+
+@pytest.mark.parametrize("talked", [30, None])
+@pytest.mark.parametrize("stays_on", [True, False])
+def test_a_call_that_is_told_of_late_tells_the_next_guest_no_number(
+    lobby: Desk, talked: int | None, stays_on: bool
+) -> None:
+    """Billing was not asked about it, so that its row is newer than the guest."""
+    before_ms = lobby.now_ms - 60_000
+    guest(lobby, "914275")
+    if not stays_on:
+        do(lobby, lambda c: stays.check_out(c, "100", someone_now(lobby)))
+        do(lobby, lambda c: payments.recharge(c, "100", 5_000_000, someone_now(lobby)))
+        give_pin(lobby, "100", "914275")
+    leg = cast.a_leg(talked=talked, alone="passed", asked_ms=before_ms, number="922222222")
+    if talked is None:
+        do(lobby, lambda c: calls.give_up(c, "late", leg))
+    else:
+        do(lobby, lambda c: settlement.settle(c, "late", leg, UNKNOWN, lobby.now_ms))
+    assert cast.look_up(lobby.database.path, "SELECT count(*) FROM calls WHERE call_id = 'late'") == [(1,)]
+    assert sign_in(lobby, pin="914275").status_code == 303
+    statement = lobby.page("/self/statement")
+    assert "922222222" not in statement
+    assert ("an earlier call" in statement) == (talked is not None and not stays_on), "a guest pays no other's calls"
     assert all_calls(lobby) == []
 
 

@@ -4,12 +4,13 @@ import csv
 import html
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from openpyxl import load_workbook
 
 from coovox_billing.core.clock import UNKNOWN
-from coovox_billing.services import accounts, settlement, site
+from coovox_billing.services import accounts, rates, settlement, site
 from coovox_billing.store.lists.calls import CallQuery
 from coovox_billing.store.lists.statistics import StatisticsQuery, Sums
 from coovox_billing.web import formats
@@ -258,6 +259,17 @@ def test_its_numbers_are_those_of_the_calls_that_a_click_leads_to(owner_desk: De
     for address, calls in links + rows:
         log = owner_desk.page(html.unescape(address) + "&status=answered")
         assert re.findall(r"(\d+) Total", log) == ([calls] if calls != "0" else []), address
+
+
+def test_a_click_leads_to_the_calls_of_a_prefix_with_a_star(owner_desk: Desk) -> None:
+    star = replace(cast.RATES[0], prefix="*4", number_length=0)
+    owner_desk.database.write(lambda connection: rates.add(connection, star, cast.MANAGER))
+    story.talk(owner_desk.database, "star", "100", "*4#12", cast.NOW_MS, 60)
+    story.talk(owner_desk.database, "other", "100", "965302387", cast.NOW_MS, 60)
+    (address,) = re.findall(
+        r'href="(/call-log[^"]+destination=(?:%2A|\*)4[^"]*)"', owner_desk.page("/statistics?by=day")
+    )
+    assert "1 Total" in owner_desk.page(html.unescape(address))
 
 
 def test_it_draws_the_parts_of_all_extensions_alone(owner_desk: Desk) -> None:

@@ -17,7 +17,7 @@ from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
-from coovox_billing.store.lists.own_account import OwnAccount
+from coovox_billing.store.lists.own_account import OwnAccount, is_own_call
 from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
@@ -176,7 +176,7 @@ class CallQuery:
         if self.of_account is not None:
             # The number is there for the index of an extension's calls.
             yield (Call.extension == self.of_account.number) & (Call.account == self.of_account.id)
-            yield Call.id > self.of_account.after_call
+            yield is_own_call(self.of_account.after_call, self.of_account.since_ms)
         if self.extension:
             yield Call.extension == self.extension
         if self.keywords:

@@ -1,5 +1,6 @@
 """An extension's account as the person behind it sees it. Needs `open_reading` first."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +9,15 @@ from peewee import JOIN, OperationalError, fn
 
 from coovox_billing.core.site_settings import SELF_SERVICE_OFF
 from coovox_billing.store import queries
-from coovox_billing.store.models import Account, Pin, Stay
+from coovox_billing.store.models import Account, Call, Pin, Stay
 
 
 @dataclass(frozen=True, slots=True)
 class OwnAccount:
     """An open account; amounts in micros.
 
-    Calls up to the row `after_call` were somebody else's. `kept` is what a session is held against: whatever of it
+    Calls up to the row `after_call` were somebody else's; `since_ms` (ms since 1970, UTC) is when that one left, or a
+    guest came, 0 where neither ever happened. `kept` is what a session is held against: whatever of it
     changes, the session ends, as when a guest comes or goes. `recreated`: nobody said yet whether it is the same.
     """
 
@@ -31,6 +33,7 @@ class OwnAccount:
     recreated: bool
     checked_in_at_ms: int | None
     after_call: int
+    since_ms: int
     kept: tuple[str, ...]
 
     @property
@@ -48,10 +51,20 @@ def is_offered() -> bool:
 
 def own_account(account_id: int) -> OwnAccount | None:
     """The open account of an id, None where there is none."""
-    kept = (fn.COALESCE(Pin.hash, "").alias("pin_hash"), _newest_stay().alias("newest_stay"))
+    kept = (fn.COALESCE(Pin.hash, "").alias("pin_hash"), *_newest_stay())
     accounts = Account.select(Account, *kept).join(Pin, JOIN.LEFT_OUTER, on=(Pin.account == Account.id))
     row: Any = accounts.where(Account.id == account_id, Account.closed_at_ms.is_null()).dicts().first()
     return None if row is None else _own_account(row)
+
+
+def is_own_call(after_call: int, since_ms: int) -> Any:
+    """Whether a call is of whoever is behind its extension now, as a condition.
+
+    The row of a call that billing was not asked about is written when it is told of, which may be after its caller
+    left; it is told by its time. Of others the row tells, for clocks are set.
+    """
+    was_asked_about = Call.caller_channel != ""
+    return (Call.id > after_call) & (was_asked_about | (Call.asked_at_ms >= since_ms))
 
 
 def pin_set_at_ms(number: str) -> int | None:
@@ -61,8 +74,11 @@ def pin_set_at_ms(number: str) -> int | None:
     return None if found is None else int(found.set_at_ms)
 
 
-def _newest_stay() -> Any:
-    return Stay.select(fn.COALESCE(fn.MAX(Stay.id), 0)).where(Stay.account == Account.id)
+def _newest_stay() -> Iterator[Any]:
+    """Of the stays that are over: its id and its end, 0 where there is none."""
+    for column, name in ((Stay.id, "newest_stay"), (Stay.until_ms, "left_at_ms")):
+        newest = Stay.select(column).where(Stay.account == Account.id).order_by(Stay.id.desc()).limit(1)
+        yield fn.COALESCE(newest, 0).alias(name)
 
 
 def _own_account(row: Any) -> OwnAccount:
@@ -80,5 +96,6 @@ def _own_account(row: Any) -> OwnAccount:
         recreated=row["recreated"],
         checked_in_at_ms=row["checked_in_at_ms"],
         after_call=row["own_after_call"],
+        since_ms=row["left_at_ms"] if row["checked_in_at_ms"] is None else row["checked_in_at_ms"],
         kept=(row["pin_hash"], *stay),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from peewee import fn
 
 from coovox_billing.core.call import State
+from coovox_billing.store.lists.own_account import is_own_call
 from coovox_billing.store.models import Account, ArchivedCall, Call, LedgerEntry, Stay
 
 # A bill of years is one too; as a page it would not fit into a small box's memory.
@@ -81,7 +82,7 @@ def bill_of_stay(stay_id: int) -> GuestBill | None:
     if stay is None:
         return None
     time, entries = (stay.since_ms, stay.until_ms), (stay.after_entry, stay.last_entry)
-    return _bill(stay.account, stay.guest, time, entries, after_call=0)
+    return _bill(stay.account, stay.guest, time, entries, is_own_call(0, 0))
 
 
 def bill_until_now(extension: str, now_ms: int) -> GuestBill | None:
@@ -91,7 +92,7 @@ def bill_until_now(extension: str, now_ms: int) -> GuestBill | None:
         return None
     last = Stay.select().where(Stay.account == account).order_by(Stay.id.desc()).first()
     since_ms, after_entry = _begin(account, last)
-    return _bill(account, account.name, (since_ms, now_ms), (after_entry, None), account.own_after_call)
+    return _bill(account, account.name, (since_ms, now_ms), (after_entry, None), _is_own(account, last))
 
 
 def bill_of_time(extension: str, since_ms: int, until_ms: int, now_ms: int) -> GuestBill | None:
@@ -110,7 +111,7 @@ def bill_of_time(extension: str, since_ms: int, until_ms: int, now_ms: int) -> G
     if until_ms <= now_ms:
         last_entry = max(after_entry, _newest_entry(account, LedgerEntry.at_ms < until_ms))
     time = (begin_ms, min(until_ms, now_ms))
-    return _bill(account, account.name, time, (after_entry, last_entry), account.own_after_call)
+    return _bill(account, account.name, time, (after_entry, last_entry), _is_own(account, last))
 
 
 def is_in_call(extension: str) -> bool:
@@ -119,18 +120,16 @@ def is_in_call(extension: str) -> bool:
     return bool(calls.where(Call.state << (State.HELD, State.TALKING)).exists())
 
 
-def _bill(
-    account: Any, guest: str, time: tuple[int, int], entries: tuple[int, int | None], after_call: int
-) -> GuestBill:
+def _bill(account: Any, guest: str, time: tuple[int, int], entries: tuple[int, int | None], is_own: Any) -> GuestBill:
     """From the first instant to the second; of the ledger what comes after the first entry, up to the second.
 
-    Calls up to the row `after_call` were an earlier guest's, whatever the clock said.
+    Calls that are not `is_own`, a condition, were an earlier guest's.
     """
     own, (after_entry, last_entry) = LedgerEntry.account == account, entries
     within = own & (LedgerEntry.id > after_entry)
     if last_entry is not None:
         within &= LedgerEntry.id <= last_entry
-    listed, count, talk_seconds = _calls(account, time, within, after_call)
+    listed, count, talk_seconds = _calls(account, time, within, is_own)
     before_micros = _balance_after(account, after_entry)
     return GuestBill(
         extension=account.extension,
@@ -168,30 +167,44 @@ def _begin(account: Any, last: Any) -> tuple[int, int]:
     return (account.opened_at_ms, 0) if last is None else (last.until_ms, last.last_entry)
 
 
+def _is_own(account: Any, last: Any) -> Any:
+    """The condition that a call is of whoever is behind the extension now, after the `last` stay that is over."""
+    left_at_ms = 0 if last is None else last.until_ms
+    since_ms = left_at_ms if account.checked_in_at_ms is None else account.checked_in_at_ms
+    return is_own_call(account.own_after_call, since_ms)
+
+
 def _payments(within: Any) -> list[Paid]:
     moved = LedgerEntry.call_id.is_null() & (LedgerEntry.amount_micros != 0)
     rows = LedgerEntry.select().where(within, moved).order_by(LedgerEntry.id)
     return [Paid(row.at_ms, row.kind, row.amount_micros, row.reason) for row in rows]
 
 
-def _calls(account: Any, time: tuple[int, int], within: Any, after_call: int) -> tuple[list[BilledCall], int, int]:
+def _calls(account: Any, time: tuple[int, int], within: Any, is_own: Any) -> tuple[list[BilledCall], int, int]:
     """Those that were charged, or given back, in these entries; and those of the time that cost nothing.
 
     The newest of them, and how many and how many seconds of talk there are in all.
     """
     named = LedgerEntry.select(LedgerEntry.call_id).where(within, LedgerEntry.call_id.is_null(False))
-    is_free = (Call.extension == account.extension) & Call.asked_at_ms.between(*time) & (Call.id > after_call)
+    is_free = (Call.extension == account.extension) & Call.asked_at_ms.between(*time) & is_own
     is_free &= (Call.account == account) & (Call.state == State.SETTLED) & (Call.cost_micros == 0)
     is_billed = (Call.call_id << named) | is_free
     kept, archived = _counted(Call, is_billed), _counted(ArchivedCall, ArchivedCall.call_id << named)
     count, talk_seconds = kept[0] + archived[0], kept[1] + archived[1]
-    columns = (Call.id, Call.call_id, Call.asked_at_ms, Call.number, Call.number_dialed, Call.talk_seconds)
+    columns = (
+        is_own.alias("is_own"),
+        Call.call_id,
+        Call.asked_at_ms,
+        Call.number,
+        Call.number_dialed,
+        Call.talk_seconds,
+    )
     newest: Any = Call.select(*columns).where(is_billed).order_by(Call.asked_at_ms.desc(), Call.id.desc())
     rows: list[Any] = list(newest.limit(MOST_LISTED).tuples())[::-1]
     charged = _charged(within, [row[1] for row in rows])
     listed = [
-        BilledCall(asked_at_ms, number or dialed, talk, charged.get(call_id, 0), row_id <= after_call)
-        for row_id, call_id, asked_at_ms, number, dialed, talk in rows
+        BilledCall(asked_at_ms, number or dialed, talk, charged.get(call_id, 0), not own)
+        for own, call_id, asked_at_ms, number, dialed, talk in rows
     ]
     return listed, count, talk_seconds
 

@@ -32,6 +32,7 @@ from coovox_billing.web.words import told
 page = Blueprint("call_log", __name__)
 
 EVERY_PREFIX = "every"
+_PREFIX_SIGNS = frozenset("0123456789*#")
 FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK, ARCHIVED)
 
 
@@ -166,7 +167,7 @@ def _parse_time_of_day(text: str) -> time:
 
 def _parse_destination(text: str) -> str:
     """The prefix of a rate, a word where it is empty; or that no rate was found."""
-    if not (text in (NO_RATE, EVERY_PREFIX) or (text.isascii() and text.isdigit())):
+    if not (text in (NO_RATE, EVERY_PREFIX) or set(text) <= _PREFIX_SIGNS):
         raise BadInput("write the prefix of a rate")
     return "" if text == EVERY_PREFIX else text
 
