@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from coovox_billing.errors import BadInput
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 # How people write yes and no into a cell.
 SWITCH = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
+
+_GROUPED = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ def numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
         BadInput: from some line on the text is no CSV.
     """
     text = text.removeprefix("\ufeff")
-    separator = ";" if ";" in text.partition("\n")[0] else ","
+    separator = ";" if has_semicolons(text) else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line = 1
     try:
@@ -42,6 +45,26 @@ def numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise BadInput("line %(line)s is not CSV: %(error)s", line=reader.line_num, error=error) from None
+
+
+def has_semicolons(text: str) -> bool:
+    """Whether a CSV text has semicolons between its cells, as spreadsheets write it where decimals have a comma."""
+    return ";" in text.partition("\n")[0]
+
+
+def check_point(text: str) -> None:
+    """What a cell between semicolons may hold as an amount: there the point of `1.500` may stand between thousands.
+
+    Raises:
+        BadInput: it could be read in two ways.
+    """
+    if _GROUPED.fullmatch(text):
+        raise BadInput(
+            "%(text)s can be read in two ways: write %(one)s or %(other)s",
+            text=repr(text),
+            one=text.replace(".", ""),
+            other=f"{text}0",
+        )
 
 
 def quoted(text: str) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coovox_billing.core.csv_table import SWITCH, BadRow, numbered_rows, quoted, unquoted
+from coovox_billing.core.csv_table import SWITCH, BadRow, check_point, has_semicolons, numbered_rows, quoted, unquoted
 from coovox_billing.core.extension_number import is_extension
 from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.errors import BadInput
@@ -36,7 +36,7 @@ def parse_extensions(text: str, most: int) -> tuple[list[ExtensionRow], list[Bad
     Raises:
         BadInput: another first line, no CSV, or more than `most` rows.
     """
-    rows = numbered_rows(text)
+    rows, point_may_group = numbered_rows(text), has_semicolons(text)
     columns = _columns(next(rows, (1, []))[1])
     good: list[ExtensionRow] = []
     bad: list[BadRow] = []
@@ -47,7 +47,7 @@ def parse_extensions(text: str, most: int) -> tuple[list[ExtensionRow], list[Bad
         if len(good) + len(bad) >= most:
             raise BadInput("it has more than %(most)s rows: split it into several files", most=most)
         try:
-            row = _row(line, columns, cells)
+            row = _row(line, columns, cells, point_may_group)
             if row.number in lines:
                 raise BadInput(
                     "extension %(number)s stands in line %(line)s already", number=row.number, line=lines[row.number]
@@ -96,13 +96,15 @@ def _columns(header: Sequence[str]) -> list[str]:
     return columns
 
 
-def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> ExtensionRow:
+def _row(line: int, columns: Sequence[str], cells: Sequence[str], point_may_group: bool) -> ExtensionRow:
     if len(cells) != len(columns):
         raise BadInput("it has %(count)s columns instead of %(columns)s", count=len(cells), columns=len(columns))
     texts = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
     number = texts.pop("number")
     if not is_extension(number):
         raise BadInput("number: %(number)s is not an extension", number=repr(number[:80]))
+    if point_may_group:
+        check_point(texts.get("credit", ""))
     changes = {}
     for column, (key, parse) in _PARSERS.items():
         if texts.get(column):

@@ -59,3 +59,14 @@ def test_it_reads_what_it_writes(name: str, billing: bool, credit: int) -> None:
     if name and not name.startswith("'"):
         expected["name"] = name
         assert rows[0].changes == expected | {"devices": ["PJSIP/100", "SIP/x"]}
+
+
+def test_it_refuses_a_credit_between_semicolons_whose_point_may_stand_between_thousands() -> None:
+    good, bad = parse_extensions("number;credit\n100;1.500\n101;1.5000\n102;0.500\n103;1500\n", 10)
+    assert [(row.number, row.changes["credit_micros"]) for row in good] == [
+        ("101", 1_500_000),
+        ("102", 500_000),
+        ("103", 1_500_000_000),
+    ]
+    assert [str(row) for row in bad] == ["line 2: '1.500' can be read in two ways: write 1500 or 1.5000"]
+    assert parse_extensions("number,credit\n100,1.500\n", 10)[0][0].changes == {"credit_micros": 1_500_000}
