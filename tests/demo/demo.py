@@ -141,7 +141,7 @@ def fake_exchange(agi_port: int) -> Dial:
     def dial(extension: str, number: str, seconds: int) -> None:
         call_id = str(random.randrange(10**17, 10**18))
         asked_ms = time.time_ns() // 1_000_000
-        answer = asterisk.authorize(call_id, extension, number, asked=stamp(asked_ms)).variables
+        answer = asterisk.authorize(call_id, extension, number, asked=stamp(asked_ms), trunk="Carrier").variables
         if answer.get("COOVOX_VERDICT") != "pass":
             return
         limit = int(answer["COOVOX_LIMIT"]) or seconds
