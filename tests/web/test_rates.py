@@ -359,6 +359,8 @@ class TestFiles:
         html = owner_desk.page(response.location)
         assert [row[0] for row in rows(html)] == ["Changed", "Unchanged", "Added", "Removed", "Removed"]
         assert 'Rate($): 0.0200 <span class="toward">→</span> 0.0300' in html
+        spanish = owner_desk.browser.get(response.location, headers={"Accept-Language": "es"}).text
+        assert '0,0200 <span class="toward">→</span> 0,0300' in spanish
         assert "No such extension yet: 777" in html
         assert "rates &lt;b&gt;.csv" in html
         assert [row[0] for row in rows(owner_desk.page(f"{response.location}?effect=added"))] == ["Added"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import request
 
 from coovox_billing.core.rate_fields import fields_of
+from coovox_billing.core.tariff import Rate
 from coovox_billing.services.rates import Effect, ImportPlan, Step
 from coovox_billing.store import queries
 from coovox_billing.web import formats
@@ -73,8 +74,22 @@ def _changes(step: Step, titles: dict[str, str]) -> list[tuple[str, str, str]]:
     """What changes of a rate: the field's title, its value before and after."""
     if step.before is None or step.after is None:
         return []
-    old, new = fields_of(step.before), fields_of(step.after)
-    return [(titles[name], old[name], new[name]) for name in old if old[name] != new[name]]
+    before, after = fields_of(step.before), fields_of(step.after)
+    old, new = before | _written(step.before), after | _written(step.after)
+    return [(titles[name], old[name], new[name]) for name in before if before[name] != after[name]]
+
+
+def _written(rate: Rate) -> dict[str, str]:
+    """The fields that a file has in another form than the reader's."""
+    return {
+        "active": _("On") if rate.active else _("Off"),
+        "initial_cost": formats.price(rate.initial_cost_micros),
+        "rate": formats.price(rate.rate_micros),
+        "start_time": formats.time_of_day(rate.start_time),
+        "end_time": formats.time_of_day(rate.end_time),
+        "days": rate_words.days(rate.days),
+        "extensions": " ".join(sorted(rate.extensions)) if rate.extensions else _("All"),
+    }
 
 
 def _unknown(plan: ImportPlan) -> str:
