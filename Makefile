@@ -19,10 +19,11 @@ IN_MEMORY := tests/in_memory.sh
 
 ASTERISK_VERSIONS ?= 16 22
 # Parts of like length, which run side by side: some calculate, some wait.
-FAST_PARTS := web services cli backup pbx firmware rest
+FAST_PARTS := web lists services cli backup pbx firmware rest
 FAST_services := tests/services
 FAST_pbx := tests/pbx
-FAST_web := tests/web
+FAST_lists := $(patsubst %,tests/web/test_%.py,call_log dashboard extensions languages rate_check rates recharge_history statistics tables tariff_drafts)
+FAST_web := tests/web $(addprefix --ignore=,$(FAST_lists))
 FAST_cli := tests/cli
 FAST_firmware := tests/firmware
 FAST_backup := tests/backup
@@ -72,7 +73,7 @@ test: deps lint test-fast test-chaos test-debian test-browser test-asterisk
 
 ## test-fast: no Asterisk, no browser, under a minute
 test-fast:
-	$(SIDE_BY_SIDE) -j6 $(FAST_PARTS:%=test-fast-%)
+	$(SIDE_BY_SIDE) -j7 $(FAST_PARTS:%=test-fast-%)
 
 test-fast-%: $(VENV)/test.stamp
 	$(IN_MEMORY) $(PYTEST) $(FAST_$*)
@@ -86,7 +87,7 @@ test-chaos-%: deps $(VENV)/test.stamp
 
 ## test-debian: the same on Debian's own Python packages
 test-debian:
-	$(SIDE_BY_SIDE) -j6 $(FAST_PARTS:%=test-debian-%)
+	$(SIDE_BY_SIDE) -j7 $(FAST_PARTS:%=test-debian-%)
 
 # The S3 server of the tests is not in Debian.
 test-debian-backup: $(VENV)/test.stamp

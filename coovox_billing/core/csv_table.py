@@ -63,7 +63,7 @@ def check_point(text: str) -> None:
             "%(text)s can be read in two ways: write %(one)s or %(other)s",
             text=repr(text),
             one=text.replace(".", ""),
-            other=f"{text}0",
+            other=text + "0",
         )
 
 
