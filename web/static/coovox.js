@@ -212,11 +212,11 @@
     if (renewed && (document.hidden || event.target.closest('details:not([open])'))) event.preventDefault();
   });
 
-  /* What was closed stays closed: the server reads the same cookie. */
+  /* What was closed stays closed: the server reads the same cookie. What is open has none. */
 
   document.addEventListener('toggle', function (event) {
     const name = event.target.dataset && event.target.dataset.remembered;
-    if (name) document.cookie = name + '=' + (event.target.open ? 'open' : 'closed') + '; path=' + (root.dataset.base || '/') + '; max-age=31536000; samesite=lax';
+    if (name) document.cookie = name + '=closed; path=' + (root.dataset.base || '/') + '; max-age=' + (event.target.open ? 0 : 31536000) + '; samesite=lax';
   }, true);
 
   /* Toasts of success go away; those of failure stay until they are closed. */
