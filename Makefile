@@ -32,9 +32,8 @@ CHAOS_killed := tests/chaos/test_killed_at_every_step.py
 CHAOS_rest := tests/chaos --ignore=$(CHAOS_killed)
 ASTERISK_lives := $(patsubst %,tests/asterisk/test_%.py,whatever_dies lives transfers)
 ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
-ASTERISK_others := $(patsubst %,tests/asterisk/test_%.py,freepbx elsewhere)
 ASTERISK_soak := tests/asterisk/test_soak.py
-ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_others) $(ASTERISK_soak))
+ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_soak))
 BROWSER_PARTS := everywhere reach people calls pages
 BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
 BROWSER_reach := $(patsubst %,tests/browser/test_%.py,accessibility user_guide)
@@ -95,10 +94,10 @@ test-debian-backup: $(VENV)/test.stamp
 test-debian-%: deps
 	$(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side in four parts each, for they mostly wait;
+## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
 ## then the soak, which does not
 test-asterisk:
-	$(SIDE_BY_SIDE) -j8 $(foreach part,calls live lives others,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
+	$(SIDE_BY_SIDE) -j6 $(foreach part,calls live lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
 	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp
