@@ -3,7 +3,7 @@
 A chart is never alone: the table beside it has the same links and numbers, so that readers of screens skip the shapes.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT, HEADROOM = 700, 150, 10
@@ -95,6 +95,6 @@ def percent(value: int, most: int) -> float:
     return round(100 * value / most, 1) if most else 0.0
 
 
-def heat(value: int, values: Collection[int]) -> int:
+def heat(value: int, most: int) -> int:
     """How dark the field of a value is beside others: 0 for nothing, up to `HEATS` for the highest."""
-    return -(-value * HEATS // most) if (most := max(values, default=0)) else 0
+    return -(-value * HEATS // most) if most else 0

@@ -41,8 +41,8 @@ def test_it_measures_against_the_most() -> None:
 
 def test_it_darkens_with_the_number_and_leaves_nothing_white_but_nothing() -> None:
     values = [0, 1, 20, 50, 99, 100]
-    assert [charts.heat(value, values) for value in values] == [0, 1, 1, 3, 5, 5]
-    assert charts.heat(0, []) == 0
+    assert [charts.heat(value, 100) for value in values] == [0, 1, 1, 3, 5, 5]
+    assert charts.heat(0, 0) == 0
 
 
 def test_it_draws_steps_without_gaps_as_high_as_their_numbers() -> None:

@@ -95,7 +95,11 @@ class Parts:
 
     def heat_of(self, calls: int) -> int:
         """How dark the field of so many calls is."""
-        return charts.heat(calls, [sums.calls for sums in self.hours.values()])
+        return charts.heat(calls, self._most_calls)
+
+    @cached_property
+    def _most_calls(self) -> int:
+        return max(sums.calls for sums in self.hours.values())
 
 
 def _parts(query: StatisticsQuery) -> Parts:
