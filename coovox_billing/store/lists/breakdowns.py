@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import fn
 
-from coovox_billing.store.lists.statistics import Sums
+from coovox_billing.store.lists.statistics import Sums, of_days
 from coovox_billing.store.models import (
     Account,
     DailyDestinationTotal,
@@ -82,12 +82,7 @@ class Breakdown:
 
     def _of_days(self, table: Any, *keys: Any) -> Any:
         sums = [fn.SUM(column) for column in (table.calls, table.talk_seconds, table.cost_micros)]
-        rows = table.select(*keys, *sums)
-        if self.first_day is not None:
-            rows = rows.where(table.day >= self.first_day.isoformat())
-        if self.last_day is not None:
-            rows = rows.where(table.day <= self.last_day.isoformat())
-        return rows
+        return of_days(table.select(*keys, *sums), table, self.first_day, self.last_day)
 
 
 def _calls(table: Any) -> Any:

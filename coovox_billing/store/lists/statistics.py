@@ -111,15 +111,20 @@ class StatisticsQuery:
             rows = rows.join(Account)
         if self.extensions and EACH not in self.extensions:
             rows = rows.where(Account.extension << self.extensions)
-        if self.first_day is not None:
-            rows = rows.where(self._table.day >= self.first_day.isoformat())
-        if self.last_day is not None:
-            rows = rows.where(self._table.day <= self.last_day.isoformat())
-        return rows
+        return of_days(rows, self._table, self.first_day, self.last_day)
 
     def _periods(self, rows: Any) -> list[Period]:
         names = _names() if self.extensions else {}
         return [_period_of(row, names) for row in rows.tuples()]
+
+
+def of_days(rows: Any, table: Any, first_day: date | None, last_day: date | None) -> Any:
+    """Those rows of a table of daily totals that are of some days, None for no bound."""
+    if first_day is not None:
+        rows = rows.where(table.day >= first_day.isoformat())
+    if last_day is not None:
+        rows = rows.where(table.day <= last_day.isoformat())
+    return rows
 
 
 def unknown(extensions: Sequence[str]) -> list[str]:
