@@ -45,11 +45,20 @@ def pids_using(path: Path) -> list[int]:
 def users_of_deleted(path: Path) -> list[str]:
     """Who still has a database open that was deleted, as far as this user may know."""
     deleted, found = f"{path.absolute()} (deleted)", set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if str(link.readlink()) == deleted:
-                found.add(int(link.parts[2]))
+    for process in Path("/proc").glob("[0-9]*"):
+        if deleted in _open_files(process):
+            found.add(int(process.name))
     return _named(found)
+
+
+def _open_files(process: Path) -> set[str]:
+    """None where it is another user's, or ended meanwhile."""
+    found = set()
+    with suppress(OSError):
+        for link in (process / "fd").iterdir():
+            with suppress(OSError):
+                found.add(str(link.readlink()))
+    return found
 
 
 def _named(pids: Iterable[int]) -> list[str]:
