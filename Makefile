@@ -123,7 +123,7 @@ fuzz: $(VENV)-fuzz/stamp
 ## bench: what a call costs, beside the floors measured in the same run
 bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
 bench: deps $(VENV)/test.stamp
-	PYTHONPATH=. $(BIN)/python tests/bench/bench.py $(BENCH)
+	PYTHONPATH=. $(BIN)/python -m tests.bench.bench $(BENCH)
 
 ## footprint: memory on emulated ARM and here, start time, flash writes, beside what each may be; FOOTPRINT= options
 footprint: DEBIAN_PACKAGES := qemu-user-static python3-cryptography python3-flask python3-peewee python3-pyotp \

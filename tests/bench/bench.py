@@ -1,279 +1,36 @@
-"""`make bench`: how fast a call is authorized and settled, beside the floors measured in the same run.
+"""`make bench`: how fast billing is, beside the floors measured in the same run, as one table.
 
-Everything is interleaved: in each round every server gets its turn, and what is
-printed are medians over the rounds. Ratios are judged; absolute figures belong
-to the machine. Targets: the issue tracker's, FLOORS for where they come from.
+Ratios are judged, and are taken side by side; absolute figures belong to the machine. Targets: the issue tracker's,
+FLOORS for where they come from. Each part is a module of this folder with `measure(folder, options)`.
 """
 
-from __future__ import annotations
-
 import argparse
-import json
-import os
-import random
-import socket
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from coovox_billing.core.tariff import Rate
-from coovox_billing.opening import open_site
-from coovox_billing.services import accounts, activation, payments, rates
-from coovox_billing.services.accounts import Person
-from coovox_billing.store import reads
-from coovox_billing.store.database import FILE_NAME
-from tests.cast import look_up
+from tests.bench import calls
+from tests.bench.options import Options
+from tests.bench.table import Row, show
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-EXTENSIONS = 100
-LEARNING = 20
-FEW_RATES, MANY_RATES = 10, 100_000
-NUMBERS = 2_000
-CALLERS = (1, 16)
-FORKED_CALLS_PER_SECOND_AND_CORE = {"A2Billing": 20, "MagnusBilling": 23}  # FLOORS.md, measured end to end
-OWNER = Person("bench", "terminal", 1_790_000_000_000)
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass
-class Server:
-    """A process that is measured, and what was measured of it: (kind, callers) to results."""
-
-    name: str
-    port: int
-    process: subprocess.Popen[bytes]
-    mirror: str = ""
-    first_id: int = 0
-    results: dict[tuple[str, int], list[dict[str, float]]] = field(default_factory=dict)
-
-    def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-    def resident_mb(self) -> float:
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
-
-    def median(self, kind: str, callers: int, figure: str) -> float:
-        return statistics.median(result[figure] for result in self.results[kind, callers])
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table; a target is the most (or, with `least`, the least) that the ratio may be."""
-
-    figure: str
-    value: str
-    ratio: float | None = None
-    target: float | None = None
-    least: bool = False
-
-    @property
-    def verdict(self) -> str:
-        if self.ratio is None or self.target is None:
-            return ""
-        return "pass" if (self.ratio >= self.target if self.least else self.ratio <= self.target) else "short"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def build(folder: Path) -> None:
-    flags = ["-O2", "-Wall", "-Wextra"]
-    subprocess.run(["gcc", *flags, "-o", folder / "agi_load", HERE / "agi_load.c"], check=True)
-    subprocess.run(["gcc", *flags, "-o", folder / "sqlite_floor", HERE / "sqlite_floor.c", "-lsqlite3"], check=True)
-
-
-def fill_site(data: Path, rate_count: int, numbers: list[str]) -> None:
-    """A site with extensions that can pay and rates whose prefixes the numbers have."""
-    with open_site(data) as database:
-        database.write(lambda c: activation.switch(c, True, OWNER))
-        database.write(lambda c: [_add_extension(c, str(1000 + n)) for n in range(EXTENSIONS)])
-        table = [_rate(prefix) for prefix in _prefixes(rate_count, numbers)]
-        database.write(lambda c: rates.import_rates(c, table, False, OWNER))
-
-
-def learn_mirror(folder: Path, server: Server, data: Path) -> None:
-    """After the first calls the AstDB of a real Asterisk knows the mirror, so the load says so too."""
-    load(folder, server, "authorize", 1, LEARNING)
-    server.results.clear()
-    with open_site(data) as database:
-        server.mirror = database.read(reads.mirror_marker)
-
-
-def _add_extension(connection: object, extension: str) -> None:
-    accounts.add(connection, extension, f"Bench {extension}", OWNER)
-    accounts.change(connection, extension, {"billing": True}, OWNER)
-    payments.recharge(connection, extension, 500_000_000 * 1_000_000, OWNER)
-
-
-def _prefixes(count: int, numbers: list[str]) -> list[str]:
-    """The empty prefix, prefixes of dialed numbers, then random ones."""
-    found = dict.fromkeys(["", *(number[:length] for number in numbers for length in (2, 4, 6))])
-    draw = random.Random(1)
-    while len(found) < count:
-        found["9" + str(draw.randrange(10**7))] = None
-    return list(found)[:count]
-
-
-def _rate(prefix: str) -> Rate:
-    return Rate(0, prefix, 0, 100_000, 60, 20_000, 55, remark="bench")
-
-
-@contextmanager
-def running(name: str, port: int, command: list[str | Path]) -> Iterator[Server]:
-    environment = os.environ | {"COOVOX_AGI_LISTEN": f"127.0.0.1:{port}"}
-    process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port)
-        yield Server(name, port, process)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(500):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"nothing listens on port {port}")
-
-
-def load(folder: Path, server: Server, kind: str, callers: int, count: int) -> None:
-    """One turn of a server; its results go to the server."""
-    server.first_id += 1
-    command = [
-        folder / "agi_load",
-        server.port,
-        callers,
-        count,
-        kind,
-        server.first_id,
-        EXTENSIONS,
-        folder / "numbers",
-    ]
-    before = server.cpu_seconds()
-    said = subprocess.run(
-        list(map(str, command)),
-        env=os.environ | {"MIRROR": server.mirror},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    result = json.loads(said.stdout)
-    result["cpu_seconds"] = server.cpu_seconds() - before
-    if result["failed"] or result["refused"]:
-        raise RuntimeError(f"{server.name}: {result}")
-    server.results.setdefault((kind, callers), []).append(result)
-
-
-def check_books(server: Server, data: Path) -> None:
-    """Every question was answered with a hold, and every call was charged: what is fast for nothing counts for nothing.
-
-    Raises:
-        RuntimeError: the database says otherwise.
-    """
-    asked = dict.fromkeys(("authorize", "call"), 0)
-    for (kind, _callers), results in server.results.items():
-        asked[kind] += sum(result["count"] for result in results)
-    states = look_up(data / FILE_NAME, "SELECT state, reason, count(*) FROM calls GROUP BY state, reason")
-    if sorted(states) != [("held", "", asked["authorize"] + LEARNING), ("settled", "", asked["call"])]:
-        raise RuntimeError(f"{server.name}: {asked} asked, but the books say {states}")
-
-
-def fork_seconds(count: int) -> float:
-    """What plain AGI pays per call before its script's first line: `python3 -c pass`."""
-    began = time.perf_counter()
-    for _ in range(count):
-        subprocess.run(["/usr/bin/python3", "-c", "pass"], check=True)
-    return (time.perf_counter() - began) / count
-
-
-def measure(folder: Path, rounds: int, count: int) -> list[Row]:
-    draw = random.Random(2)
-    numbers = ["9" + str(draw.randrange(10**8, 10**9)) for _ in range(NUMBERS)]
-    (folder / "numbers").write_text("\n".join(numbers) + "\n")
-    build(folder)
-    sites = {size: folder / f"site{size}" for size in (FEW_RATES, MANY_RATES)}
-    for size, data in sites.items():
-        fill_site(data, size, numbers)
-    python = [sys.executable, "-m", "coovox_billing", "--data"]
-    ports = [free_port() for _ in range(4)]
-    with (
-        running("10 rates", ports[0], [*python, sites[FEW_RATES], "calls"]) as few,
-        running("100,000 rates", ports[1], [*python, sites[MANY_RATES], "calls"]) as many,
-        running("empty", ports[2], [sys.executable, HERE / "empty_server.py", str(ports[2])]) as empty,
-        running("C floor", ports[3], [folder / "sqlite_floor", str(ports[3]), folder / "floor.sqlite3"]) as floor,
-    ):
-        learn_mirror(folder, few, sites[FEW_RATES])
-        learn_mirror(folder, many, sites[MANY_RATES])
-        forks = []
-        for _ in range(rounds):
-            for callers in CALLERS:
-                for server in (few, many, empty, floor):
-                    load(folder, server, "authorize", callers, count)
-                    load(folder, server, "call", callers, count)
-            forks.append(fork_seconds(10))
-        for server, data in ((few, sites[FEW_RATES]), (many, sites[MANY_RATES])):
-            check_books(server, data)
-        return table(few, many, empty, floor, statistics.median(forks))
-
-
-def table(few: Server, many: Server, empty: Server, floor: Server, fork: float) -> list[Row]:
-    rows = []
-    for callers in CALLERS:
-        for kind in ("authorize", "call"):
-            for server in (few, many, empty, floor):
-                p50, p99 = (server.median(kind, callers, figure) for figure in ("p50_us", "p99_us"))
-                rows.append(Row(f"{kind}, {callers} callers, {server.name}", f"p50 {p50:.0f} us, p99 {p99:.0f} us"))
-    for callers in CALLERS:
-        p50 = {server.name: server.median("authorize", callers, "p50_us") for server in (few, many, empty, floor)}
-        rows += [
-            Row(f"authorize p50 / empty server, {callers} callers", "", p50[many.name] / p50[empty.name], 3),
-            Row(f"authorize p50 / C floor, {callers} callers", "", p50[many.name] / p50[floor.name], 2),
-            Row(
-                f"authorize p50, 100,000 / 10 rates, {callers} callers",
-                "",
-                p50[many.name] / p50[few.name],
-                1.3,
-            ),
-            Row(f"fork of python3 / authorize p50, {callers} callers", "", fork * 1e6 / p50[many.name]),
-        ]
-    cpu = statistics.median(r["count"] / max(r["cpu_seconds"], 0.01) for r in many.results["call", 16])
-    rows.append(Row("calls per second and core of the call plane", f"{cpu:.0f}"))
-    for name, theirs in FORKED_CALLS_PER_SECOND_AND_CORE.items():
-        rows.append(Row(f"the same / {name} ({theirs})", "", cpu / theirs, 50, least=True))
-    rows.append(Row("call plane, resident MB / 30", f"{many.resident_mb():.1f} MB", many.resident_mb() / 30, 1))
-    return rows
-
-
-def show(rows: list[Row]) -> None:
-    print(f"{'figure':56} {'value':28} {'ratio':>7} {'target':>7}")
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        bound = "" if row.target is None else f"{'>=' if row.least else '<='} {row.target:g}"
-        print(f"{row.figure:56} {row.value:28} {ratio:>7} {bound:>7} {row.verdict}")
+PARTS = {"calls": calls.measure}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts of the table")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each server; medians are shown")
     parser.add_argument("--count", type=int, default=1_000, help="sessions or calls of one turn")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="coovox-bench-") as folder:
-        show(measure(Path(folder), options.rounds, options.count))
+    parser.add_argument("--past-calls", type=int, default=1_000_000, help="calls of the largest site")
+    parser.add_argument("--rates", type=int, default=100_000, help="rates of the largest tariff")
+    words = parser.parse_args()
+    show(_rows(words.only, Options(words.rounds, words.count, words.past_calls, words.rates)))
+
+
+def _rows(parts: list[str], options: Options) -> Iterator[Row]:
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="coovox-bench-") as folder:
+            yield from PARTS[part](Path(folder), options)
 
 
 if __name__ == "__main__":
