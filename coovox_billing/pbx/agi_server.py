@@ -68,7 +68,7 @@ class Session:
         self._replies = ReplyParser()
         self._answered: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._loop.add_reader(connection, self._read)
+        self._loop.add_reader(connection.fileno(), self._read)
 
     async def command(self, text: str) -> Reply:
         """Send a command, wait for Asterisk's reply.
@@ -93,7 +93,7 @@ class Session:
         if self._is_closed:
             return
         self._is_closed = True
-        self._loop.remove_reader(self._connection)
+        self._loop.remove_reader(self._connection.fileno())
         self._connection.close()
         self._server.dismiss(self)
         if self._answered is not None and not self._answered.done():

@@ -42,10 +42,12 @@ class LoopDatabase:
         The future raises what the job raised, and then nothing of the job was stored. With a `deadline`
         (of `time.monotonic()`), the job is not committed after it: TooLate.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
         self._waiting.append(Job(job, done, deadline))
-        if not self._group:
-            self._begin_group()
+        if not self._group and len(self._waiting) == 1:
+            # Not at once, so that who asked at the same moment shares the transaction and its wait for the disk.
+            loop.call_soon(self._begin_group)
         return done
 
     async def close(self) -> None:
