@@ -9,8 +9,9 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TypeVar
 
 from coovox_billing.store.database import BUSY_TIMEOUT_MS, connect
@@ -28,7 +29,9 @@ class LoopDatabase:
         self.path = path
         self._connection = connect(path)
         self._connection.execute("PRAGMA busy_timeout = 0")
-        self._committer = ThreadPoolExecutor(1, "database-committer")
+        self._ready: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
+        self._committer = Thread(target=self._commit_each, name="database-committer", daemon=True)
+        self._committer.start()
         self._waiting: list[Job] = []
         self._group: list[Job] = []
         self._patient_until = 0.0
@@ -39,17 +42,20 @@ class LoopDatabase:
         The future raises what the job raised, and then nothing of the job was stored. With a `deadline`
         (of `time.monotonic()`), the job is not committed after it: TooLate.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
         self._waiting.append(Job(job, done, deadline))
-        if not self._group:
-            self._begin_group()
+        if not self._group and len(self._waiting) == 1:
+            # Not at once, so that who asked at the same moment shares the transaction and its wait for the disk.
+            loop.call_soon(self._begin_group)
         return done
 
     async def close(self) -> None:
         """Finish what was submitted and let the file go."""
         while unfinished := [job.done for job in (*self._group, *self._waiting)]:
             await asyncio.wait(unfinished)
-        self._committer.shutdown()
+        self._ready.put(None)
+        self._committer.join()
         self._connection.close()
 
     def _begin_group(self) -> None:
@@ -68,16 +74,17 @@ class LoopDatabase:
             else:
                 self._finish_group(error)
             return
-        self._committer.submit(self._commit, loop)
+        self._ready.put(loop)
 
-    def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _commit_each(self) -> None:
         """In the committer's thread; the loop leaves the connection alone until it is told."""
-        failure = None
-        try:
-            self._connection.execute("COMMIT")
-        except Exception as error:
-            failure = error
-        loop.call_soon_threadsafe(self._finish_group, failure)
+        while (loop := self._ready.get()) is not None:
+            failure = None
+            try:
+                self._connection.execute("COMMIT")
+            except Exception as error:
+                failure = error
+            loop.call_soon_threadsafe(self._finish_group, failure)
 
     def _finish_group(self, failure: Exception | None) -> None:
         if failure is not None:
