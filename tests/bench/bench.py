@@ -9,11 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import asterisk, calls
+from tests.bench import asterisk, beside_the_web, calls, live_calls
 from tests.bench.options import Options
 from tests.bench.table import Row, show
 
-PARTS = {"calls": calls.measure, "asterisk": asterisk.measure}
+PARTS = {
+    "calls": calls.measure,
+    "beside_the_web": beside_the_web.measure,
+    "live_calls": live_calls.measure,
+    "asterisk": asterisk.measure,
+}
 
 
 def main() -> None:
