@@ -115,14 +115,16 @@ def post(
     call_id: str | None = None,
     reason: str = "",
     undoes: int | None = None,
+    freed_micros: int = 0,
 ) -> int:
     """Move a balance and enter it in the ledger; returns the balance after, in micros.
 
-    A counter-entry names the entry that it `undoes`.
+    A counter-entry names the entry that it `undoes`. With `freed_micros` as much less is held, in the same change.
     """
     after_micros: int = connection.execute(
-        "UPDATE accounts SET balance_micros = balance_micros + ? WHERE id = ? RETURNING balance_micros",
-        (amount_micros, account_id),
+        "UPDATE accounts SET balance_micros = balance_micros + ?, held_micros = held_micros - ? WHERE id = ?"
+        " RETURNING balance_micros",
+        (amount_micros, freed_micros, account_id),
     ).fetchone()[0]
     connection.execute(
         "INSERT INTO ledger (account_id, kind, amount_micros, balance_before_micros, balance_after_micros,"
