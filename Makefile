@@ -121,7 +121,7 @@ fuzz: $(VENV)-fuzz/stamp
 	done
 
 ## bench: what a call costs, beside the floors measured in the same run
-bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
+bench: DEBIAN_PACKAGES += libsqlite3-dev
 bench: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python -m tests.bench.bench $(BENCH)
 
