@@ -14,6 +14,7 @@ from typing import Any
 from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
+from coovox_billing.store import finished_periods
 
 
 @contextmanager
@@ -244,6 +245,7 @@ def add_to_totals(
     connection: sqlite3.Connection, place: Place, calls: int, talk_seconds: int, cost_micros: int
 ) -> None:
     """Count answered calls in the totals of their day; negative counts take them out."""
+    finished_periods.forget(connection, place.day)
     for table, column in _TOTALS.items():
         key = getattr(place, column)
         if key is not None:
