@@ -29,10 +29,14 @@ _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 Row = Sequence[str]
 
+EMPTY_CELL = "<c/>"
+
 
 def text_cell(value: object) -> str:
     """A cell that reads exactly so, without what XML cannot hold."""
     text = str(value)
+    if not text:
+        return EMPTY_CELL
     kept = text if text.isprintable() else "".join(character for character in text if character.isprintable())
     return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(kept[:_LONGEST_TEXT])}</t></is></c>'
 
@@ -50,9 +54,6 @@ def moment_cell(wall_seconds: int, style: int) -> str:
 def duration_cell(seconds: int, style: int) -> str:
     """A length of time."""
     return number_cell(seconds / _SECONDS_PER_DAY, style)
-
-
-EMPTY_CELL = "<c/>"
 
 
 def write(name: str, rows: Iterable[Row], number_formats: Sequence[str]) -> Iterator[bytes]:
