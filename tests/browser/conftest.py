@@ -1,14 +1,20 @@
-"""Chromium before the pages, served by waitress. A missing browser fails; nothing is skipped."""
+"""Chromium before the pages, served by waitress. A missing browser fails; nothing is skipped.
+
+To start a browser, and to draw its first page, costs more than most tests do: so it is started once, and each test has
+a tab of its own, which knows nothing of the one before.
+"""
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -17,11 +23,14 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.wait import WebDriverWait
 from waitress.server import create_server
+from waitress.wasyncore import close_all
 
-from coovox_billing.services import owner
+from coovox_billing.services import owner, passwords
 from coovox_billing.store.database import Database
 from coovox_billing.web import create_app
 from tests import cast
+from tests.web.conftest import TEMPLATES
+from tests.web.conftest import compiled_rules as compiled_rules
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMEDRIVER = Path("/usr/bin/chromedriver")
@@ -39,6 +48,7 @@ FLAGS = (
 PASSWORD = "correct horse battery"
 WIDE, PHONE = 1280, 390
 PATIENCE_SECONDS = 15
+GLANCE_SECONDS = 0.05
 
 
 @dataclass
@@ -48,6 +58,12 @@ class Screen:
     chrome: Chrome
     address: str
     pictures: Path
+
+    def patiently(
+        self, seconds: float = PATIENCE_SECONDS, but: Iterable[type[Exception]] = ()
+    ) -> WebDriverWait[Chrome]:
+        """To wait with until something is so; meanwhile these errors do not count."""
+        return WebDriverWait(self.chrome, seconds, GLANCE_SECONDS, but)
 
     def resize(self, width: int, scheme: str = "light") -> None:
         """Look through a window of that width, in light or dark."""
@@ -72,13 +88,11 @@ class Screen:
         """Click the link or button of these words and wait for the page behind it."""
         page = self.find("html")
         self.chrome.find_element(By.XPATH, f"//*[self::a or self::button][normalize-space()='{words}']").click()
-        WebDriverWait(self.chrome, PATIENCE_SECONDS).until(lambda _: self._is_another(page))
+        self.patiently().until(lambda _: self._is_another(page))
 
     def wait_for(self, selector: str) -> WebElement:
         """The thing that a selector means, once it is there and can be used."""
-        found: WebElement = WebDriverWait(self.chrome, PATIENCE_SECONDS).until(
-            expected.element_to_be_clickable((By.CSS_SELECTOR, selector))
-        )
+        found: WebElement = self.patiently().until(expected.element_to_be_clickable((By.CSS_SELECTOR, selector)))
         return found
 
     def click_in(self, selector: str, words: str) -> None:
@@ -87,7 +101,7 @@ class Screen:
         self.find(selector).find_element(
             By.XPATH, f".//*[self::a or self::button][normalize-space()='{words}']"
         ).click()
-        WebDriverWait(self.chrome, PATIENCE_SECONDS).until(lambda _: self._is_another(page))
+        self.patiently().until(lambda _: self._is_another(page))
 
     def _is_another(self, page: WebElement) -> bool:
         return self.find("html") != page and self.chrome.execute_script("return document.readyState") == "complete"
@@ -117,8 +131,15 @@ class Screen:
         return [entry["message"] for entry in self.chrome.get_log("browser")]
 
     def picture(self, name: str) -> None:
-        """Keep a picture of the window."""
-        assert self.chrome.save_screenshot(str(self.pictures / f"{name}.png"))
+        """Keep a picture of the window, where somebody asks for PICTURES."""
+        if "PICTURES" in os.environ:
+            assert self.chrome.save_screenshot(str(self.pictures / f"{name}.png"))
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed here as everywhere, but in less time."""
+    monkeypatch.setattr(passwords, "_COST_EXPONENT", 4)
 
 
 @pytest.fixture
@@ -132,12 +153,16 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @contextmanager
 def served(app: Flask) -> Iterator[str]:
     """Where the pages of an application are, for a while."""
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
+    app.jinja_env.bytecode_cache = TEMPLATES
+    connections: dict[int, Any] = {}
+    server = create_server(app, map=connections, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
+    # The browser keeps its connections.
+    server.trigger.pull_trigger(lambda: close_all(connections))
     thread.join(PATIENCE_SECONDS)
+    server.task_dispatcher.shutdown()
 
 
 @pytest.fixture
@@ -147,25 +172,75 @@ def address(database: Database) -> Iterator[str]:
         yield at
 
 
-@pytest.fixture
-def screen(address: str, tmp_path: Path) -> Iterator[Screen]:
-    """A fresh browser at the pages; its pictures are kept in the test's directory, or where PICTURES says."""
+class Browser:
+    """Chromium, started when it is first needed, and again after a test that left it unable to go on."""
+
+    def __init__(self, profiles: Path) -> None:
+        self._profiles = profiles
+        self._chrome: Chrome | None = None
+        self._started = 0
+
+    def new_tab(self) -> Chrome:
+        """A tab alone in the browser, without a cookie, a stored page, or a word in its console."""
+        if self._chrome is not None:
+            try:
+                return _alone(self._chrome)
+            except WebDriverException:
+                self.quit()
+        self._chrome = self._start()
+        return self._chrome
+
+    def quit(self) -> None:
+        """Close it."""
+        if self._chrome is not None:
+            self._chrome.quit()
+        self._chrome = None
+
+    def _start(self) -> Chrome:
+        options = Options()
+        options.binary_location = str(CHROMIUM)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self._started += 1
+        for flag in (*FLAGS, f"--user-data-dir={self._profiles / str(self._started)}"):
+            options.add_argument(flag)
+        chrome = Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+        chrome.set_page_load_timeout(PATIENCE_SECONDS)
+        chrome.set_script_timeout(PATIENCE_SECONDS)
+        return chrome
+
+
+def _alone(chrome: Chrome) -> Chrome:
+    others = chrome.window_handles
+    chrome.switch_to.new_window("tab")
+    mine = chrome.current_window_handle
+    for handle in others:
+        chrome.switch_to.window(handle)
+        chrome.close()
+    chrome.switch_to.window(mine)
+    chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    chrome.execute_cdp_cmd("Network.clearBrowserCache", {})
+    chrome.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    chrome.get_log("browser")
+    return chrome
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The one of all tests."""
     for program in (CHROMIUM, CHROMEDRIVER):
         if not program.exists():
             pytest.fail(
                 f"{program} is missing: install the Debian packages chromium and chromium-driver",
                 pytrace=False,
             )
-    options = Options()
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'chromium'}"):
-        options.add_argument(flag)
-    chrome = Chrome(options=options, service=Service(str(CHROMEDRIVER)))
-    chrome.set_page_load_timeout(PATIENCE_SECONDS)
-    try:
-        pictures = Path(os.environ.get("PICTURES", tmp_path))
-        pictures.mkdir(parents=True, exist_ok=True)
-        yield Screen(chrome, address, pictures)
-    finally:
-        chrome.quit()
+    one = Browser(tmp_path_factory.mktemp("chromium"))
+    yield one
+    one.quit()
+
+
+@pytest.fixture
+def screen(address: str, browser: Browser, tmp_path: Path) -> Screen:
+    """A fresh tab at the pages; its pictures are kept where PICTURES says."""
+    pictures = Path(os.environ.get("PICTURES", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+    return Screen(browser.new_tab(), address, pictures)

@@ -3,7 +3,6 @@
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as expected
-from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.services import live_calls, settlement
@@ -11,7 +10,7 @@ from coovox_billing.services.live_calls import Answered
 from coovox_billing.store.database import Database
 from coovox_billing.wall_clock import wall_clock_ms
 from tests import cast
-from tests.browser.conftest import PATIENCE_SECONDS, PHONE, WIDE, Screen
+from tests.browser.conftest import PHONE, WIDE, Screen
 from tests.web import story
 
 ROWS = "main .cards tbody tr:not(.why)"
@@ -105,11 +104,11 @@ def test_it_shows_who_talks_and_hangs_up(screen: Screen, database: Database, wid
     screen.open("/call-log")
     assert screen.find("#live h2").text == "3 calls in progress"
     first = screen.texts("[data-talk]")
-    WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(lambda _: screen.texts("[data-talk]") > first)
+    screen.patiently().until(lambda _: screen.texts("[data-talk]") > first)
     assert not screen.scrolls_sideways()
     screen.picture(f"live-{width}-{scheme}")
     screen.find("#live form button").click()
-    alert = WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(expected.alert_is_present())
+    alert = screen.patiently().until(expected.alert_is_present())
     assert "Reception[100]" in alert.text
     alert.accept()
     assert screen.wait_for("#live .mark").text == "Being ended"
@@ -125,7 +124,7 @@ def test_it_shows_a_call_that_begins_and_one_that_ends_by_itself(screen: Screen,
     assert "Sales[101]" in screen.wait_for("#live li").text
     leg = cast.a_leg(talked=5, asked_ms=wall_clock_ms() - 5_000)
     database.write(lambda c: settlement.settle(c, "one", leg, UNKNOWN, leg.ended_ms))
-    WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(expected.invisibility_of_element_located(("id", "live")))
+    screen.patiently().until(expected.invisibility_of_element_located(("id", "live")))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

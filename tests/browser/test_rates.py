@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.core.rate_fields import COLUMNS
 from coovox_billing.core.tariff import Rate
@@ -14,7 +13,7 @@ from coovox_billing.services import accounts, rates
 from coovox_billing.store import reads
 from coovox_billing.store.database import Database
 from tests import cast
-from tests.browser.conftest import PATIENCE_SECONDS, PHONE, WIDE, Screen
+from tests.browser.conftest import PHONE, WIDE, Screen
 
 RATES = (
     {"prefix": "9", "number_length": 12, "extensions": frozenset({"100", "101", "102"}), "remark": "Mobile, evenings"},
@@ -88,7 +87,7 @@ def test_it_adds_a_rate_for_extensions_that_were_searched_for(screen: Screen, da
     screen.find("input[value='listed']").click()
     search = screen.find("input[name='search']")
     search.send_keys("Room 25")
-    patience = WebDriverWait(screen.chrome, PATIENCE_SECONDS, ignored_exceptions=[StaleElementReferenceException])
+    patience = screen.patiently(but=[StaleElementReferenceException])
     patience.until(lambda _: len(screen.texts("#reachable label")) == 10)
     screen.find("#reachable input[value='257']").click()
     search.clear()
@@ -110,7 +109,7 @@ def test_it_switches_and_deletes(screen: Screen, database: Database, tariff: Non
     screen.sign_in()
     screen.open("/rate?prefix=9")
     screen.find("#rate-6 .switch").click()
-    WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(lambda _: all_rates(database)[5].active)
+    screen.patiently().until(lambda _: all_rates(database)[5].active)
     assert screen.wait_for("#rate-6 .switch").get_attribute("aria-checked") == "true"
     screen.find("#rate-6 a[title='Delete']").click()
     screen.wait_for("dialog[open] .danger")
