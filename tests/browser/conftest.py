@@ -1,16 +1,19 @@
 """Chromium before the pages, served by waitress. A missing browser fails; nothing is skipped.
 
-To start a browser, and to draw its first page, costs more than most tests do: so it is started once, and each test has
-a tab of its own, which knows nothing of the one before.
+To start a browser, and to draw its first page, costs more than most tests do: so it is started once, and forgets all of
+a test before the next one. Each test has its own site, on a port of its own.
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from flask import Flask
@@ -26,6 +29,7 @@ from waitress.server import create_server
 from waitress.wasyncore import close_all
 
 from coovox_billing.services import owner, passwords
+from coovox_billing.services.owner import OWNER
 from coovox_billing.store.database import Database
 from coovox_billing.web import create_app
 from tests import cast
@@ -45,7 +49,18 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--force-prefers-reduced-motion",
 )
+# What makes it forget, and see as it did at first.
+AS_NEW: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("Network.clearBrowserCookies", {}),
+    ("Network.clearBrowserCache", {}),
+    ("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"}),
+    ("Emulation.clearDeviceMetricsOverride", {}),
+    ("Emulation.setEmulatedMedia", {"media": "", "features": []}),
+    ("Emulation.setScriptExecutionDisabled", {"value": False}),
+    ("Emulation.setScrollbarsHidden", {"hidden": False}),
+)
 PASSWORD = "correct horse battery"
+FORM = "application/x-www-form-urlencoded"
 WIDE, PHONE = 1280, 390
 PATIENCE_SECONDS = 15
 GLANCE_SECONDS = 0.05
@@ -115,6 +130,19 @@ class Screen:
         self.find("#password").send_keys(password)
         self.click("Sign in")
 
+    def come_in(self, path: str = "/extensions") -> None:
+        """Open a page as the owner who has signed in; for tests of what comes after that."""
+        line = HTTPConnection(urlsplit(self.address).netloc, timeout=PATIENCE_SECONDS)
+        form, cookie = _asked(line, "GET", "")
+        token = re.search(r'name="csrf" value="([^"]+)"', form)
+        assert token
+        filled_in = urlencode({"csrf": token[1], "user": OWNER, "password": PASSWORD})
+        _, cookie = _asked(line, "POST", filled_in, {"Cookie": cookie, "Content-Type": FORM})
+        line.close()
+        name, _, value = cookie.partition("=")
+        self.chrome.execute_cdp_cmd("Network.setCookie", {"name": name, "value": value, "url": self.address})
+        self.open(path)
+
     def sign_in_to_self_service(self, extension: str, pin: str) -> None:
         """Come in as the person behind an extension."""
         self.open("/self/sign-in")
@@ -134,6 +162,13 @@ class Screen:
         """Keep a picture of the window, where somebody asks for PICTURES."""
         if "PICTURES" in os.environ:
             assert self.chrome.save_screenshot(str(self.pictures / f"{name}.png"))
+
+
+def _asked(line: HTTPConnection, method: str, body: str, headers: dict[str, str] | None = None) -> tuple[str, str]:
+    """What the sign-in answers, and the cookie that it sets."""
+    line.request(method, "/sign-in", body, headers or {})
+    response = line.getresponse()
+    return response.read().decode(), response.headers["Set-Cookie"].partition(";")[0]
 
 
 @pytest.fixture(autouse=True)
@@ -180,11 +215,11 @@ class Browser:
         self._chrome: Chrome | None = None
         self._started = 0
 
-    def new_tab(self) -> Chrome:
-        """A tab alone in the browser, without a cookie, a stored page, or a word in its console."""
+    def as_new(self) -> Chrome:
+        """The browser with one tab, and nothing in it of the test before."""
         if self._chrome is not None:
             try:
-                return _alone(self._chrome)
+                return _as_new(self._chrome)
             except WebDriverException:
                 self.quit()
         self._chrome = self._start()
@@ -209,17 +244,16 @@ class Browser:
         return chrome
 
 
-def _alone(chrome: Chrome) -> Chrome:
-    others = chrome.window_handles
-    chrome.switch_to.new_window("tab")
-    mine = chrome.current_window_handle
+def _as_new(chrome: Chrome) -> Chrome:
+    """The tab, after all is undone that a test may have done to it."""
+    first, *others = chrome.window_handles
     for handle in others:
         chrome.switch_to.window(handle)
         chrome.close()
-    chrome.switch_to.window(mine)
-    chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    chrome.execute_cdp_cmd("Network.clearBrowserCache", {})
-    chrome.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    chrome.switch_to.window(first)
+    chrome.get("about:blank")
+    for undo, how in AS_NEW:
+        chrome.execute_cdp_cmd(undo, how)
     chrome.get_log("browser")
     return chrome
 
@@ -240,7 +274,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def screen(address: str, browser: Browser, tmp_path: Path) -> Screen:
-    """A fresh tab at the pages; its pictures are kept where PICTURES says."""
+    """The browser at the pages; its pictures are kept where PICTURES says."""
     pictures = Path(os.environ.get("PICTURES", tmp_path))
     pictures.mkdir(parents=True, exist_ok=True)
-    return Screen(browser.new_tab(), address, pictures)
+    return Screen(browser.as_new(), address, pictures)

@@ -111,7 +111,7 @@ def has_focus(screen: Screen, selector: str) -> bool:
 
 
 def test_it_would_miss_what_no_tab_reaches(screen: Screen) -> None:
-    screen.sign_in()
+    screen.come_in()
     bare = "<a href='/x' tabindex='-1'>no</a><button>bare</button>"
     screen.chrome.execute_script("document.querySelector('h1').innerHTML = arguments[0]", bare)
     screen.chrome.execute_script("document.querySelector('h1 button').style.outline = 'none'")
@@ -120,8 +120,7 @@ def test_it_would_miss_what_no_tab_reaches(screen: Screen) -> None:
 
 def test_it_leads_past_the_menu_at_once(screen: Screen) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/call-log?from=2026-03-01&to=2026-03-31")
+    screen.come_in("/call-log?from=2026-03-01&to=2026-03-31")
     press(screen, Keys.TAB)
     assert has_focus(screen, ".skip")
     press(screen, Keys.ENTER, Keys.TAB)
@@ -130,7 +129,7 @@ def test_it_leads_past_the_menu_at_once(screen: Screen) -> None:
 
 def test_it_keeps_the_focus_in_a_dialog_and_gives_it_back(screen: Screen) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     opener = screen.find("tbody tr a[href*='recharge']")
     screen.chrome.execute_script("arguments[0].focus()", opener)
     press(screen, Keys.ENTER)
@@ -145,7 +144,7 @@ def test_it_keeps_the_focus_in_a_dialog_and_gives_it_back(screen: Screen) -> Non
 
 def test_it_opens_and_closes_the_menu_of_a_phone_by_keyboard(screen: Screen) -> None:
     screen.resize(PHONE)
-    screen.sign_in()
+    screen.come_in()
     screen.chrome.execute_script("arguments[0].focus()", screen.find(".top button"))
     press(screen, Keys.ENTER, Keys.TAB)
     assert has_focus(screen, "#menu")

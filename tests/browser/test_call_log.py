@@ -40,8 +40,7 @@ def open_all(screen: Screen) -> None:
 def test_it_shows_calls_without_sideways_scrolling(screen: Screen, database: Database, width: int, scheme: str) -> None:
     story.tell(database)
     screen.resize(width, scheme)
-    screen.sign_in()
-    screen.open("/call-log?per_page=20")
+    screen.come_in("/call-log?per_page=20")
     assert cells(screen, 0)[6] == "In progress"
     assert cells(screen, 5) == [
         "2026-03-02 10:01:00", "Reception[100]", "988360046", "00:03:58", "FXO-1", "0.1800", "Answered"
@@ -55,7 +54,7 @@ def test_it_shows_calls_without_sideways_scrolling(screen: Screen, database: Dat
 def test_it_leads_to_todays_calls_and_from_there_to_all(screen: Screen, database: Database) -> None:
     story.talk(database, "guide", "100", "988360046", cast.NOW_MS, 238)
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     open_all(screen)
     assert len(screen.texts(ROWS)) == 1
 
@@ -64,8 +63,7 @@ def test_it_leads_to_todays_calls_and_from_there_to_all(screen: Screen, database
 def test_it_opens_and_closes_the_reasons_of_a_call(screen: Screen, database: Database, width: int) -> None:
     story.talk(database, "guide", "100", "988360046", cast.NOW_MS, 238)
     screen.resize(width)
-    screen.sign_in()
-    screen.open("/call-log?per_page=20")
+    screen.come_in("/call-log?per_page=20")
     assert not screen.find(".why").is_displayed()
     screen.find("summary").click()
     assert "4 started units of 55 s" in screen.find(".why").text
@@ -82,8 +80,7 @@ def test_it_shows_all_that_is_known_of_a_call(screen: Screen, database: Database
     story.lose(database, "17954408617654321", "100", cast.CITY_NUMBER, cast.NOW_MS + story.MINUTE_MS)
     story.turn_up(database, "17954408617654321", cast.NOW_MS + story.MINUTE_MS, 116)
     screen.resize(width)
-    screen.sign_in()
-    screen.open("/call-log?per_page=20")
+    screen.come_in("/call-log?per_page=20")
     for summary in screen.chrome.find_elements(By.CSS_SELECTOR, "summary"):
         summary.click()
     corrected, lost = screen.texts(".why")
@@ -100,8 +97,7 @@ def test_it_shows_who_talks_and_hangs_up(screen: Screen, database: Database, wid
     talk_now(database, "two", "100", "0044", 500)
     talk_now(database, "three", "103", "965302387", 12)
     screen.resize(width, scheme)
-    screen.sign_in()
-    screen.open("/call-log")
+    screen.come_in("/call-log")
     assert screen.find("#live h2").text == "3 calls in progress"
     first = screen.texts("[data-talk]")
     screen.patiently().until(lambda _: screen.texts("[data-talk]") > first)
@@ -117,8 +113,7 @@ def test_it_shows_who_talks_and_hangs_up(screen: Screen, database: Database, wid
 
 def test_it_shows_a_call_that_begins_and_one_that_ends_by_itself(screen: Screen, database: Database) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/call-log?per_page=20")
+    screen.come_in("/call-log?per_page=20")
     assert not screen.find("#live").is_displayed()
     talk_now(database, "one", "101", "988360046", 5)
     assert "Sales[101]" in screen.wait_for("#live li").text
@@ -134,8 +129,7 @@ def test_it_shows_statistics(screen: Screen, database: Database, width: int, sch
         asked_ms = cast.NOW_MS + day * DAY_MS
         story.talk(database, str(day), "101", "988360046", asked_ms, 60 + day * day % 7 * 600)
     screen.resize(width, scheme)
-    screen.sign_in()
-    screen.open("/statistics?by=day&per_page=10")
+    screen.come_in("/statistics?by=day&per_page=10")
     assert len(screen.texts(ROWS)) == 10
     assert screen.find(".total").text == "14 Total"
     assert len(screen.chrome.find_elements(By.CSS_SELECTOR, ".bars rect:not(.strip)")) == 2 * 14
@@ -151,8 +145,7 @@ def test_it_shows_statistics(screen: Screen, database: Database, width: int, sch
 def test_it_shows_the_whole_hint_of_a_filter(screen: Screen, width: int) -> None:
     """A placeholder is cut off without a sign where its field is too narrow."""
     screen.resize(width)
-    screen.sign_in()
-    screen.open("/call-log")
+    screen.come_in("/call-log")
     screen.picture(f"call-log-filters-{width}")
     room = screen.chrome.execute_script(ROOM_OF_PLACEHOLDER)
     assert room["needed"] <= room["there"], room

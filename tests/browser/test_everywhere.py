@@ -70,7 +70,7 @@ def name_of(path: str) -> str:
 
 def test_it_keeps_every_page_within_its_window(screen: Screen, pages: list[str]) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     wrong = []
     for path in pages:
         screen.open(path)
@@ -116,7 +116,7 @@ def test_it_keeps_self_service_within_its_window(screen: Screen, database: Datab
 def test_it_takes_what_people_write_for_text_however_long(screen: Screen, database: Database, pages: list[str]) -> None:
     database.write(site_map.plant)
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     wrong = []
     for path in pages:
         screen.open(path)
@@ -130,7 +130,7 @@ def test_it_takes_what_people_write_for_text_however_long(screen: Screen, databa
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_opens_every_page_of_the_menu(screen: Screen, width: int) -> None:
     screen.resize(width)
-    screen.sign_in()
+    screen.come_in()
     items = screen.chrome.find_elements(By.CSS_SELECTOR, ".menu a")
     for words in [item.get_attribute("textContent").strip() for item in items]:
         if width == PHONE:
@@ -153,7 +153,7 @@ def test_it_leads_to_the_sign_in_when_the_session_is_over(screen: Screen, databa
 
 def test_it_keeps_the_theme_that_was_chosen(screen: Screen) -> None:
     screen.resize(WIDE, "light")
-    screen.sign_in()
+    screen.come_in()
     ground = "return getComputedStyle(document.body).backgroundColor"
     light = screen.chrome.execute_script(ground)
     screen.find(".theme [value=dark]").click()

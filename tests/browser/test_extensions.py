@@ -53,7 +53,7 @@ def test_it_recharges_and_edits_those_that_are_selected(
     screen: Screen, house: Database, width: int, scheme: str
 ) -> None:
     screen.resize(width, scheme)
-    screen.sign_in()
+    screen.come_in()
     shows(screen, "extensions", width, scheme)
     recharge = screen.find(".selection .primary")
     assert not recharge.is_enabled()
@@ -85,8 +85,7 @@ def test_it_recharges_and_edits_those_that_are_selected(
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_it_shows_its_other_dialogs_and_pages(screen: Screen, house: Database, width: int, scheme: str) -> None:
     screen.resize(width, scheme)
-    screen.sign_in()
-    screen.open("/extensions?keywords=10")
+    screen.come_in("/extensions?keywords=10")
     press(screen, "a[title='Recharge 100']")
     screen.wait_for("dialog[open] #amount")
     shows(screen, "recharge-one", width, scheme)
@@ -118,7 +117,7 @@ def test_it_shows_the_rows_of_a_file(screen: Screen, house: Database, tmp_path: 
     good.write_text("number,name,billing,credit\n100,Front desk,on,5\n300,Annex,on,\n103,Kitchen,off,0\n")
     bad.write_text("number,name,billing,credit\n100,Front desk,perhaps,5\n300,Annex,on,-7\n")
     screen.resize(width, scheme)
-    screen.sign_in()
+    screen.come_in()
     for file, name in ((bad, "bad"), (good, "good")):
         screen.open("/extensions/import")
         screen.find("#file").send_keys(str(file))
@@ -131,8 +130,7 @@ def test_it_shows_the_rows_of_a_file(screen: Screen, house: Database, tmp_path: 
 
 def test_it_checks_out_and_shows_the_bill(screen: Screen, house: Database) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/extension/100/check-out")
+    screen.come_in("/extension/100/check-out")
     screen.click("Check-out")
     assert screen.find("h1").text == "Bill 100"
     screen.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
@@ -142,8 +140,7 @@ def test_it_checks_out_and_shows_the_bill(screen: Screen, house: Database) -> No
 def test_it_works_without_a_script(screen: Screen, house: Database) -> None:
     screen.chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     screen.resize(PHONE)
-    screen.sign_in()
-    screen.open("/extensions?status=locked&per_page=10")
+    screen.come_in("/extensions?status=locked&per_page=10")
     screen.chrome.find_element(By.CSS_SELECTOR, "input[value='102']").click()
     screen.find(".selection .primary").click()
     screen.wait_for("#amount").send_keys("5")
@@ -160,7 +157,7 @@ def test_it_works_without_a_script(screen: Screen, house: Database) -> None:
 def test_it_says_in_the_dialog_why_a_form_failed(screen: Screen, database: Database) -> None:
     """The form's token is of another session, as after signing in again in another window."""
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     screen.find("tbody a[title='Recharge 103']").click()
     screen.wait_for("dialog[open] #amount").send_keys("5")
     screen.chrome.execute_script("document.querySelector('dialog [name=csrf]').value = 'old'")

@@ -54,7 +54,7 @@ def test_it_runs_from_right_to_left_in_arabic(screen: Screen) -> None:
 
 def test_it_keeps_the_colors_that_were_chosen(screen: Screen) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     bad = "return getComputedStyle(document.documentElement).getPropertyValue('--bad')"
     usual = screen.chrome.execute_script(bad)
     screen.find(".palette button").click()

@@ -31,7 +31,7 @@ def test_it_lets_long_names_wrap_on_a_phone(screen: Screen, database: Database) 
     name = "W" * 80
     database.write(lambda connection: connection.execute("UPDATE accounts SET name = ?", (name,)))
     screen.resize(PHONE)
-    screen.sign_in()
+    screen.come_in()
     assert not screen.scrolls_sideways()
     screen.open("/call-log?per_page=20")
     assert not screen.scrolls_sideways()
@@ -73,7 +73,7 @@ const asking = new CustomEvent('htmx:beforeRequest', {bubbles: true, cancelable:
 return document.querySelector(arguments[0]).dispatchEvent(asking);
 """
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     assert screen.chrome.execute_script(renews, "#head-now")
     screen.find(".dash summary").click()
     assert not screen.chrome.execute_script(renews, "#head-now")

@@ -155,7 +155,7 @@ def test_it_signs_in_with_a_code_of_the_telephone(screen: Screen) -> None:
 
 def test_it_works_without_a_script_and_copies_with_one(screen: Screen) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     create(screen)
     screen.find("[data-copy]").click()
     assert screen.find("[data-copy] span").text == "Copied"
@@ -170,7 +170,7 @@ def test_it_works_without_a_script_and_copies_with_one(screen: Screen) -> None:
 
 def test_it_signs_a_user_out_whom_the_owner_disables(screen: Screen) -> None:
     screen.resize(PHONE)
-    screen.sign_in()
+    screen.come_in()
     name, password = create(screen)
     screen.open(PATH)
     screen.find("[name=enabled]").click()
@@ -183,8 +183,7 @@ def test_it_signs_a_user_out_whom_the_owner_disables(screen: Screen) -> None:
 
 def test_it_keeps_the_qr_code_dark_on_light_by_night(screen: Screen) -> None:
     screen.resize(WIDE, "dark")
-    screen.sign_in()
-    screen.open("/account/second-factor")
+    screen.come_in("/account/second-factor")
     screen.find("#primary-password").send_keys("correct horse battery")
     screen.click("Set up")
     colors = screen.chrome.execute_script(QR_COLORS)

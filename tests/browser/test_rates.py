@@ -57,7 +57,7 @@ def test_it_fits_its_window(screen: Screen, tmp_path: Path, width: int, scheme: 
     wrong = tmp_path / "wrong.csv"
     wrong.write_text(f"{','.join(COLUMNS)}\n1,city,x,9,0.1,60,0.03,55,,,,all\n")
     screen.resize(width, scheme)
-    screen.sign_in()
+    screen.come_in()
     for name, path in {
         "rate": "/rate",
         "rate-none": "/rate?prefix=77",
@@ -81,8 +81,7 @@ def test_it_fits_its_window(screen: Screen, tmp_path: Path, width: int, scheme: 
 
 def test_it_adds_a_rate_for_extensions_that_were_searched_for(screen: Screen, database: Database, tariff: None) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/rate/add")
+    screen.come_in("/rate/add")
     fill(screen, remark="Rooms", prefix="9", number_length="9", rate="0")
     screen.find("input[value='listed']").click()
     search = screen.find("input[name='search']")
@@ -106,8 +105,7 @@ def test_it_adds_a_rate_for_extensions_that_were_searched_for(screen: Screen, da
 
 def test_it_switches_and_deletes(screen: Screen, database: Database, tariff: None) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/rate?prefix=9")
+    screen.come_in("/rate?prefix=9")
     screen.find("#rate-6 .switch").click()
     screen.patiently().until(lambda _: all_rates(database)[5].active)
     assert screen.wait_for("#rate-6 .switch").get_attribute("aria-checked") == "true"

@@ -13,8 +13,7 @@ from tests.browser.conftest import PHONE, WIDE, Screen
 def test_it_takes_a_recharge_back(screen: Screen, database: Database, width: int, scheme: str) -> None:
     database.write(lambda c: payments.recharge(c, "101", 200_000_000, cast.MANAGER))
     screen.resize(width, scheme)
-    screen.sign_in()
-    screen.open("/recharge-history")
+    screen.come_in("/recharge-history")
     assert not screen.scrolls_sideways()
     screen.picture(f"recharge-history-{width}-{scheme}")
     screen.find("a[title='Take back']").click()

@@ -10,8 +10,7 @@ from tests.browser.conftest import PHONE, WIDE, Screen
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_changes_the_currency_and_tells_of_it_in_the_log(screen: Screen, width: int, scheme: str) -> None:
     screen.resize(width, scheme)
-    screen.sign_in()
-    screen.open("/settings")
+    screen.come_in("/settings")
     assert not screen.scrolls_sideways()
     screen.picture(f"settings-{width}-{scheme}")
     Select(screen.find("#currency")).select_by_visible_text("EUR (€)")
@@ -32,8 +31,7 @@ def test_it_changes_the_currency_and_tells_of_it_in_the_log(screen: Screen, widt
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_shows_a_country_s_numbers_before_they_are_stored(screen: Screen, width: int) -> None:
     screen.resize(width)
-    screen.sign_in()
-    screen.open("/settings")
+    screen.come_in("/settings")
     Select(screen.find("#country")).select_by_visible_text("Germany")
     screen.click("Show the new list")
     assert screen.texts(".facts dd") == ["110 0110 9110", "–"]
@@ -46,8 +44,7 @@ def test_it_shows_a_country_s_numbers_before_they_are_stored(screen: Screen, wid
 
 def test_it_leads_to_the_field_that_is_wrong(screen: Screen) -> None:
     screen.resize(PHONE)
-    screen.sign_in()
-    screen.open("/settings")
+    screen.come_in("/settings")
     zone = screen.find("#time_zone")
     zone.clear()
     zone.send_keys("Atlantis")
