@@ -1,7 +1,5 @@
 """Every page in a real browser: at every width, by day and by night, with and without a script, in both directions."""
 
-import os
-
 import pytest
 from selenium.webdriver.common.by import By
 
@@ -20,6 +18,7 @@ OWN_PAGES = (
     "/self/statement?month=2026-03-01",
 )
 NO_PAGE = (".ac", ".zip", ".csv", ".xlsx", "/healthz")
+LOOKS = (("ltr", "light"), ("ltr", "dark"), ("rtl", "light"))
 # What stands outside of its sheet, or the page outside of its window.
 OUTSIDE = """
 const said = [];
@@ -68,20 +67,25 @@ def name_of(path: str) -> str:
     return path.partition("?")[0].strip("/").replace("/", "-") or "home"
 
 
+def outside(screen: Screen, path: str) -> list[tuple[str, int, str, str]]:
+    """What does not fit on the page that is open, at each width, by day and by night, in both directions."""
+    wrong = []
+    for width in WIDTHS:
+        for direction, scheme in LOOKS:
+            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
+            screen.resize(width, scheme)
+            wrong += [(path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE)]
+            screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
+    return wrong
+
+
 def test_it_keeps_every_page_within_its_window(screen: Screen, pages: list[str]) -> None:
     screen.resize(WIDE)
     screen.come_in()
-    wrong = []
+    wrong: list[object] = []
     for path in pages:
         screen.open(path)
-        for direction, scheme in (("ltr", "light"), ("ltr", "dark"), ("rtl", "light")):
-            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
-            for width in WIDTHS:
-                screen.resize(width, scheme)
-                wrong += [(path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE)]
-                if "PICTURES" in os.environ:
-                    screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
-        wrong += [(path, 0, "", said) for said in screen.complaints()]
+        wrong += [*outside(screen, path), *((path, said) for said in screen.complaints())]
     assert wrong == []
 
 
@@ -92,13 +96,7 @@ def test_it_keeps_self_service_within_its_window(screen: Screen, database: Datab
 
     def look(path: str) -> None:
         screen.open(path)
-        for direction, scheme in (("ltr", "light"), ("ltr", "dark"), ("rtl", "light")):
-            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
-            for width in WIDTHS:
-                screen.resize(width, scheme)
-                wrong.extend((path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE))
-                if "PICTURES" in os.environ:
-                    screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
+        wrong.extend(outside(screen, path))
         wrong.extend((path, said) for said in screen.chrome.execute_script(HARD_TO_USE))
 
     screen.resize(PHONE)

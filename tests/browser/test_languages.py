@@ -1,7 +1,5 @@
 """Pages in other languages before real eyes: chosen without a script, as wide as the window, from right to left."""
 
-import os
-
 import pytest
 
 from tests.browser.conftest import PASSWORD, PHONE, WIDE, Screen
@@ -32,8 +30,7 @@ def test_it_keeps_every_page_of_a_language_within_its_window(screen: Screen, pag
         for width in (WIDE, PHONE):
             screen.resize(width)
             wrong += [(path, width, said) for said in screen.chrome.execute_script(OUTSIDE)]
-            if "PICTURES" in os.environ:
-                screen.picture(f"language-{code}-{name_of(path)}-{width}")
+            screen.picture(f"language-{code}-{name_of(path)}-{width}")
     assert [*wrong, *screen.complaints()] == []
 
 
