@@ -73,6 +73,7 @@ class Screen:
     chrome: Chrome
     address: str
     pictures: Path
+    width: int = WIDE
 
     def patiently(
         self, seconds: float = PATIENCE_SECONDS, but: Iterable[type[Exception]] = ()
@@ -83,8 +84,13 @@ class Screen:
     def resize(self, width: int, scheme: str = "light") -> None:
         """Look through a window of that width, in light or dark."""
         metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.width = width
+        self.see_in(scheme)
+
+    def see_in(self, scheme: str) -> None:
+        """Look in light or dark."""
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
 
     def open(self, path: str) -> None:
@@ -153,6 +159,13 @@ class Screen:
     def scrolls_sideways(self) -> bool:
         """Whether the page is wider than its window."""
         return bool(self.chrome.execute_script("return document.documentElement.scrollWidth > window.innerWidth"))
+
+    def looks(self, name: str) -> None:
+        """The page, as it is now, lies within its window by day and by night; a picture of both."""
+        for scheme in ("dark", "light"):
+            self.see_in(scheme)
+            assert not self.scrolls_sideways(), f"{name}, {scheme}"
+            self.picture(f"{name}-{self.width}-{scheme}")
 
     def complaints(self) -> list[str]:
         """What the browser's console holds: blocked styles, missing files."""

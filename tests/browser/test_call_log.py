@@ -35,19 +35,17 @@ def open_all(screen: Screen) -> None:
     screen.click("Show all")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
-def test_it_shows_calls_without_sideways_scrolling(screen: Screen, database: Database, width: int, scheme: str) -> None:
+def test_it_shows_calls_without_sideways_scrolling(screen: Screen, database: Database, width: int) -> None:
     story.tell(database)
-    screen.resize(width, scheme)
+    screen.resize(width)
     screen.come_in("/call-log?per_page=20")
     assert cells(screen, 0)[6] == "In progress"
     assert cells(screen, 5) == [
         "2026-03-02 10:01:00", "Reception[100]", "988360046", "00:03:58", "FXO-1", "0.1800", "Answered"
     ]  # fmt: skip
     assert screen.find(".total").text == "7 Total"
-    assert not screen.scrolls_sideways()
-    screen.picture(f"call-log-{width}-{scheme}")
+    screen.looks("call-log")
     assert screen.complaints() == []
 
 
@@ -90,19 +88,17 @@ def test_it_shows_all_that_is_known_of_a_call(screen: Screen, database: Database
     screen.picture(f"facts-{width}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
-def test_it_shows_who_talks_and_hangs_up(screen: Screen, database: Database, width: int, scheme: str) -> None:
+def test_it_shows_who_talks_and_hangs_up(screen: Screen, database: Database, width: int) -> None:
     talk_now(database, "one", "101", "988360046", 135)
     talk_now(database, "two", "100", "0044", 500)
     talk_now(database, "three", "103", "965302387", 12)
-    screen.resize(width, scheme)
+    screen.resize(width)
     screen.come_in("/call-log")
     assert screen.find("#live h2").text == "3 calls in progress"
     first = screen.texts("[data-talk]")
     screen.patiently().until(lambda _: screen.texts("[data-talk]") > first)
-    assert not screen.scrolls_sideways()
-    screen.picture(f"live-{width}-{scheme}")
+    screen.looks("live")
     screen.find("#live form button").click()
     alert = screen.patiently().until(expected.alert_is_present())
     assert "Reception[100]" in alert.text
@@ -122,22 +118,20 @@ def test_it_shows_a_call_that_begins_and_one_that_ends_by_itself(screen: Screen,
     screen.patiently().until(expected.invisibility_of_element_located(("id", "live")))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
-def test_it_shows_statistics(screen: Screen, database: Database, width: int, scheme: str) -> None:
+def test_it_shows_statistics(screen: Screen, database: Database, width: int) -> None:
     for day in range(14):
         asked_ms = cast.NOW_MS + day * DAY_MS
         story.talk(database, str(day), "101", "988360046", asked_ms, 60 + day * day % 7 * 600)
-    screen.resize(width, scheme)
+    screen.resize(width)
     screen.come_in("/statistics?by=day&per_page=10")
     assert len(screen.texts(ROWS)) == 10
     assert screen.find(".total").text == "14 Total"
     assert len(screen.chrome.find_elements(By.CSS_SELECTOR, ".bars rect:not(.strip)")) == 2 * 14
-    assert not screen.scrolls_sideways()
-    screen.picture(f"statistics-{width}-{scheme}")
+    screen.looks("statistics")
     screen.open("/statistics?by=month&extension=101")
     assert len(screen.texts(ROWS)) == 1
-    assert not screen.scrolls_sideways()
+    screen.looks("statistics-by-month")
     assert screen.complaints() == []
 
 

@@ -164,11 +164,12 @@ def test_it_keeps_the_theme_that_was_chosen(screen: Screen) -> None:
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_shows_the_small_pages_without_the_menu(screen: Screen, width: int) -> None:
-    for scheme in ("light", "dark"):
-        screen.resize(width, scheme)
-        for path in ("/sign-in", "/no-such-page"):
-            screen.open(path)
+    screen.resize(width)
+    for path in ("/sign-in", "/no-such-page"):
+        screen.open(path)
+        assert screen.find("main.alone")
+        for scheme in ("light", "dark"):
+            screen.see_in(scheme)
             assert screen.chrome.execute_script(OUTSIDE) == []
-            assert screen.find("main.alone")
             screen.picture(f"every-alone-{name_of(path)}-{width}-{scheme}")
     assert [said for said in screen.complaints() if "404" not in said] == []
