@@ -25,6 +25,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.wait import WebDriverWait
+from urllib3.exceptions import HTTPError
 from waitress.server import create_server
 from waitress.wasyncore import close_all
 
@@ -233,7 +234,7 @@ class Browser:
         if self._chrome is not None:
             try:
                 return _as_new(self._chrome)
-            except WebDriverException:
+            except (WebDriverException, HTTPError):
                 self.quit()
         self._chrome = self._start()
         return self._chrome

@@ -71,9 +71,10 @@ def outside(screen: Screen, path: str) -> list[tuple[str, int, str, str]]:
     """What does not fit on the page that is open, at each width, by day and by night, in both directions."""
     wrong = []
     for width in WIDTHS:
+        screen.resize(width)
         for direction, scheme in LOOKS:
             screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
-            screen.resize(width, scheme)
+            screen.see_in(scheme)
             wrong += [(path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE)]
             screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
     return wrong
