@@ -293,7 +293,7 @@ def _is_loopback(address: str) -> bool:
 
 def _listen(host: str, port: int) -> list[socket.socket]:
     """At every address of a name, of either family."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     opened = []
     for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
         listening = socket.create_server(address, family=family, backlog=LISTEN_BACKLOG)

@@ -244,15 +244,15 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     before_micros = call["cost_micros"] - call["uncollected_micros"]
     available = _available_micros(connection, call)
     charge = rating.charge(cost, call["hold_micros"], available, before_micros)
-    if call["hold_micros"]:
-        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
     why: list[str] = []
     if more_micros := charge.charged_micros - before_micros:
         kind, reason = ("correction", WHY_CORRECTED) if call["state"] == State.SETTLED else ("call", "")
-        entry = {"call_id": call["call_id"], "reason": reason}
+        entry = {"call_id": call["call_id"], "reason": reason, "freed_micros": call["hold_micros"]}
         balance = writes.post(connection, call["account_id"], kind, -more_micros, ACTOR, now_ms, **entry)
         before, after = format_amount(balance + more_micros), format_amount(balance)
         why.append(Sentence("balance %(before)s before, %(after)s after", before=before, after=after))
+    elif call["hold_micros"]:
+        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
     if charge.uncollected_micros:
         why.append(Sentence("%(amount)s could not be collected", amount=format_amount(charge.uncollected_micros)))
     return charge, why
