@@ -71,7 +71,7 @@ deps:
 
 ## test: everything but the appliance images; calls mostly wait, and Debian's packages are tested in the time that they leave
 test: deps lint test-fast test-chaos test-browser
-	$(SIDE_BY_SIDE) test-calls test-debian IDLE="chrt --idle 0"
+	@$(MAKE) --no-print-directory -j2 test-calls test-debian IDLE="chrt --idle 0"
 	@$(MAKE) --no-print-directory test-soaks
 
 ## test-fast: no Asterisk, no browser, under a minute
