@@ -14,8 +14,6 @@ ARCH ?= armhf
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
-# What goes before a command that takes only the time that nothing else wants.
-IDLE ?=
 # For tests that wait for the disk most of their time; those with a real Asterisk or browser do not.
 IN_MEMORY := tests/in_memory.sh
 
@@ -52,8 +50,8 @@ DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography pyth
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
 	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck iproute2
 
-.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-calls test-soaks test-browser
-.PHONY: fuzz bench footprint soak soak-fake screenshot lint messages bump clean package bundle test-appliance
+.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench footprint soak soak-fake
+.PHONY: screenshot lint messages bump clean package bundle test-appliance
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -69,10 +67,8 @@ deps:
 		echo "  sudo apt update && sudo apt install --no-install-recommends $$missing" >&2; exit 1; fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 
-## test: everything but the appliance images; calls mostly wait, and Debian's packages are tested in the time that they leave
-test: deps lint test-fast test-chaos test-browser
-	$(SIDE_BY_SIDE) test-calls test-debian IDLE="chrt --idle 0"
-	@$(MAKE) --no-print-directory test-soaks
+## test: everything but the appliance images
+test: deps lint test-fast test-chaos test-debian test-browser test-asterisk
 
 ## test-fast: no Asterisk, no browser, under a minute
 test-fast:
@@ -96,19 +92,12 @@ test-debian:
 test-debian-backup: $(VENV)/test.stamp
 
 test-debian-%: deps
-	$(IDLE) $(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
+	$(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, then the soak
+## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
+## then the soak, which does not
 test-asterisk:
-	@$(MAKE) --no-print-directory test-calls
-	@$(MAKE) --no-print-directory test-soaks
-
-# Both versions side by side in three parts each, for they mostly wait.
-test-calls:
 	$(SIDE_BY_SIDE) -j6 $(foreach part,calls live lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
-
-# It does not wait, and bears nothing beside it.
-test-soaks:
 	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp
