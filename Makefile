@@ -14,6 +14,8 @@ ARCH ?= armhf
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q
+# What goes before a command that takes only the time that nothing else wants.
+IDLE ?=
 # For tests that wait for the disk most of their time; those with a real Asterisk or browser do not.
 IN_MEMORY := tests/in_memory.sh
 
@@ -35,7 +37,7 @@ ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
 ASTERISK_soak := tests/asterisk/test_soak.py
 ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_soak))
 BROWSER_PARTS := everywhere reach people calls pages
-BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
+BROWSER_everywhere := tests/browser/test_everywhere.py
 BROWSER_reach := $(patsubst %,tests/browser/test_%.py,accessibility user_guide)
 BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people languages)
 BROWSER_calls := $(patsubst %,tests/browser/test_%.py,addons call_log demo)
@@ -50,8 +52,8 @@ DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography pyth
 	python3-hypothesis python3-prometheus-client python3-paramiko python3-boto3 age openssh-server faketime systemd \
 	gcc libc6-dev debhelper dh-python po-debconf lintian shellcheck iproute2
 
-.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-browser fuzz bench footprint soak soak-fake
-.PHONY: screenshot lint messages bump clean package bundle test-appliance
+.PHONY: run demo deps test test-fast test-chaos test-debian test-asterisk test-calls test-soaks test-browser
+.PHONY: fuzz bench footprint soak soak-fake screenshot lint messages bump clean package bundle test-appliance
 
 ## run: start the product on an embedded database; never needs root
 run: $(VENV)/run.stamp
@@ -67,8 +69,10 @@ deps:
 		echo "  sudo apt update && sudo apt install --no-install-recommends $$missing" >&2; exit 1; fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 
-## test: everything but the appliance images
-test: deps lint test-fast test-chaos test-debian test-browser test-asterisk
+## test: everything but the appliance images; calls mostly wait, and Debian's packages are tested in the time that they leave
+test: deps lint test-fast test-chaos test-browser
+	$(SIDE_BY_SIDE) test-calls test-debian IDLE="chrt --idle 0"
+	@$(MAKE) --no-print-directory test-soaks
 
 ## test-fast: no Asterisk, no browser, under a minute
 test-fast:
@@ -92,18 +96,25 @@ test-debian:
 test-debian-backup: $(VENV)/test.stamp
 
 test-debian-%: deps
-	$(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
+	$(IDLE) $(IN_MEMORY) $(DEBIAN_PYTHON) -m pytest -q -p no:cacheprovider $(FAST_$*) $(DEBIAN_$*) --deselect tests/house/test_wheel.py
 
-## test-asterisk: calls through a real Asterisk, both versions side by side in three parts each, for they mostly wait;
-## then the soak, which does not
+## test-asterisk: calls through a real Asterisk, then the soak
 test-asterisk:
+	@$(MAKE) --no-print-directory test-calls
+	@$(MAKE) --no-print-directory test-soaks
+
+# Both versions side by side in three parts each, for they mostly wait.
+test-calls:
 	$(SIDE_BY_SIDE) -j6 $(foreach part,calls live lives,$(ASTERISK_VERSIONS:%=test-asterisk-%-$(part)))
+
+# It does not wait, and bears nothing beside it.
+test-soaks:
 	@$(MAKE) --no-print-directory $(ASTERISK_VERSIONS:%=test-asterisk-%-soak)
 
 test-asterisk-%: deps $(VENV)/test.stamp
 	ASTERISK_VERSIONS=$(firstword $(subst -, ,$*)) $(PYTEST) $(ASTERISK_$(lastword $(subst -, ,$*))) --durations=8
 
-## test-browser: the pages in a real Chromium, in parts side by side, for they mostly wait
+## test-browser: the pages in a real Chromium, in parts side by side
 test-browser:
 	$(SIDE_BY_SIDE) -j5 $(BROWSER_PARTS:%=test-browser-%)
 
@@ -121,7 +132,7 @@ fuzz: $(VENV)-fuzz/stamp
 	done
 
 ## bench: what a call costs, beside the floors measured in the same run
-bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
+bench: DEBIAN_PACKAGES += libsqlite3-dev
 bench: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python -m tests.bench.bench $(BENCH)
 

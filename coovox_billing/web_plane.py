@@ -25,7 +25,7 @@ from coovox_billing.pbx import voicemail
 from coovox_billing.pbx.agi_identity import ask_identity
 from coovox_billing.services import owner
 from coovox_billing.this_device import open_licensing
-from coovox_billing.upkeep import note_running
+from coovox_billing.upkeep import look_after
 from coovox_billing.wall_clock import wall_clock_ms
 from coovox_billing.web import create_app
 from coovox_billing.web.bodies import LARGEST_BYTES
@@ -95,7 +95,8 @@ def run(config: Config) -> None:
         signal.signal(signal.SIGTERM, _stop)
         pulse = Pulse(trigger.trigger(dispatchers), workers)
         threading.Thread(target=pulse.run, name="heartbeat", daemon=True).start()
-        threading.Thread(target=note_running, args=[licensing, _stopping], name="upkeep", daemon=True).start()
+        keeping_up = (licensing, database.path, _stopping)
+        threading.Thread(target=look_after, args=keeping_up, name="upkeep", daemon=True).start()
         looking = (RELEASED_MS, _stopping)
         threading.Thread(target=runner.look_after, args=looking, name="backups", daemon=True).start()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)

@@ -6,6 +6,7 @@ Each check is one query that finds what is off; a sound database has none.
 import sqlite3
 from dataclasses import dataclass
 
+from coovox_billing.store.finished_periods import SUMMED_UP
 from coovox_billing.store.schema import migrate
 
 
@@ -80,13 +81,15 @@ _CHECKS = (
         "trunk {extension}: the totals of {found} differ from its calls ({expected})",
         """SELECT trunk AS extension, day AS found,
                   sum(calls) || ' calls, ' || sum(talk) || ' s, ' || sum(cost) || ' micros, '
-                  || sum(unanswered) || ' unanswered' AS expected
-           FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost, unanswered FROM daily_trunk_totals
+                  || sum(unanswered) || ' unanswered, ' || sum(refused) || ' refused' AS expected
+           FROM (SELECT day, trunk, calls, talk_seconds AS talk, cost_micros AS cost, unanswered, refused
+                 FROM daily_trunk_totals
                  UNION ALL
-                 SELECT local_day, trunk, -1, -talk_seconds, -cost_micros, 0 FROM booked_calls WHERE state = 'settled'
-                 UNION ALL
-                 SELECT local_day, trunk, 0, 0, 0, -1 FROM booked_calls WHERE state = 'released') AS both_sides
-           GROUP BY day, trunk HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0 OR sum(unanswered) <> 0""",
+                 SELECT local_day, trunk, -(state = 'settled'), -talk_seconds, -cost_micros, -(state = 'released'),
+                        -(state = 'refused')
+                 FROM booked_calls WHERE state IN ('settled', 'released', 'refused')) AS both_sides
+           GROUP BY day, trunk
+           HAVING sum(calls) <> 0 OR sum(talk) <> 0 OR sum(cost) <> 0 OR sum(unanswered) <> 0 OR sum(refused) <> 0""",
     ),
     *(
         _Check(
@@ -103,6 +106,35 @@ _CHECKS = (
             ("hour", "daily_hour_totals", "hour", "local_hour"),
             ("destination", "daily_destination_totals", "destination", "destination"),
         )
+    ),
+    *(
+        _Check(
+            f"{kind} {{extension}}: what {{found}} was summed up to differs from its days ({{expected}})",
+            f"""SELECT kept_key AS extension, period AS found, {" || ', ' || ".join(f"sum({name})" for name in sums)} AS expected
+                FROM (SELECT period, {key} AS kept_key, {", ".join(sums)} FROM finished_{kind}_totals
+                      WHERE period IN (SELECT period FROM finished_periods)
+                      UNION ALL
+                      SELECT period, {daily_key}, {", ".join(f"-{name}" for name in sums)} FROM daily_{kind}_totals
+                      JOIN (SELECT period FROM finished_periods WHERE length(period) < 10)
+                      ON day BETWEEN period || '-' AND period || '-~') AS both_sides
+                GROUP BY period, kept_key HAVING {" OR ".join(f"sum({name}) <> 0" for name in sums)}""",  # noqa: S608
+        )
+        for kind, (key, daily_key, sums) in SUMMED_UP.items()
+    ),
+    _Check(
+        "all extensions: what {found} was summed up to differs from its days ({expected})",
+        """SELECT '' AS extension, finished.period AS found,
+                  finished.extensions || ' for ' || coalesce(counted.extensions, 0) || ' extensions, '
+                  || finished.calls || ' for ' || coalesce(counted.calls, 0) || ' calls' AS expected
+           FROM finished_periods AS finished LEFT JOIN (
+               SELECT period, count(*) AS extensions, sum(calls) AS calls, sum(talk) AS talk, sum(cost) AS cost FROM (
+                   SELECT period, extension, sum(calls) AS calls, sum(talk_seconds) AS talk, sum(cost_micros) AS cost
+                   FROM (SELECT period FROM finished_periods) JOIN daily_extension_totals
+                   ON day BETWEEN period AND period || '-~' JOIN accounts ON accounts.id = account_id
+                   GROUP BY period, extension HAVING sum(calls) > 0)
+               GROUP BY period) AS counted ON counted.period = finished.period
+           WHERE finished.extensions <> coalesce(counted.extensions, 0) OR finished.calls <> coalesce(counted.calls, 0)
+           OR finished.talk_seconds <> coalesce(talk, 0) OR finished.cost_micros <> coalesce(cost, 0)""",
     ),
 )
 

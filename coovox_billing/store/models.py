@@ -157,7 +157,7 @@ class DailyExtensionTotal(_Table):
 class DailyTrunkTotal(_Table):
     """A trunk's answered calls of a local day, those of no extension among them; costs in micros.
 
-    `unanswered` are those that it was tried for last and nobody answered.
+    `unanswered` are those that it was tried for last and nobody answered, `refused` those that were not let through.
     """
 
     day = CharField()
@@ -166,6 +166,7 @@ class DailyTrunkTotal(_Table):
     talk_seconds = IntegerField()
     cost_micros = IntegerField()
     unanswered = IntegerField()
+    refused = IntegerField()
 
     class Meta:
         table_name = "daily_trunk_totals"
@@ -198,6 +199,80 @@ class DailyDestinationTotal(_Table):
     class Meta:
         table_name = "daily_destination_totals"
         primary_key = CompositeKey("day", "destination")
+
+
+class FinishedPeriod(_Table):
+    """A month or year that is over and summed up, or a day of one: `2026-02`, `2026`, `2026-02-28`; costs in micros.
+
+    So many `extensions` had answered calls, and these are their sums; calls of no extension are not among them.
+    """
+
+    period = CharField(primary_key=True)
+    extensions = IntegerField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "finished_periods"
+
+
+class FinishedExtensionTotal(_Table):
+    """An account's answered calls of a month or year; it counts where that is a `FinishedPeriod`."""
+
+    period = CharField()
+    account = ForeignKeyField(Account)
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "finished_extension_totals"
+        primary_key = CompositeKey("period", "account")
+
+
+class FinishedTrunkTotal(_Table):
+    """A trunk's calls of a month or year, as `DailyTrunkTotal` counts those of a day."""
+
+    period = CharField()
+    trunk = CharField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+    unanswered = IntegerField()
+    refused = IntegerField()
+
+    class Meta:
+        table_name = "finished_trunk_totals"
+        primary_key = CompositeKey("period", "trunk")
+
+
+class FinishedHourTotal(_Table):
+    """The answered calls of a month or year by `weekday * 24 + hour`, Sunday being 0."""
+
+    period = CharField()
+    hour_of_week = IntegerField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "finished_hour_totals"
+        primary_key = CompositeKey("period", "hour_of_week")
+
+
+class FinishedDestinationTotal(_Table):
+    """The answered calls of a month or year by destination, as `DailyDestinationTotal` counts those of a day."""
+
+    period = CharField()
+    destination = CharField()
+    calls = IntegerField()
+    talk_seconds = IntegerField()
+    cost_micros = IntegerField()
+
+    class Meta:
+        table_name = "finished_destination_totals"
+        primary_key = CompositeKey("period", "destination")
 
 
 class Pin(_Table):

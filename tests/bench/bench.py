@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import calls, downloads
+from tests.bench import asterisk, calls, downloads
 from tests.bench.options import Options
 from tests.bench.table import Row, show
 
-PARTS = {"calls": calls.measure, "downloads": downloads.measure}
+PARTS = {"calls": calls.measure, "asterisk": asterisk.measure, "downloads": downloads.measure}
 
 
 def main() -> None:

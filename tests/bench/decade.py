@@ -321,6 +321,7 @@ class Decade:
             self._written.calls.append(
                 _row(asked._replace(promise=None, ended_ms=None, answered_ms=None), State.REFUSED)
             )
+            _add(self._written.totals["daily_trunk_totals"], (day, trunk), 0, 0, 0, 0, 1)
             return
         if promise is not None:
             phone.held_micros += promise.hold_micros
@@ -345,7 +346,7 @@ class Decade:
             asked.phone.held_micros -= asked.promise.hold_micros
         if asked.answered_ms is None:
             self._written.calls.append(_row(asked, State.RELEASED))
-            _add(self._written.totals["daily_trunk_totals"], (asked.day, asked.trunk), 0, 0, 0, 1)
+            _add(self._written.totals["daily_trunk_totals"], (asked.day, asked.trunk), 0, 0, 0, 1, 0)
         else:
             self._settle(asked, asked.answered_ms)
 
@@ -369,7 +370,7 @@ class Decade:
         self._written.calls.append(_row(asked._replace(why=why), State.SETTLED, seconds, cost_micros, is_lost))
         destination = NO_RATE if rate is None else rate.prefix
         for table, key in zip(TOTALS, (phone.account_id, asked.trunk, asked.hour, destination), strict=True):
-            _add(self._written.totals[table], (asked.day, key), 1, seconds, cost_micros, 0)
+            _add(self._written.totals[table], (asked.day, key), 1, seconds, cost_micros, 0, 0)
 
     def _recharge(self, phone: Phone, amount_micros: int, now_ms: int) -> None:
         before_micros = phone.balance_micros

@@ -109,7 +109,7 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
 
 def _add_totals(connection: sqlite3.Connection, written: decade.Written) -> None:
     for table, key in decade.TOTALS.items():
-        columns = ["calls", "talk_seconds", "cost_micros", *(["unanswered"] if key == "trunk" else [])]
+        columns = ["calls", "talk_seconds", "cost_micros", *(["unanswered", "refused"] if key == "trunk" else [])]
         added = ", ".join(f"{column} = {column} + excluded.{column}" for column in columns)
         connection.executemany(
             f"{_insert(table, ('day', key, *columns))} ON CONFLICT (day, {key}) DO UPDATE SET {added}",

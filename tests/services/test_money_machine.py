@@ -19,7 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.payer import Origin
 from coovox_billing.core.rating import cost_micros
-from coovox_billing.store import reads, writes
+from coovox_billing.store import finished_periods, reads, writes
 from tests.cast import CITY_NUMBER, RATES, Exchange, a_rate
 
 extensions = st.sampled_from(["100", "101"] * 3 + ["102", "103"])
@@ -112,6 +112,11 @@ class Money(RuleBasedStateMachine):
     @rule(on=st.booleans())
     def switch(self, on: bool) -> None:
         self.here.switch(on)
+
+    @rule()
+    def sum_up(self) -> None:
+        """The month counts as over, though its calls go on: each of them makes it wait again."""
+        self.here.database.write(lambda connection: finished_periods.finish(connection, "2026-03"))
 
     @rule(name_and_text=site_settings)
     def set(self, name_and_text: tuple[str, str]) -> None:

@@ -7,15 +7,10 @@ from typing import Any
 
 from peewee import fn
 
-from coovox_billing.store.lists.statistics import Sums, of_days
-from coovox_billing.store.models import (
-    Account,
-    DailyDestinationTotal,
-    DailyExtensionTotal,
-    DailyHourTotal,
-    DailyTrunkTotal,
-    RateRow,
-)
+from coovox_billing.store.lists import totals
+from coovox_billing.store.lists.statistics import Sums
+from coovox_billing.store.lists.totals import Kind
+from coovox_billing.store.models import Account, RateRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +46,17 @@ class Breakdown:
 
     def extensions(self, most: int) -> list[Share]:
         """The extensions with the highest cost, of equal ones those that talked longest."""
-        rows = self._of_days(DailyExtensionTotal, Account.extension, fn.MAX(Account.id)).join(Account)
-        shares = list(_top(rows.group_by(Account.extension), DailyExtensionTotal, most))
+        rows = self._rows(totals.EXTENSIONS)
+        joined = totals.select(rows, Account.extension, fn.MAX(Account.id), *_sums(rows))
+        grouped = joined.join(Account, on=(Account.id == rows.c.key)).group_by(Account.extension)
+        shares = list(_top(grouped, rows, most))
         names = dict(Account.select(Account.id, Account.name).where(Account.id << [row[1] for row in shares]).tuples())
         return [Share(extension, names[newest], Sums(*sums)) for extension, newest, *sums in shares]
 
     def destinations(self, most: int) -> list[Share]:
         """The rates' prefixes with the highest cost, named where all rates of one are; `NO_RATE` for calls without."""
-        rows = self._of_days(DailyDestinationTotal, DailyDestinationTotal.destination)
-        shares = list(_top(rows.group_by(DailyDestinationTotal.destination), DailyDestinationTotal, most))
+        rows = self._rows(totals.DESTINATIONS)
+        shares = list(_top(totals.select(rows, rows.c.key, *_sums(rows)).group_by(rows.c.key), rows, most))
         remark = fn.MAX(RateRow.remark)
         named = RateRow.select(RateRow.prefix, remark).where(RateRow.prefix << [prefix for prefix, *_ in shares])
         names = dict(named.group_by(RateRow.prefix).having(fn.MIN(RateRow.remark) == remark).tuples())
@@ -67,29 +64,28 @@ class Breakdown:
 
     def trunks(self) -> list[TrunkShare]:
         """Every trunk that was tried, that with the most calls first."""
-        table = DailyTrunkTotal
-        unanswered, seized = fn.SUM(table.unanswered), fn.SUM(table.calls + table.unanswered)
-        rows = self._of_days(table, table.trunk, unanswered).group_by(table.trunk).having(seized > 0)
-        ordered = rows.order_by(seized.desc(), table.trunk).tuples()
+        rows = self._rows(totals.TRUNKS)
+        unanswered, seized = fn.SUM(rows.c.unanswered), fn.SUM(rows.c.calls + rows.c.unanswered)
+        grouped = totals.select(rows, rows.c.key, unanswered, *_sums(rows)).group_by(rows.c.key).having(seized > 0)
+        ordered = grouped.order_by(seized.desc(), rows.c.key)
         return [TrunkShare(trunk, Sums(*sums), missed) for trunk, missed, *sums in ordered]
 
     def hours(self) -> dict[tuple[int, int], Sums]:
         """By ISO weekday and hour of day; only those with calls."""
-        table = DailyHourTotal
-        weekday = fn.STRFTIME("%w", table.day)
-        rows = self._of_days(table, weekday, table.hour).group_by(weekday, table.hour).having(_calls(table) > 0)
-        return {(int(day) or 7, hour): Sums(*sums) for day, hour, *sums in rows.tuples()}
+        rows = self._rows(totals.HOURS)
+        grouped = totals.select(rows, rows.c.key, *_sums(rows)).group_by(rows.c.key).having(fn.SUM(rows.c.calls) > 0)
+        return {(hour // 24 or 7, hour % 24): Sums(*sums) for hour, *sums in grouped}
 
-    def _of_days(self, table: Any, *keys: Any) -> Any:
-        sums = [fn.SUM(column) for column in (table.calls, table.talk_seconds, table.cost_micros)]
-        return of_days(table.select(*keys, *sums), table, self.first_day, self.last_day)
+    def _rows(self, kind: Kind) -> Any:
+        return totals.rows_of(kind, totals.cover(self.first_day, self.last_day, "year"))
 
 
-def _calls(table: Any) -> Any:
-    return fn.SUM(table.calls)
+def _sums(rows: Any) -> list[Any]:
+    return [fn.SUM(column) for column in (rows.c.calls, rows.c.talk_seconds, rows.c.cost_micros)]
 
 
-def _top(rows: Any, table: Any, most: int) -> Iterator[tuple[Any, ...]]:
+def _top(grouped: Any, rows: Any, most: int) -> Iterator[tuple[Any, ...]]:
     """Where corrections took out all calls of a day, nothing is left of it."""
-    order = (fn.SUM(table.cost_micros).desc(), fn.SUM(table.talk_seconds).desc())
-    return iter(rows.having(_calls(table) > 0).order_by(*order).limit(most).tuples())
+    _calls, talk, cost = _sums(rows)
+    ordered = grouped.having(fn.SUM(rows.c.calls) > 0).order_by(cost.desc(), talk.desc())
+    return iter(ordered.limit(most))

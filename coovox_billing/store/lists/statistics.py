@@ -1,21 +1,22 @@
 """The guide's *Statistics*: answered calls, their time and cost by day, month or year. Needs `open_reading` first.
 
-All is every answered call, of whatever extension or none, as the call log has them: it is read from the trunks' daily
-totals. A call that no extension is charged for is in no extension's rows.
+All is every answered call, of whatever extension or none, as the call log has them: it is read from the trunks' totals.
+A call that no extension is charged for is in no extension's rows.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
-from peewee import fn
+from peewee import SQL, Value, fn
 
-from coovox_billing.store.models import Account, DailyExtensionTotal, DailyTrunkTotal
+from coovox_billing.store.lists import totals
+from coovox_billing.store.lists.totals import LENGTH_OF, Cover
+from coovox_billing.store.models import Account
 
-# As many characters of `2026-03-01` as name a period.
-LENGTH_OF = {"day": 10, "month": 7, "year": 4}
 EACH = "*"
 
 
@@ -58,73 +59,97 @@ class StatisticsQuery:
     @cached_property
     def totals(self) -> Sums:
         """What all of the rows sum to."""
-        return Sums(*self._selected(*self._sums()).tuples().get())
+        rows = self._sums_of(totals.cover(self.first_day, self.last_day, "year"))
+        return Sums(*totals.select(rows, *_sums(rows)).get())
 
     def count(self) -> int:
         """How many rows there are."""
-        return int(self._grouped().count())
+        return sum(self._rows_of_periods.values())
 
     def page(self, limit: int, offset: int) -> Sequence[Period]:
-        """Some of the rows, the newest first."""
-        return self._periods(self._ordered().limit(limit).offset(offset))
+        """Some of the rows, the newest first; only the periods that they are of are looked at."""
+        before, shown = 0, []
+        for period, rows in self._rows_of_periods.items():
+            if before + rows > offset and before < offset + limit:
+                shown.append((period, before))
+            before += rows
+        if not shown:
+            return []
+        rows = self._between(shown[-1][0], shown[0][0]).ordered().limit(limit).offset(offset - shown[0][1])
+        names = _names() if self.extensions else {}
+        return [_period_of(row, names) for row in rows]
 
     def stream(self) -> Iterator[Period]:
         """All of the rows, one by one."""
         names = _names() if self.extensions else {}
-        return (_period_of(row, names) for row in self._ordered().tuples().iterator())
+        return (_period_of(row, names) for row in self.ordered().iterator())
 
     def by_period(self, most: int) -> list[tuple[str, Sums]]:
         """The newest periods with calls, the oldest first; `extensions` are taken together."""
-        period = self._period()
-        rows = self._selected(period, *self._sums()).group_by(period).having(self._calls() > 0)
-        newest = rows.order_by(period.desc()).limit(most).tuples()
-        return [(name, Sums(*sums)) for name, *sums in reversed(list(newest))]
+        newest = list(islice(self._rows_of_periods, most))
+        if not newest:
+            return []
+        narrowed = self._between(newest[-1], newest[0])
+        rows = narrowed._sums_of(totals.cover(narrowed.first_day, narrowed.last_day, self.by))
+        period = self._period(rows)
+        grouped = totals.select(rows, period, *_sums(rows)).group_by(period).having(fn.SUM(rows.c.calls) > 0)
+        return [(name, Sums(*sums)) for name, *sums in grouped.order_by(period)]
 
-    @property
-    def _table(self) -> Any:
-        return DailyExtensionTotal if self.extensions else DailyTrunkTotal
-
-    def _period(self) -> Any:
-        return fn.SUBSTR(self._table.day, 1, LENGTH_OF[self.by])
-
-    def _calls(self) -> Any:
-        return fn.SUM(self._table.calls)
-
-    def _sums(self) -> list[Any]:
-        columns = (self._table.calls, self._table.talk_seconds, self._table.cost_micros)
-        return [fn.COALESCE(fn.SUM(column), 0) for column in columns]
-
-    def _ordered(self) -> Any:
+    def ordered(self) -> Any:
+        """The rows as a query, the newest first: period, extension, sums."""
         rows = self._grouped()
-        if not self.extensions:
-            return rows.order_by(self._period().desc())
-        return rows.order_by(self._period().desc(), fn.LENGTH(Account.extension), Account.extension)
+        return rows.order_by(SQL("named").desc(), fn.LENGTH(SQL("extension")), SQL("extension"))
 
-    def _grouped(self) -> Any:
-        """What was taken out of a day by a correction leaves a row without calls behind."""
-        group = [self._period(), *([Account.extension] if self.extensions else [])]
-        return self._selected(*self._sums(), *group).group_by(*group).having(self._calls() > 0)
+    @cached_property
+    def _rows_of_periods(self) -> dict[str, int]:
+        """Of each period with calls how many rows it has, the newest first."""
+        found: dict[str, int] = {}
+        time = totals.cover(self.first_day, self.last_day, self.by)
+        if EACH in self.extensions:
+            finished, time = totals.finished(self.first_day, self.last_day, self.by)
+            found = {line.period: line.extensions for line in finished if line.extensions}
+        grouped = self._grouped(time).alias("rows")
+        period = grouped.c.named
+        found.update(totals.select(grouped, period, fn.COUNT(period)).group_by(period))
+        return dict(sorted(found.items(), reverse=True))
 
-    def _selected(self, *columns: Any) -> Any:
-        rows = self._table.select(*columns)
+    def _grouped(self, time: Cover | None = None) -> Any:
+        """A row for each period and extension with calls; what corrections took all calls out of has none."""
+        rows = self._totals_of(totals.cover(self.first_day, self.last_day, self.by) if time is None else time)
+        period, extension = self._period(rows), Account.extension if self.extensions else Value("")
+        columns = (period.alias("named"), extension.alias("extension"), *_sums(rows))
+        grouped = totals.select(rows, *columns)
         if self.extensions:
-            rows = rows.join(Account)
-        if self.extensions and EACH not in self.extensions:
-            rows = rows.where(Account.extension << self.extensions)
-        return of_days(rows, self._table, self.first_day, self.last_day)
+            grouped = grouped.join(Account, on=(Account.id == rows.c.key)).group_by(period, extension)
+        else:
+            grouped = grouped.group_by(period)
+        return grouped.having(fn.SUM(rows.c.calls) > 0)
 
-    def _periods(self, rows: Any) -> list[Period]:
-        names = _names() if self.extensions else {}
-        return [_period_of(row, names) for row in rows.tuples()]
+    def _totals_of(self, time: Cover) -> Any:
+        """The totals of a time that the rows are summed up from."""
+        if not self.extensions:
+            return totals.rows_of(totals.TRUNKS, time)
+        if EACH in self.extensions:
+            return totals.rows_of(totals.EXTENSIONS, time)
+        return totals.rows_of(totals.EXTENSIONS, time, _accounts_of(self.extensions))
 
+    def _sums_of(self, time: Cover) -> Any:
+        """The same where extensions need not be told apart."""
+        if EACH in self.extensions:
+            return totals.rows_of(totals.ALL_EXTENSIONS, time)
+        return self._totals_of(time)
 
-def of_days(rows: Any, table: Any, first_day: date | None, last_day: date | None) -> Any:
-    """Those rows of a table of daily totals that are of some days, None for no bound."""
-    if first_day is not None:
-        rows = rows.where(table.day >= first_day.isoformat())
-    if last_day is not None:
-        rows = rows.where(table.day <= last_day.isoformat())
-    return rows
+    def _period(self, rows: Any) -> Any:
+        return fn.SUBSTR(rows.c.period, 1, LENGTH_OF[self.by])
+
+    def _between(self, first: str, last: str) -> "StatisticsQuery":
+        """The same of no more than the days from one period to another."""
+        first_day, last_day = date.fromisoformat(totals.first_of(first)), date.fromisoformat(totals.last_of(last))
+        return replace(
+            self,
+            first_day=first_day if self.first_day is None else max(first_day, self.first_day),
+            last_day=last_day if self.last_day is None else min(last_day, self.last_day),
+        )
 
 
 def unknown(extensions: Sequence[str]) -> list[str]:
@@ -133,12 +158,20 @@ def unknown(extensions: Sequence[str]) -> list[str]:
     return [extension for extension in extensions if extension not in known and extension != EACH]
 
 
+def _accounts_of(extensions: Sequence[str]) -> list[int]:
+    """The accounts that these have and had."""
+    return [row[0] for row in Account.select(Account.id).where(Account.extension << extensions).tuples()]
+
+
+def _sums(rows: Any) -> list[Any]:
+    return [fn.COALESCE(fn.SUM(column), 0) for column in (rows.c.calls, rows.c.talk_seconds, rows.c.cost_micros)]
+
+
 def _names() -> dict[str, str]:
     """By number, as its newest account is called: the open one, where there is one."""
     return dict(Account.select(Account.extension, Account.name).order_by(Account.id).tuples())
 
 
 def _period_of(row: tuple[Any, ...], names: dict[str, str]) -> Period:
-    calls, talk_seconds, cost_micros, period, *of = row
-    extension = of[0] if of else ""
-    return Period(period, extension, names.get(extension, ""), Sums(calls, talk_seconds, cost_micros))
+    period, extension, *sums = row
+    return Period(period, extension, names.get(extension, ""), Sums(*sums))

@@ -171,6 +171,15 @@ def since_the_lists(office: Exchange) -> None:
     write(office, lambda c: arrangements.save_search(c, "bill-k7m", "call-log", "Month", "period=this-month"))
 
 
+def since_the_finished_periods(office: Exchange) -> None:
+    """Schema 12; a month was summed up, and a call was refused after that."""
+    finished_periods: Any = import_module("coovox_billing.store.finished_periods")
+    write(office, lambda c: finished_periods.finish(c, "2026-02"))
+    write(office, lambda c: finished_periods.finish(c, "2026-03"))
+    office.ask("refused-since", "102")
+    write(office, lambda c: finished_periods.finish(c, "2025"))
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -183,6 +192,7 @@ STORIES = (
     since_self_service,
     since_the_dashboard,
     since_the_lists,
+    since_the_finished_periods,
 )
 
 

@@ -1,0 +1,185 @@
+"""The daily totals of long times, read out of what finished months and years were summed up to. Needs `open_reading`.
+
+A time is covered by as few periods as will do, and by days where no finished period lies within it: ten years are some
+years, months and days. So a list of ten years reads hundreds of rows for each extension, not thousands.
+"""
+
+from calendar import monthrange
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import reduce
+from typing import Any
+
+from peewee import Select, fn
+
+from coovox_billing.store.models import (
+    DailyDestinationTotal,
+    DailyExtensionTotal,
+    DailyHourTotal,
+    DailyTrunkTotal,
+    FinishedDestinationTotal,
+    FinishedExtensionTotal,
+    FinishedHourTotal,
+    FinishedPeriod,
+    FinishedTrunkTotal,
+    reading,
+)
+
+# As many characters of `2026-03-01` as name a period.
+LENGTH_OF = {"day": 10, "month": 7, "year": 4}
+_SUMS = ("calls", "talk_seconds", "cost_micros")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Totals by something: those of days and those of finished periods, and by what in each of them."""
+
+    daily: Any
+    finished: Any
+    daily_key: Any
+    finished_key: Any
+    sums: tuple[str, ...] = _SUMS
+
+
+EXTENSIONS = Kind(
+    DailyExtensionTotal, FinishedExtensionTotal, DailyExtensionTotal.account, FinishedExtensionTotal.account
+)
+TRUNKS = Kind(
+    DailyTrunkTotal,
+    FinishedTrunkTotal,
+    DailyTrunkTotal.trunk,
+    FinishedTrunkTotal.trunk,
+    (*_SUMS, "unanswered", "refused"),
+)
+# Extensions together: their keys say nothing.
+ALL_EXTENSIONS = Kind(DailyExtensionTotal, FinishedPeriod, DailyExtensionTotal.account, FinishedPeriod.extensions)
+HOURS = Kind(
+    DailyHourTotal,
+    FinishedHourTotal,
+    fn.STRFTIME("%w", DailyHourTotal.day) * 24 + DailyHourTotal.hour,
+    FinishedHourTotal.hour_of_week,
+)
+DESTINATIONS = Kind(
+    DailyDestinationTotal,
+    FinishedDestinationTotal,
+    DailyDestinationTotal.destination,
+    FinishedDestinationTotal.destination,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Finished periods, and days between two of them (the first and the last of each): together a time, each day once."""
+
+    periods: tuple[str, ...]
+    spans: tuple[tuple[str, str], ...]
+
+
+def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
+    """The time from one day to another, None for no bound, by periods up to the `widest`, a word of `LENGTH_OF`.
+
+    By days it is all days.
+    """
+    counted = _days_counted()
+    if counted is None:
+        return Cover((), ())
+    first = date.min.isoformat() if first_day is None else first_day.isoformat()
+    last = date.max.isoformat() if last_day is None else last_day.isoformat()
+    asked = max(first, counted[0]), min(last, counted[1])
+    inside = {
+        period
+        for month in _months(*asked)
+        for period in (month, month[:4])[: list(LENGTH_OF).index(widest)]
+        if first <= first_of(period) and last_of(period) <= last
+    }
+    finished = FinishedPeriod.select(FinishedPeriod.period).where(FinishedPeriod.period << sorted(inside))
+    return _covered(asked, {row[0] for row in finished.tuples()})
+
+
+def _covered(asked: tuple[str, str], finished: Container[str]) -> Cover:
+    periods: list[str] = []
+    spans: list[tuple[str, str]] = []
+    for month in _months(*asked):
+        period = month[:4] if month[:4] in finished else month
+        if period in finished:
+            periods += [period] if periods[-1:] != [period] else []
+            continue
+        first, last = max(asked[0], first_of(month)), min(asked[1], last_of(month))
+        if spans and spans[-1][1] == _before(first):
+            first = spans.pop()[0]
+        spans.append((first, last))
+    return Cover(tuple(periods), tuple(spans))
+
+
+def rows_of(kind: Kind, time: Cover, keys: Sequence[Any] | None = None) -> Any:
+    """The totals of a time by its days and periods, as a source with the columns period, key, and the kind's sums.
+
+    Only those of some `keys`, where they are told.
+    """
+    daily, finished = kind.daily, kind.finished
+    parts = []
+    for first, last in time.spans:
+        part = _part(daily, daily.day, kind.daily_key, kind.sums)
+        if keys is None:
+            parts.append(part.where(daily.day.between(first, last)))
+        else:
+            # Each day is looked up, for few of its rows are wanted.
+            days = DailyTrunkTotal.select(DailyTrunkTotal.day).where(DailyTrunkTotal.day.between(first, last))
+            parts.append(part.where(daily.day << days.distinct(), kind.daily_key << keys))
+    if time.periods or not parts:
+        part = _part(finished, finished.period, kind.finished_key, kind.sums).where(finished.period << time.periods)
+        parts.append(part if keys is None else part.where(kind.finished_key << keys))
+    return reduce(lambda some, more: some.union_all(more), parts).alias("totals")
+
+
+def select(source: Any, *columns: Any) -> Any:
+    """A query of such a source."""
+    return Select((source,), columns).bind(reading).tuples()
+
+
+def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[list[FinishedPeriod], Cover]:
+    """The lines of the finished days, months or years of a time, as `by` says, and what of the time is left."""
+    time = cover(first_day, last_day, "month" if by == "day" else by)
+    line = FinishedPeriod.period
+    if by == "day":
+        of_months = fn.SUBSTR(line, 1, LENGTH_OF["month"]) << time.periods
+        days = FinishedPeriod.select().where(fn.LENGTH(line) == LENGTH_OF["day"], of_months)
+        return list(days), Cover((), time.spans)
+    whole = tuple(period for period in time.periods if len(period) == LENGTH_OF[by])
+    rest = tuple(period for period in time.periods if period not in whole)
+    return list(FinishedPeriod.select().where(line << whole)), Cover(rest, time.spans)
+
+
+def _part(table: Any, period: Any, key: Any, sums: Iterable[str]) -> Any:
+    return table.select(period.alias("period"), key.alias("key"), *(getattr(table, name) for name in sums))
+
+
+def _days_counted() -> tuple[str, str] | None:
+    """The first and the last day with a call that is over."""
+    day = DailyTrunkTotal.day
+    found = DailyTrunkTotal.select(fn.MIN(day), DailyTrunkTotal.select(fn.MAX(day))).tuples().get()
+    return None if found[0] is None else (found[0], found[1])
+
+
+def _months(first_day: str, last_day: str) -> Iterator[str]:
+    year, month = int(first_day[:4]), int(first_day[5:7])
+    while (name := f"{year:04d}-{month:02d}") <= last_day:
+        yield name
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+
+
+def first_of(period: str) -> str:
+    """The first day of a day, month or year."""
+    return f"{period}-01-01"[: LENGTH_OF["day"]]
+
+
+def last_of(period: str) -> str:
+    """The last day of a day, month or year."""
+    if len(period) == LENGTH_OF["month"]:
+        return f"{period}-{monthrange(int(period[:4]), int(period[5:]))[1]:02d}"
+    return f"{period}-12-31" if len(period) == LENGTH_OF["year"] else period
+
+
+def _before(day: str) -> str:
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
