@@ -163,16 +163,16 @@ class CallQuery:
 
     def stream(self) -> Iterator[CallLine]:
         """All of them, one by one; each thousand is a read of its own, so that a slow reader holds no snapshot."""
-        keys = self._keys().limit(ROWS_AT_ONCE)
-        lines = _lines(keys)
+        rows = _newest_first(self._selected(*_line_columns()).join(Account, JOIN.LEFT_OUTER)).limit(ROWS_AT_ONCE)
+        lines = _lines(rows)
         while lines:
             yield from lines
             last = (lines[-1].asked_at_ms, lines[-1].row)
-            lines = _lines(keys.where(Tuple(Call.asked_at_ms, Call.id) < Tuple(*last)))
+            lines = _lines(rows.where(Tuple(Call.asked_at_ms, Call.id) < Tuple(*last)))
 
     def _keys(self) -> Any:
         """Ids in their order, out of the index alone."""
-        return self._selected(Call.id).order_by(Call.asked_at_ms.desc(), Call.id.desc())
+        return _newest_first(self._selected(Call.id))
 
     def _selected(self, *columns: Any) -> Any:
         calls = Call.select(*columns)
@@ -322,11 +322,15 @@ def _with_accounts() -> Any:
 
 
 def _whole(keys: Any) -> Any:
-    return _ordered(_with_accounts(), keys)
+    return _newest_first(_with_accounts().where(Call.id << keys))
 
 
-def _lines(keys: Any) -> list[CallLine]:
-    """Straight from the cursor, for each of a hundred thousand."""
+def _newest_first(calls: Any) -> Any:
+    return calls.order_by(Call.asked_at_ms.desc(), Call.id.desc())
+
+
+def _line_columns() -> list[Any]:
+    """What the fields of a `CallLine` are read from."""
     found = {
         "id": Call.call_id,
         "name": fn.COALESCE(Account.name, ""),
@@ -334,13 +338,12 @@ def _lines(keys: Any) -> list[CallLine]:
         "flag_words": Call.flags,
         "row": Call.id,
     }
-    columns = (found[name] if name in found else getattr(Call, name) for name in CallLine._fields)
-    lines = _ordered(Call.select(*columns).join(Account, JOIN.LEFT_OUTER), keys)
-    return list(map(CallLine._make, reading.execute(lines).fetchall()))
+    return [found[name] if name in found else getattr(Call, name) for name in CallLine._fields]
 
 
-def _ordered(rows: Any, keys: Any) -> Any:
-    return rows.where(Call.id << keys).order_by(Call.asked_at_ms.desc(), Call.id.desc())
+def _lines(rows: Any) -> list[CallLine]:
+    """Straight from the cursor: there are hundreds of thousands."""
+    return list(map(CallLine._make, reading.execute(rows).fetchall()))
 
 
 def logged_call(row: Any) -> LoggedCall:
