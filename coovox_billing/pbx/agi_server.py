@@ -74,13 +74,13 @@ class Session:
         """Send a command, wait for Asterisk's reply.
 
         Raises:
-            NotSent: the session was over already.
+            NotSent: the session was over already, or the peer takes nothing any more.
             PeerGone: the session ended before the reply.
         """
-        if self._is_closed:
+        if self._is_closed or not self._is_sent(text.encode() + b"\n"):
+            self.close()
             raise NotSent("the session is closed")
         self._answered = self._loop.create_future()
-        self._send(text.encode() + b"\n")
         self.waits_since = time.monotonic()
         return await self._answered
 
@@ -103,14 +103,12 @@ class Session:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
         return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
 
-    def _send(self, data: bytes) -> None:
+    def _is_sent(self, data: bytes) -> bool:
         """One command at a time always has room, unless the peer is gone."""
         try:
-            is_sent = self._connection.send(data) == len(data)
+            return self._connection.send(data) == len(data)
         except OSError:
-            is_sent = False
-        if not is_sent:
-            self.close()
+            return False
 
     def _read(self) -> None:
         try:

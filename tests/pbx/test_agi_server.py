@@ -1,6 +1,8 @@
 """The FastAGI server: every peer is bounded, and none holds up another."""
 
 import asyncio
+import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +13,7 @@ import pytest
 from coovox_billing.errors import SetupError
 from coovox_billing.pbx import agi_server
 from coovox_billing.pbx.agi_protocol import MAX_REQUEST_BYTES, Reply
-from coovox_billing.pbx.agi_server import AgiServer, PeerGone, Session
+from coovox_billing.pbx.agi_server import AgiServer, NotSent, PeerGone, Session
 from tests.pbx.fake_asterisk import FakeAsterisk, connected, environment, is_closed, serving
 
 seen: list[object] = []
@@ -32,6 +34,13 @@ async def _ask(session: Session, arguments: Mapping[str, str]) -> None:
         seen.append(error)
 
 
+async def _tell_much(session: Session, arguments: Mapping[str, str]) -> None:
+    try:
+        await session.command("NOOP " + "x" * 50_000_000)
+    except PeerGone as error:
+        seen.append(error)
+
+
 async def _think(session: Session, arguments: Mapping[str, str]) -> None:
     await asyncio.sleep(0.2)
     await session.set_variables({"THOUGHT": "1"})
@@ -43,7 +52,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(agi_server, "SESSION_SECONDS", 0.6)
     monkeypatch.setattr(agi_server, "SWEEP_SECONDS", 0.05)
     seen.clear()
-    with serving({"echo": _echo, "fail": _fail, "ask": _ask, "think": _think}) as opened:
+    with serving({"echo": _echo, "fail": _fail, "ask": _ask, "tell": _tell_much, "think": _think}) as opened:
         yield opened
 
 
@@ -115,6 +124,37 @@ def test_it_hands_a_handler_the_reply(port: int) -> None:
         peer.sendall(b"HANGUP\n200 result=1 (found)\n")
         assert is_closed(peer, 2)
     assert seen == [Reply(200, 1, "found")]
+
+
+def test_it_says_what_was_not_sent_to_a_peer_that_takes_nothing(port: int) -> None:
+    """A hold whose answer was not sent is freed at once."""
+    with connected(port) as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.sendall(environment("tell", {}))
+        assert _wait_for(lambda: [type(one) for one in seen] == [NotSent])
+
+
+def test_it_hears_others_while_it_is_out_of_sockets(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(agi_server, "OUT_OF_SOCKETS_SECONDS", 0.2)
+    with connected(port) as early:
+        time.sleep(0.05)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        late = [socket.socket() for _ in range(3)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))  # noqa: PTH208
+        try:
+            for peer in late:
+                peer.connect(("127.0.0.1", port))
+            early.sendall(environment("echo", {"id": "1"}))
+            assert early.recv(100) == b'SET VARIABLE ARRAY(ID) "1"\n'
+            assert _wait_for(lambda: "nobody else can ask" in caplog.text)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for peer in late:
+            peer.sendall(environment("echo", {"id": "2"}))
+            assert peer.recv(100) == b'SET VARIABLE ARRAY(ID) "2"\n'
+            peer.close()
 
 
 def test_it_turns_away_more_sessions_than_it_can_hold(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
