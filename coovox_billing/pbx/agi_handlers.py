@@ -327,7 +327,7 @@ async def _is_done_within(done: "asyncio.Future[T]", deadline: float) -> bool:
     """Whether a write was committed in time. One that failed raises; one still under way goes on."""
     loop = asyncio.get_running_loop()
     decided = loop.create_future()
-    timer = loop.call_at(deadline, _resolve, decided)
+    timer = loop.call_later(max(0.0, deadline - time.monotonic()), _resolve, decided)
     done.add_done_callback(lambda _: _resolve(decided))
     await decided
     timer.cancel()
