@@ -1,5 +1,6 @@
 """The guide's *Rate* page: the rates in the order in which they are preferred. Needs `open_reading` first."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time
@@ -9,7 +10,7 @@ from typing import Any
 from peewee import SQL, Case, fn
 
 from coovox_billing.core.tariff import SECONDS_PER_DAY, Rate
-from coovox_billing.store.models import Account, RateExtension, RateRow
+from coovox_billing.store.models import Account, RateExtension, RateRow, reading
 
 _ROWS_AT_ONCE = 500
 
@@ -60,19 +61,26 @@ class RateQuery:
 
     def page(self, limit: int, offset: int) -> Sequence[RankedRate]:
         """Some of them."""
-        return list(_whole(self._rows().limit(limit).offset(offset)))
+        rows = self._rows(RateRow).objects().limit(limit).offset(offset)
+        return list(_whole([(row.place, row) for row in rows]))
 
     def stream(self) -> Iterator[RankedRate]:
-        """All of them, one by one."""
-        rows = self._rows().iterator()
-        while some := list(islice(rows, _ROWS_AT_ONCE)):
-            yield from _whole(some)
+        """All of them, one by one, in the order of one look; read some at a time, so that no snapshot is held."""
+        ids, places = array("q"), array("q")
+        for row_id, place in reading.execute(self._rows(RateRow.id)):
+            ids.append(row_id)
+            places.append(place)
+        for first in range(0, len(ids), _ROWS_AT_ONCE):
+            some = slice(first, first + _ROWS_AT_ONCE)
+            rows = {row.id: row for row in RateRow.select().where(RateRow.id.in_(ids[some].tolist()))}
+            placed = zip(places[some], map(rows.get, ids[some]), strict=True)
+            yield from _whole([(place, row) for place, row in placed if row is not None])
 
-    def _rows(self) -> Any:
+    def _rows(self, columns: Any) -> Any:
         ranks = RateRow.alias()
         ranked = ranks.select(ranks.id, fn.ROW_NUMBER().over(order_by=_precedence(ranks)).alias("place"))
-        rows = RateRow.select(RateRow, ranked.c.place.alias("place")).join(ranked, on=(ranked.c.id == RateRow.id))
-        return self._matching(rows).order_by(*self._order()).objects()
+        rows = RateRow.select(columns, ranked.c.place.alias("place")).join(ranked, on=(ranked.c.id == RateRow.id))
+        return self._matching(rows).order_by(*self._order())
 
     def _order(self) -> list[Any]:
         word = self.sort.removeprefix("-")
@@ -129,14 +137,13 @@ def _second_of_day(clock: Any) -> Any:
     return hour * 3600 + minute * 60 + second
 
 
-def _whole(rows: Iterable[Any]) -> Iterator[RankedRate]:
-    rows = list(rows)
+def _whole(placed: Sequence[tuple[int, Any]]) -> Iterator[RankedRate]:
     listed: dict[int, set[str]] = {}
-    lists: Any = RateExtension.select().where(RateExtension.rate.in_([row.id for row in rows])).tuples()
+    lists: Any = RateExtension.select().where(RateExtension.rate.in_([row.id for _, row in placed])).tuples()
     for rate_id, extension in lists:
         listed.setdefault(rate_id, set()).add(extension)
-    for row in rows:
-        yield RankedRate(row.place, _rate(row, frozenset(listed.get(row.id, ()))))
+    for place, row in placed:
+        yield RankedRate(place, _rate(row, frozenset(listed.get(row.id, ()))))
 
 
 def _rate(row: Any, listed: frozenset[str]) -> Rate:

@@ -14,6 +14,7 @@ from typing import Any
 from peewee import SQL, Value, fn
 
 from coovox_billing.store.lists import totals
+from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
 from coovox_billing.store.lists.totals import LENGTH_OF, Cover
 from coovox_billing.store.models import Account
 
@@ -80,9 +81,10 @@ class StatisticsQuery:
         return [_period_of(row, names) for row in rows]
 
     def stream(self) -> Iterator[Period]:
-        """All of the rows, one by one."""
+        """All of the rows, one by one; read some periods at a time, so that a slow reader holds no snapshot."""
         names = _names() if self.extensions else {}
-        return (_period_of(row, names) for row in self.ordered().iterator())
+        for some in self._periods_at_once():
+            yield from [_period_of(row, names) for row in self._between(some[-1], some[0]).ordered()]
 
     def by_period(self, most: int) -> list[tuple[str, Sums]]:
         """The newest periods with calls, the oldest first; `extensions` are taken together."""
@@ -94,6 +96,18 @@ class StatisticsQuery:
         period = self._period(rows)
         grouped = totals.select(rows, period, *_sums(rows)).group_by(period).having(fn.SUM(rows.c.calls) > 0)
         return [(name, Sums(*sums)) for name, *sums in grouped.order_by(period)]
+
+    def _periods_at_once(self) -> Iterator[list[str]]:
+        """The periods with calls, the newest first, some at a time: about as many as have so many rows together."""
+        some, rows = [], 0
+        for period, count in self._rows_of_periods.items():
+            some.append(period)
+            rows += count
+            if rows >= ROWS_AT_ONCE:
+                yield some
+                some, rows = [], 0
+        if some:
+            yield some
 
     def ordered(self) -> Any:
         """The rows as a query, the newest first: period, extension, sums."""

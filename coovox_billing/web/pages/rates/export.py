@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from flask import Response
@@ -15,6 +16,7 @@ from coovox_billing.store.lists.rates import RateQuery
 from coovox_billing.web.downloads import CSV_TYPE, XLSX_TYPE, streamed
 
 _CHUNK_BYTES = 64 * 1024
+_RATES_AT_ONCE = 500
 _PRICES = {"initial_cost": "initial_cost_micros", "rate": "rate_micros"}
 _COUNTS = ("active", "number_length", "initial_time", "billing_unit")
 _PRICE_FORMAT = "0.0000##"
@@ -32,8 +34,9 @@ def send(query: RateQuery, kind: str) -> Response:
 def lines(query: RateQuery) -> Iterator[str]:
     """The rates of a query as CSV."""
     yield "\ufeff" + render_rates(())
-    for ranked in query.stream():
-        yield render_rates((ranked.rate,)).partition("\n")[2]
+    rates = (ranked.rate for ranked in query.stream())
+    while some := list(islice(rates, _RATES_AT_ONCE)):
+        yield render_rates(some).partition("\n")[2]
 
 
 def _xlsx(query: RateQuery) -> Iterator[bytes]:
