@@ -49,7 +49,7 @@ def finish(connection: sqlite3.Connection, period: str) -> None:
         if len(period) == 4:
             source, key_there, part = f"finished_{kind}_totals", key, "period"
         added_up = ", ".join(f"sum({name})" for name in sums)
-        connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (period,))
+        connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (period,))  # noqa: S608
         added = f"SELECT ?, {key_there}, {added_up} FROM {source} WHERE {part} BETWEEN ? AND ? GROUP BY 2"  # noqa: S608
         connection.execute(
             f"INSERT INTO finished_{kind}_totals (period, {key}, {', '.join(sums)}) {added}",

@@ -22,7 +22,8 @@ from coovox_billing.store import reads
 from coovox_billing.store.database import Database, connect, open_database
 from coovox_billing.store.lists.breakdowns import Breakdown
 from coovox_billing.store.lists.calls import CallQuery
-from coovox_billing.store.lists.statistics import LENGTH_OF, StatisticsQuery
+from coovox_billing.store.lists.statistics import StatisticsQuery
+from coovox_billing.store.lists.totals import LENGTH_OF
 from coovox_billing.store.models import open_reading, reading
 from coovox_billing.web import create_app
 from tests.bench import decade, sites

@@ -1,4 +1,4 @@
-"""The call log counts out of the daily totals what a recount of its calls finds, and any page begins where it should."""
+"""The call log counts out of the daily totals what a recount of its calls finds, and pages begin where they should."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -54,9 +54,18 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
     sites.make(directory, 12, 40, 1_000)
     with open_database(directory) as database:
-        database.write(lambda c: c.execute("UPDATE calls SET state = 'held' WHERE id IN (700, 990)"))
+        database.write(begin_two)
         database.write(archive_old_ones)
     return directory
+
+
+def begin_two(connection: sqlite3.Connection) -> None:
+    for day, asked_at_ms in (("2021-06-15", 1_623_760_000_001), ("2026-03-02", decade.NOW_MS)):
+        connection.execute(
+            "INSERT INTO calls (call_id, state, extension, number_dialed, number, trunk, asked_at_ms, local_day)"
+            " VALUES (?, 'held', '1004', '6', '600123456', 'GSM', ?, ?)",
+            (f"open-{day}", asked_at_ms, day),
+        )
 
 
 def archive_old_ones(connection: sqlite3.Connection) -> None:
@@ -122,9 +131,9 @@ def plan(job: Callable[[], object]) -> str:
     said: list[str] = []
     run = reading.execute_sql
 
-    def explained(sql: str, params: Any = None, *more: Any) -> Any:
+    def explained(sql: str, params: Any = None, *_more: Any, **_options: Any) -> Any:
         said.extend(row[-1] for row in run(f"EXPLAIN QUERY PLAN {sql}", params).fetchall())
-        return run(sql, params, *more)
+        return run(sql, params)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "execute_sql", explained)

@@ -13,7 +13,8 @@ from coovox_billing.store.audit import audit
 from coovox_billing.store.database import Database, open_database
 from coovox_billing.store.lists import totals
 from coovox_billing.store.lists.breakdowns import Breakdown
-from coovox_billing.store.lists.statistics import LENGTH_OF, StatisticsQuery
+from coovox_billing.store.lists.statistics import StatisticsQuery
+from coovox_billing.store.lists.totals import LENGTH_OF
 from coovox_billing.store.models import open_reading, reading
 from coovox_billing.store.writes import Place
 from tests import cast

@@ -121,7 +121,8 @@ class CallCounts:
         if self.trunk:
             return [self.trunk]
         if self.extension:
-            return [row[0] for row in Account.select(Account.id).where(Account.extension == self.extension).tuples()]
+            accounts: Any = Account.select(Account.id).where(Account.extension == self.extension)
+            return [row[0] for row in accounts.tuples()]
         if self.destination is not None:
             return [self.destination]
         if self._kind is HOURS:
@@ -148,7 +149,7 @@ class CallCounts:
         if self.status or self._kind is not TRUNKS:
             return []
         # Written out, for else SQLite does not see that the index of open calls will do.
-        calls = Call.select(Call.local_day).where(SQL("state IN ('held', 'talking')"))
+        calls: Any = Call.select(Call.local_day).where(SQL("state IN ('held', 'talking')"))
         if self.trunk:
             calls = calls.where(Call.trunk == self.trunk)
         first, last = str(self.first_day or ""), str(self.last_day or "9")

@@ -194,7 +194,7 @@ class CallQuery:
 
     @cached_property
     def _is_number_rare(self) -> bool:
-        """Whether the calls of a number's prefix are so few that they are found by it; those of others by their time."""
+        """Whether the calls of a number's prefix are so few that they are found by it, not by their time."""
         found = Call.select(Call.id).where(_begins_with(self.number_prefix)).limit(FEW_CALLS).offset(FEW_CALLS)
         return bool(self.number_prefix) and not found.exists()
 

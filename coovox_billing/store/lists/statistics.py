@@ -68,7 +68,8 @@ class StatisticsQuery:
 
     def page(self, limit: int, offset: int) -> Sequence[Period]:
         """Some of the rows, the newest first; only the periods that they are of are looked at."""
-        before, shown = 0, []
+        before = 0
+        shown: list[tuple[str, int]] = []
         for period, rows in self._rows_of_periods.items():
             if before + rows > offset and before < offset + limit:
                 shown.append((period, before))
@@ -76,9 +77,9 @@ class StatisticsQuery:
         if not shown:
             return []
         narrowed = self._between(shown[-1][0], shown[0][0])
-        rows = list(narrowed.ordered().limit(limit).offset(offset - shown[0][1]))
-        names = _names(Account.extension << {row[1] for row in rows}) if self.extensions else {}
-        return [_period_of(row, names) for row in rows]
+        read = list(narrowed.ordered().limit(limit).offset(offset - shown[0][1]))
+        names = _names(Account.extension << {row[1] for row in read}) if self.extensions else {}
+        return [_period_of(row, names) for row in read]
 
     def stream(self) -> Iterator[Period]:
         """All of the rows, one by one."""
@@ -124,7 +125,7 @@ class StatisticsQuery:
     def _days_with_calls(self) -> Iterator[str]:
         day = DailyTrunkTotal.day
         for first, last in totals.cover(self.first_day, self.last_day, "day").spans:
-            days = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
+            days: Any = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
             yield from (row[0] for row in days.distinct().order_by(day.desc()).tuples())
 
     def _grouped(self, time: Cover | None = None) -> Any:
@@ -174,7 +175,8 @@ def unknown(extensions: Sequence[str]) -> list[str]:
 
 def _accounts_of(extensions: Sequence[str]) -> list[int]:
     """The accounts that these have and had."""
-    return [row[0] for row in Account.select(Account.id).where(Account.extension << extensions).tuples()]
+    accounts: Any = Account.select(Account.id).where(Account.extension << extensions)
+    return [row[0] for row in accounts.tuples()]
 
 
 def _sums(rows: Any) -> list[Any]:

@@ -98,7 +98,7 @@ def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
 def _finished_between(first_day: str, last_day: str) -> list[str]:
     """The months and years that are summed up."""
     period = FinishedPeriod.period
-    found = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
+    found: Any = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
     return [row[0] for row in found.where(fn.LENGTH(period) < LENGTH_OF["day"]).tuples()]
 
 
@@ -164,7 +164,7 @@ def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[li
     else:
         wanted = FinishedPeriod.period << [period for period in time.periods if len(period) == length]
         rest = Cover(tuple(period for period in time.periods if len(period) != length), time.spans)
-    lines = FinishedPeriod.select().where(wanted, fn.LENGTH(FinishedPeriod.period) == length)
+    lines: Any = FinishedPeriod.select().where(wanted, fn.LENGTH(FinishedPeriod.period) == length)
     return [Line(*row) for row in lines.tuples()], rest
 
 
@@ -175,7 +175,7 @@ def _part(table: Any, period: Any, key: Any, sums: Iterable[str]) -> Any:
 def _days_counted() -> tuple[str, str] | None:
     """The first and the last day with a call that is over."""
     day = DailyTrunkTotal.day
-    found = DailyTrunkTotal.select(fn.MIN(day), DailyTrunkTotal.select(fn.MAX(day))).tuples().get()
+    found: Any = DailyTrunkTotal.select(fn.MIN(day), DailyTrunkTotal.select(fn.MAX(day))).tuples().get()
     return None if found[0] is None else (found[0], found[1])
 
 
