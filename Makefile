@@ -35,7 +35,7 @@ ASTERISK_live := $(patsubst %,tests/asterisk/test_%.py,live_calls clock)
 ASTERISK_soak := tests/asterisk/test_soak.py
 ASTERISK_calls := tests/asterisk $(addprefix --ignore=,$(ASTERISK_lives) $(ASTERISK_live) $(ASTERISK_soak))
 BROWSER_PARTS := everywhere reach people calls pages
-BROWSER_everywhere := tests/browser/test_everywhere.py tests/browser/test_guide.py
+BROWSER_everywhere := tests/browser/test_everywhere.py
 BROWSER_reach := $(patsubst %,tests/browser/test_%.py,accessibility user_guide)
 BROWSER_people := $(patsubst %,tests/browser/test_%.py,extensions people languages)
 BROWSER_calls := $(patsubst %,tests/browser/test_%.py,addons call_log demo)
@@ -103,7 +103,7 @@ test-asterisk:
 test-asterisk-%: deps $(VENV)/test.stamp
 	ASTERISK_VERSIONS=$(firstword $(subst -, ,$*)) $(PYTEST) $(ASTERISK_$(lastword $(subst -, ,$*))) --durations=8
 
-## test-browser: the pages in a real Chromium, in parts side by side, for they mostly wait
+## test-browser: the pages in a real Chromium, in parts side by side
 test-browser:
 	$(SIDE_BY_SIDE) -j5 $(BROWSER_PARTS:%=test-browser-%)
 
@@ -121,7 +121,7 @@ fuzz: $(VENV)-fuzz/stamp
 	done
 
 ## bench: what a call costs, beside the floors measured in the same run
-bench: DEBIAN_PACKAGES := gcc libc6-dev libsqlite3-dev
+bench: DEBIAN_PACKAGES += libsqlite3-dev
 bench: deps $(VENV)/test.stamp
 	PYTHONPATH=. $(BIN)/python -m tests.bench.bench $(BENCH)
 

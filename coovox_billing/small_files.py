@@ -7,7 +7,6 @@ plain file is read: a link laid there must not show or change a file of the syst
 import errno
 import os
 import pwd
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +45,7 @@ def replace_small(path: Path, content: bytes) -> None:
     Raises:
         OSError: it could not be written. What was there before still is.
     """
-    waiting = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    waiting = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         with os.fdopen(handle, "wb") as file:

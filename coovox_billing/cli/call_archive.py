@@ -71,14 +71,14 @@ def _shown(context: Context) -> Shown:
     """The columns of the call log's own files, in its words."""
     from coovox_billing.store import queries
     from coovox_billing.store.lists.calls import logged_call
-    from coovox_billing.web.downloads import written_as
+    from coovox_billing.web.cells import in_text
     from coovox_billing.web.pages.call_log import columns
 
     context.open_reading()
-    shown, zone = columns(), queries.site().time_zone
+    shown = columns()
+    made = in_text(shown, queries.site().time_zone)
 
     def cells(row: sqlite3.Row) -> Sequence[str]:
-        call = logged_call(row)
-        return [written_as(column.kind, column.value(call), zone) for column in shown]
+        return next(made.of([logged_call(row)]))
 
     return Shown([column.title for column in shown], cells)

@@ -4,8 +4,10 @@ Everything here is a function of its arguments; nobody in `core` asks what time 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from coovox_billing.errors import BadInput
@@ -17,6 +19,8 @@ ROUNDING_MS = 20
 MOST_TALK_SECONDS = 86_400
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 
+_SECONDS_PER_HOUR = 3_600
+_HOURS_KEPT = 256
 _STAMP = re.compile(r"([0-9]{1,10})\.([0-9]{3})", re.ASCII)
 
 
@@ -84,6 +88,30 @@ def _since_answer_ms(own: OwnTime, answered_ms: int, asked_ms: int | None) -> in
 def local_moment(instant_ms: int, zone: ZoneInfo) -> datetime:
     """The site's wall-clock time of an instant."""
     return datetime.fromtimestamp(instant_ms // 1000, UTC).astimezone(zone)
+
+
+def wall_clock(zone: ZoneInfo) -> Callable[[int], int]:
+    """What tells the site's wall-clock time of many instants, in whole seconds since 1970 began on that clock.
+
+    The zone is asked once for the instants of an hour, which takes a third of the time of `local_moment`.
+    """
+
+    def ahead_seconds(second: int) -> int:
+        return int((datetime.fromtimestamp(second, zone).utcoffset() or timedelta()).total_seconds())
+
+    @lru_cache(maxsize=_HOURS_KEPT)
+    def ahead_all_hour(hour: int) -> int | None:
+        """None where the clocks are set within this hour of UTC."""
+        first = hour * _SECONDS_PER_HOUR
+        at_first, at_last = ahead_seconds(first), ahead_seconds(first + _SECONDS_PER_HOUR - 1)
+        return at_first if at_first == at_last else None
+
+    def wall_seconds(instant_ms: int) -> int:
+        second = instant_ms // 1000
+        ahead = ahead_all_hour(second // _SECONDS_PER_HOUR)
+        return second + (ahead_seconds(second) if ahead is None else ahead)
+
+    return wall_seconds
 
 
 def local_day(instant_ms: int, zone: ZoneInfo) -> date:

@@ -14,6 +14,11 @@ from coovox_billing.core.stretch import NOTHING, Promise, lengthen, whole
 from coovox_billing.core.tariff import Choice, Rate, choose
 from coovox_billing.sentences import Sentence
 
+_NO_PREFIX = Sentence("(none)")
+_ANY_LENGTH = Sentence("any length")
+_ALL_EXTENSIONS = Sentence("all extensions")
+_LISTED_EXTENSIONS = Sentence("its list of extensions")
+
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
@@ -164,10 +169,10 @@ def _title(rate: Rate) -> str:
 
 def claim(rate: Rate) -> str:
     """What a rate matches, in the words of the order of precedence."""
-    length = Sentence("exactly %(count)s digits", count=rate.number_length)
+    length = Sentence("exactly %(count)s digits", count=rate.number_length) if rate.number_length else _ANY_LENGTH
     return Sentence(
         "prefix %(prefix)s, %(length)s, %(reach)s",
-        prefix=rate.prefix or Sentence("(none)"),
-        length=length if rate.number_length else Sentence("any length"),
-        reach=Sentence("all extensions") if rate.extensions is None else Sentence("its list of extensions"),
+        prefix=rate.prefix or _NO_PREFIX,
+        length=length,
+        reach=_ALL_EXTENSIONS if rate.extensions is None else _LISTED_EXTENSIONS,
     )

@@ -7,6 +7,7 @@ what a chosen rate costs is `rating`'s.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
+from operator import itemgetter
 
 from coovox_billing.sentences import Sentence
 
@@ -82,10 +83,12 @@ def choose(rates: Iterable[Rate], extension: str, number: str, moment: datetime)
             candidates.append(rate)
         else:
             lost.append((rate, obstacle))
-    candidates.sort(key=precedence)
-    winner = candidates[0] if candidates else None
-    beaten = [(rate, _why_beaten(candidates[0], rate)) for rate in candidates[1:]]
-    return Choice(winner, tuple(beaten + sorted(lost, key=lambda pair: precedence(pair[0]))))
+    lost.sort(key=lambda pair: precedence(pair[0]))
+    if not candidates:
+        return Choice(None, tuple(lost))
+    (best, winner), *others = sorted(((precedence(rate), rate) for rate in candidates), key=itemgetter(0))
+    beaten = [(rate, _why_beaten(best, place)) for place, rate in others]
+    return Choice(winner, (*beaten, *lost))
 
 
 def matches(rate: Rate, extension: str, number: str, moment: datetime) -> bool:
@@ -148,8 +151,8 @@ _BEATEN_BY = (
 )
 
 
-def _why_beaten(winner: Rate, rate: Rate) -> str:
-    pairs = zip(precedence(winner), precedence(rate), _BEATEN_BY, strict=True)
+def _why_beaten(best: tuple[object, ...], place: tuple[object, ...]) -> str:
+    pairs = zip(best, place, _BEATEN_BY, strict=True)
     return next(reason for won, beaten, reason in pairs if won != beaten)
 
 

@@ -44,6 +44,8 @@ EMERGENCY_RECORD_TRIES = 5
 EMERGENCY_RECORD_PAUSE_SECONDS = 0.05
 MAX_WATCHED_CALLS = 10_000
 
+_AUTHORIZE_ARGUMENTS = frozenset(dialplan.AUTHORIZE_ARGUMENTS)
+
 log = logging.getLogger(__name__)
 
 
@@ -271,8 +273,8 @@ def _by_whom(origin: Origin) -> str:
 
 
 def _question(arguments: Mapping[str, str]) -> Question:
-    missing = [name for name in dialplan.AUTHORIZE_ARGUMENTS if name not in arguments]
-    if missing:
+    if not arguments.keys() >= _AUTHORIZE_ARGUMENTS:
+        missing = [name for name in dialplan.AUTHORIZE_ARGUMENTS if name not in arguments]
         raise Malformed(
             "the dialplan did not send %(missing)s: run `coovox-billing pbx install` again", missing=", ".join(missing)
         )
@@ -325,7 +327,7 @@ async def _is_done_within(done: "asyncio.Future[T]", deadline: float) -> bool:
     """Whether a write was committed in time. One that failed raises; one still under way goes on."""
     loop = asyncio.get_running_loop()
     decided = loop.create_future()
-    timer = loop.call_later(max(0.0, deadline - time.monotonic()), _resolve, decided)
+    timer = loop.call_at(deadline, _resolve, decided)
     done.add_done_callback(lambda _: _resolve(decided))
     await decided
     timer.cancel()

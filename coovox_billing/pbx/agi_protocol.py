@@ -70,12 +70,11 @@ def _parse_request(lines: list[str]) -> Request:
     path = ""
     arguments: dict[str, str] = {}
     for line in lines:
-        name, _, value = line.partition(": ")
-        if name.startswith("agi_arg_"):
-            _add_argument(arguments, value)
-        elif name == "agi_network_script":
-            path = _only(path, value)
-        elif not name.startswith("agi_"):
+        if line.startswith("agi_arg_"):
+            _add_argument(arguments, line.partition(": ")[2])
+        elif line.startswith("agi_network_script: "):
+            path = _only(path, line.partition(": ")[2])
+        elif not line.startswith("agi_"):
             raise Malformed("not a line of an AGI request: %(line)s", line=_shown(line))
     return Request(path, arguments)
 
@@ -118,6 +117,9 @@ class LineReader:
         return [line.rstrip(b"\r").decode("utf-8", "replace") for line in lines]
 
 
+_DONE_LINE, _DONE = "200 result=1", Reply(200, 1, "")
+
+
 class ReplyParser:
     """Collects Asterisk's answers to commands."""
 
@@ -130,6 +132,8 @@ class ReplyParser:
         Raises:
             Malformed: not a reply.
         """
+        if line == _DONE_LINE and self._usage is None:
+            return _DONE
         if line == "HANGUP":
             return None
         match = _REPLY.fullmatch(line)

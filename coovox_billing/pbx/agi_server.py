@@ -2,10 +2,15 @@
 
 A session has a few seconds in all; one that is slow, silent or talks nonsense
 is closed and holds up nobody else. What a path does is `agi_handlers`'.
+
+Sessions are so short that sockets are read and written here, as they are ready: the loop's own streams cost as much
+again as all the rest of a session (`make bench`).
 """
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import lru_cache
@@ -28,6 +33,8 @@ REQUEST_SECONDS = 2.0
 SESSION_SECONDS = 10.0
 SWEEP_SECONDS = 0.25
 LISTEN_BACKLOG = 512
+READ_BYTES = 16_384
+OUT_OF_SOCKETS_SECONDS = 1.0
 
 Handler = Callable[["Session", Mapping[str, str]], Awaitable[None]]
 
@@ -42,23 +49,26 @@ class NotSent(PeerGone):
     """Asterisk had closed the session before the command could be sent."""
 
 
-class Session(asyncio.Protocol):
+class Session:
     """One FastAGI connection.
 
     `waits_since`, of `time.monotonic()`: since when its peer has kept us waiting, for its question or a reply; None
     while the peer waits for us.
     """
 
-    def __init__(self, server: "AgiServer") -> None:
+    def __init__(self, server: "AgiServer", connection: socket.socket) -> None:
         self.opened = time.monotonic()
         self.waits_since: float | None = self.opened
         self._server = server
-        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._connection = connection
+        self._is_closed = False
         self._request = RequestReader()
         self._lines = LineReader(MAX_REPLY_BYTES)
         self._replies = ReplyParser()
         self._answered: asyncio.Future[Reply] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._loop.add_reader(connection.fileno(), self._read)
 
     async def command(self, text: str) -> Reply:
         """Send a command, wait for Asterisk's reply.
@@ -67,10 +77,10 @@ class Session(asyncio.Protocol):
             NotSent: the session was over already.
             PeerGone: the session ended before the reply.
         """
-        if self._transport is None or self._transport.is_closing():
+        if self._is_closed:
             raise NotSent("the session is closed")
-        self._answered = asyncio.get_running_loop().create_future()
-        self._transport.write(text.encode() + b"\n")
+        self._answered = self._loop.create_future()
+        self._send(text.encode() + b"\n")
         self.waits_since = time.monotonic()
         return await self._answered
 
@@ -80,31 +90,41 @@ class Session(asyncio.Protocol):
 
     def close(self) -> None:
         """End the session."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """End the session at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._loop.remove_reader(self._connection.fileno())
+        self._connection.close()
+        self._server.dismiss(self)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(PeerGone("Asterisk closed the session"))
 
     def is_overdue(self, now: float) -> bool:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
         return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
-        peer = transport.get_extra_info("peername")[0]
-        if not self._server.may_ask(peer):
-            log.warning("%s may not ask: it is not in agi_allow", peer)
-            transport.close()
-            return
-        if not self._server.admit(self):
-            log.warning("more than %d AGI sessions at once: one is turned away", MAX_SESSIONS)
-            transport.close()
+    def _send(self, data: bytes) -> None:
+        """One command at a time always has room, unless the peer is gone."""
+        try:
+            is_sent = self._connection.send(data) == len(data)
+        except OSError:
+            is_sent = False
+        if not is_sent:
+            self.close()
 
-    def data_received(self, data: bytes) -> None:
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._take(data)
+        else:
+            self.close()
+
+    def _take(self, data: bytes) -> None:
         try:
             if self._task is None:
                 self._start(self._request.feed(data))
@@ -114,11 +134,6 @@ class Session(asyncio.Protocol):
         except Malformed as error:
             log.warning("an AGI peer is malformed: %s", error)
             self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._server.dismiss(self)
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(PeerGone("Asterisk closed the session"))
 
     def _hear(self, line: str) -> None:
         reply = self._replies.feed(line)
@@ -132,7 +147,7 @@ class Session(asyncio.Protocol):
     def _start(self, request: Request | None) -> None:
         if request is not None:
             self.waits_since = None
-            self._task = asyncio.get_running_loop().create_task(self._run(request))
+            self._task = self._loop.create_task(self._run(request))
 
     async def _run(self, request: Request) -> None:
         try:
@@ -158,7 +173,7 @@ class AgiServer:
         self._handlers = handlers
         self._allowed = allowed
         self._sessions: dict[Session, None] = {}
-        self._server: asyncio.Server | None = None
+        self._listening: list[socket.socket] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -167,34 +182,65 @@ class AgiServer:
         Raises:
             SetupError: the address cannot be used.
         """
-        loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Session(self), host, port, backlog=LISTEN_BACKLOG)
+            self._listening = _listen(host, port)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "no such address"
+            known = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
             raise SetupError(
                 "cannot listen for Asterisk on %(host)s:%(port)s: %(reason)s; "
                 "stop what uses the port, or set COOVOX_AGI_LISTEN",
                 host=host,
                 port=port,
-                reason=reason,
+                reason=os.strerror(known) if known else "no such address",
             ) from None
+        for listening in self._listening:
+            self._accept_from(listening)
         self._sweep()
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        assert self._server is not None  # noqa: S101
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._listening[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening and end the sessions."""
-        if self._server is not None:
-            self._server.close()
+        for listening in self._listening:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for session in tuple(self._sessions):
             session.close()
+
+    def _accept_from(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """All who knock, up to as many as may wait."""
+        for _ in range(LISTEN_BACKLOG):
+            try:
+                connection, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.error("nobody else can ask for %.0f s: %s", OUT_OF_SOCKETS_SECONDS, error.strerror)
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening)
+                loop.call_later(OUT_OF_SOCKETS_SECONDS, self._accept_from, listening)
+                return
+            self._welcome(connection, address[0])
+
+    def _welcome(self, connection: socket.socket, peer: str) -> None:
+        connection.setblocking(False)
+        if not self.may_ask(peer):
+            log.warning("%s may not ask: it is not in agi_allow", peer)
+            connection.close()
+        elif not self._has_room():
+            log.warning("more than %d AGI sessions at once: one is turned away", MAX_SESSIONS)
+            connection.close()
+        else:
+            self._sessions[Session(self, connection)] = None
 
     def handler(self, path: str) -> Handler:
         """The handler of a path.
@@ -206,16 +252,13 @@ class AgiServer:
             raise Malformed("there is no AGI path /%(path)s", path=path[:80])
         return self._handlers[path]
 
-    def admit(self, session: Session) -> bool:
-        """Whether there is room for one more session; counts it.
+    def _has_room(self) -> bool:
+        """Whether there is room for one more session.
 
         The one whose peer has kept us waiting longest makes room: Asterisk asks and replies within milliseconds.
         A peer's number of sessions tells nothing, for all of a busy Asterisk's come from one address.
         """
-        if len(self._sessions) >= MAX_SESSIONS and not self._make_room():
-            return False
-        self._sessions[session] = None
-        return True
+        return len(self._sessions) < MAX_SESSIONS or self._make_room()
 
     def _make_room(self) -> bool:
         waits = {one: one.waits_since for one in self._sessions if one.waits_since is not None}
@@ -223,8 +266,7 @@ class AgiServer:
             return False
         longest = min(waits, key=waits.__getitem__)
         log.warning("more than %d AGI sessions at once: one that keeps us waiting is closed", MAX_SESSIONS)
-        longest.abort()
-        self.dismiss(longest)
+        longest.close()
         return True
 
     def may_ask(self, address: str) -> bool:
@@ -240,10 +282,21 @@ class AgiServer:
         now = time.monotonic()
         for session in [one for one in self._sessions if one.is_overdue(now)]:
             log.warning("an AGI session was too slow and is closed")
-            session.abort()
+            session.close()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
 
 @lru_cache(maxsize=64)
 def _is_loopback(address: str) -> bool:
     return ip_address(address).is_loopback
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """At every address of a name, of either family."""
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    opened = []
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        listening = socket.create_server(address, family=family, backlog=LISTEN_BACKLOG)
+        listening.setblocking(False)
+        opened.append(listening)
+    return opened

@@ -5,7 +5,6 @@ already is not done again.
 """
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coovox_billing.core import clock, decision, leg, rating
@@ -27,13 +26,14 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.rating import Charge
 from coovox_billing.core.tariff import NO_RATE, Rate
-from coovox_billing.sentences import Sentence, as_json, from_json
+from coovox_billing.sentences import Sentence, as_json, as_json_after
 from coovox_billing.services.calls import account_view, call_of_answered, decide_number, end_columns, release
 from coovox_billing.store import reads, writes
 from coovox_billing.store.writes import Place
 
 ACTOR = "call"
 LEAST_TALK_SECONDS = 1
+NOTHING_SAID = as_json([])
 WHY_LOST = Sentence("closed by rule: nobody told how it ended, so it is charged up to its last sign of life")
 WHY_ARCHIVED = Sentence(
     "told only after this call had been archived as unanswered: priced by today's rates as of its dialing"
@@ -153,8 +153,8 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
         hold_micros=0,
         cost_micros=charge.cost_micros,
         uncollected_micros=charge.uncollected_micros,
-        rate=None if price.rate is None else reads.rate_snapshot(price.rate),
-        why=as_json([*price.why, *_why_closed(state, ending), *tolls.why, *moved]),
+        rate=price.snapshot,
+        why=as_json_after(price.why, [*_why_closed(state, ending), *tolls.why, *moved]),
         settled_late=_is_late(state, ending),
         settled_by=ending.source,
         flags=" ".join(sorted(flags)),
@@ -185,24 +185,28 @@ def _place(call: sqlite3.Row, trunk: str, rate: Rate | None) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class _Price:
+    """A rate (or none) and its snapshot; `why` it, as it is stored."""
+
     rate: Rate | None
+    snapshot: str | None
     reason: str
-    why: Sequence[str]
+    why: str
 
 
 def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
     """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
     if call["rate"] and call["state"] != State.REFUSED:
-        return _Price(reads.rate_of_snapshot(call["rate"]), call["reason"], from_json(call["why"]))
+        return _Price(reads.rate_of_snapshot(call["rate"]), call["rate"], call["reason"], call["why"])
     if call["state"] not in (State.ASKED, State.REFUSED) and call["reason"] != "billing-down":
-        return _Price(None, call["reason"], from_json(call["why"]))
+        return _Price(None, None, call["reason"], call["why"])
     if call["reason"] == leg.EMERGENCY or call["account_id"] is None:
-        return _Price(None, call["reason"], [])
+        return _Price(None, None, call["reason"], NOTHING_SAID)
     account = dict(reads.account(connection, call["account_id"]), status="unlocked")
     verdict = decide_number(connection, account, call["number"], reads.site(connection), call["asked_at_ms"])
     if not account["billing"]:
-        return _Price(None, verdict.reason, [])
-    return _Price(verdict.rate, call["reason"], decision.explain_choice(verdict.choice))
+        return _Price(None, None, verdict.reason, NOTHING_SAID)
+    snapshot = None if verdict.rate is None else reads.rate_snapshot(verdict.rate)
+    return _Price(verdict.rate, snapshot, call["reason"], as_json(decision.explain_choice(verdict.choice)))
 
 
 def _why_closed(state: State, ending: _Ending) -> list[str]:
@@ -240,15 +244,15 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     before_micros = call["cost_micros"] - call["uncollected_micros"]
     available = _available_micros(connection, call)
     charge = rating.charge(cost, call["hold_micros"], available, before_micros)
-    if call["hold_micros"]:
-        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
     why: list[str] = []
     if more_micros := charge.charged_micros - before_micros:
         kind, reason = ("correction", WHY_CORRECTED) if call["state"] == State.SETTLED else ("call", "")
-        entry = {"call_id": call["call_id"], "reason": reason}
+        entry = {"call_id": call["call_id"], "reason": reason, "freed_micros": call["hold_micros"]}
         balance = writes.post(connection, call["account_id"], kind, -more_micros, ACTOR, now_ms, **entry)
         before, after = format_amount(balance + more_micros), format_amount(balance)
         why.append(Sentence("balance %(before)s before, %(after)s after", before=before, after=after))
+    elif call["hold_micros"]:
+        writes.change_hold(connection, call["account_id"], -call["hold_micros"])
     if charge.uncollected_micros:
         why.append(Sentence("%(amount)s could not be collected", amount=format_amount(charge.uncollected_micros)))
     return charge, why

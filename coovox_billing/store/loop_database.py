@@ -1,16 +1,18 @@
 """The write door of a process that lives in one event loop: the call plane.
 
-Jobs run in the loop itself, for they are short; only COMMIT, which waits for
-the disk, runs in a thread. What is submitted meanwhile shares the next
-transaction. A database that another process has locked never stops the loop.
+Jobs run in the loop itself, for they are short; COMMIT, which waits for the
+disk, runs in a thread where the disk is slow, or not yet known to be fast.
+What is submitted meanwhile shares the next transaction. A database that
+another process has locked never stops the loop.
 """
 
 import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TypeVar
 
 from coovox_billing.store.database import BUSY_TIMEOUT_MS, connect
@@ -19,6 +21,10 @@ from coovox_billing.store.write_group import MAX_GROUP, Job, abandon, run_group
 T = TypeVar("T")
 
 LOCKED_PAUSE_SECONDS = 0.002
+# A commit that takes less is over sooner than a thread has been woken, and has woken the loop again (`make bench`).
+FAST_COMMIT_SECONDS = 0.002
+UNKNOWN_COMMIT_SECONDS = 0.02
+NEWEST_COMMITS_SHARE = 0.05
 
 
 class LoopDatabase:
@@ -28,10 +34,13 @@ class LoopDatabase:
         self.path = path
         self._connection = connect(path)
         self._connection.execute("PRAGMA busy_timeout = 0")
-        self._committer = ThreadPoolExecutor(1, "database-committer")
+        self._ready: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
+        self._committer = Thread(target=self._commit_each, name="database-committer", daemon=True)
+        self._committer.start()
         self._waiting: list[Job] = []
         self._group: list[Job] = []
         self._patient_until = 0.0
+        self._usual_commit_seconds = UNKNOWN_COMMIT_SECONDS
 
     def submit(self, job: Callable[[sqlite3.Connection], T], deadline: float | None = None) -> "asyncio.Future[T]":
         """Run `job(connection)` soon; the future has what it returned once that is on disk.
@@ -39,17 +48,20 @@ class LoopDatabase:
         The future raises what the job raised, and then nothing of the job was stored. With a `deadline`
         (of `time.monotonic()`), the job is not committed after it: TooLate.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
         self._waiting.append(Job(job, done, deadline))
-        if not self._group:
-            self._begin_group()
+        if not self._group and len(self._waiting) == 1:
+            # Not at once, so that who asked at the same moment shares the transaction and its wait for the disk.
+            loop.call_soon(self._begin_group)
         return done
 
     async def close(self) -> None:
         """Finish what was submitted and let the file go."""
         while unfinished := [job.done for job in (*self._group, *self._waiting)]:
             await asyncio.wait(unfinished)
-        self._committer.shutdown()
+        self._ready.put(None)
+        self._committer.join()
         self._connection.close()
 
     def _begin_group(self) -> None:
@@ -68,16 +80,27 @@ class LoopDatabase:
             else:
                 self._finish_group(error)
             return
-        self._committer.submit(self._commit, loop)
+        if self._usual_commit_seconds < FAST_COMMIT_SECONDS:
+            self._finish_group(self._commit())
+        else:
+            self._ready.put(loop)
 
-    def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _commit_each(self) -> None:
         """In the committer's thread; the loop leaves the connection alone until it is told."""
-        failure = None
+        while (loop := self._ready.get()) is not None:
+            loop.call_soon_threadsafe(self._finish_group, self._commit())
+
+    def _commit(self) -> Exception | None:
+        """What went wrong, if anything."""
+        began = time.monotonic()
         try:
             self._connection.execute("COMMIT")
         except Exception as error:
-            failure = error
-        loop.call_soon_threadsafe(self._finish_group, failure)
+            return error
+        finally:
+            took_seconds = time.monotonic() - began
+            self._usual_commit_seconds += NEWEST_COMMITS_SHARE * (took_seconds - self._usual_commit_seconds)
+        return None
 
     def _finish_group(self, failure: Exception | None) -> None:
         if failure is not None:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from coovox_billing.core.call import State
@@ -38,9 +39,7 @@ def insert_account(connection: sqlite3.Connection, extension: str, name: str, no
 
 def insert_stay(connection: sqlite3.Connection, **columns: Any) -> int:
     """Keep a stay that is over; returns its id."""
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    cursor = connection.execute(f"INSERT INTO stays ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
-    return int(cursor.lastrowid or 0)
+    return _insert(connection, "stays", columns)
 
 
 def update_account(connection: sqlite3.Connection, account_id: int, **columns: Any) -> None:
@@ -116,14 +115,16 @@ def post(
     call_id: str | None = None,
     reason: str = "",
     undoes: int | None = None,
+    freed_micros: int = 0,
 ) -> int:
     """Move a balance and enter it in the ledger; returns the balance after, in micros.
 
-    A counter-entry names the entry that it `undoes`.
+    A counter-entry names the entry that it `undoes`. With `freed_micros` as much less is held, in the same change.
     """
     after_micros: int = connection.execute(
-        "UPDATE accounts SET balance_micros = balance_micros + ? WHERE id = ? RETURNING balance_micros",
-        (amount_micros, account_id),
+        "UPDATE accounts SET balance_micros = balance_micros + ?, held_micros = held_micros - ? WHERE id = ?"
+        " RETURNING balance_micros",
+        (amount_micros, freed_micros, account_id),
     ).fetchone()[0]
     connection.execute(
         "INSERT INTO ledger (account_id, kind, amount_micros, balance_before_micros, balance_after_micros,"
@@ -159,9 +160,7 @@ def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) ->
 
 def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
     """Write a call's row."""
-    names = ", ".join(columns)
-    marks = ", ".join("?" * len(columns))
-    connection.execute(f"INSERT INTO calls ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    _insert(connection, "calls", columns)
 
 
 def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
@@ -261,20 +260,14 @@ def _add_total(connection: sqlite3.Connection, table: str, column: str, values: 
 
 def insert_rate(connection: sqlite3.Connection, rate: Rate) -> int:
     """Add a rate; returns its id, which the database gives: later ids are newer rates."""
-    columns = rate_columns(rate)
-    names = ", ".join(columns)
-    marks = ", ".join("?" * len(columns))
-    cursor = connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
-    rate_id = int(cursor.lastrowid or 0)
+    rate_id = _insert(connection, "rates", rate_columns(rate))
     _insert_rate_extensions(connection, rate_id, rate)
     return rate_id
 
 
 def restore_rate(connection: sqlite3.Connection, rate: Rate) -> None:
     """Bring a rate back that was deleted, with the id that it had: it is as old as it was."""
-    columns = {"id": rate.id, **rate_columns(rate)}
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    connection.execute(f"INSERT INTO rates ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    _insert(connection, "rates", {"id": rate.id, **rate_columns(rate)})
     _insert_rate_extensions(connection, rate.id, rate)
 
 
@@ -385,5 +378,21 @@ def request_end(connection: sqlite3.Connection, call_id: str) -> None:
     )
 
 
-def _assignments(columns: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = ?" for name in columns)
+def _assignments(columns: Mapping[str, Any]) -> str:
+    return _assigned(tuple(columns))
+
+
+@lru_cache(maxsize=64)
+def _assigned(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} = ?" for name in names)
+
+
+def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> int:
+    """Write a row; returns its id."""
+    cursor = connection.execute(_insertion(table, tuple(columns)), tuple(columns.values()))
+    return int(cursor.lastrowid or 0)
+
+
+@lru_cache(maxsize=64)
+def _insertion(table: str, names: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608

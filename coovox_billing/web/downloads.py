@@ -6,9 +6,9 @@ either (DESIGN §8).
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from threading import BoundedSemaphore
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,11 +16,9 @@ from zoneinfo import ZoneInfo
 from flask import Response, stream_with_context
 from werkzeug.exceptions import ServiceUnavailable
 
-from coovox_billing.core import clock
-from coovox_billing.core.csv_table import quoted
-from coovox_billing.core.money import format_amount, format_price
-from coovox_billing.web import formats, workbook
-from coovox_billing.web.listing import Column, Kind, Query
+from coovox_billing.web import cells, workbook
+from coovox_billing.web.cells import safe_text
+from coovox_billing.web.listing import Column, Query
 from coovox_billing.web.words import gettext as _
 
 CSV_TYPE = "text/csv; charset=utf-8"
@@ -28,16 +26,6 @@ XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_AT_ONCE, MOST_OWN_AT_ONCE = 2, 1
 
 _ROWS_AT_ONCE = 200
-_AFTER_A_SEPARATOR = re.compile(r"(?<=[;\t|])(?=\s*[=+\-@])")
-_XLSX_FORMATS = {
-    Kind.AMOUNT: "#,##0.0000",
-    Kind.PRICE: "#,##0.000000",
-    Kind.DURATION: "[hh]:mm:ss",
-    Kind.LONG_DURATION: "[h]:mm:ss",
-}
-_STYLED = (*_XLSX_FORMATS, Kind.MOMENT)
-
-
 _running = BoundedSemaphore(MOST_AT_ONCE)
 # Of persons in self-service, who take no place from those who look after billing.
 own_running = BoundedSemaphore(MOST_OWN_AT_ONCE)
@@ -108,33 +96,20 @@ class _Running:
         self.close()
 
 
-def _about(download: Download) -> list[tuple[str, str]]:
-    return [*download.about, (_("Time zone"), str(download.zone))]
-
-
-def _totals_row(download: Download) -> list[Any]:
-    """The word where the first column is, the totals below theirs; nothing where there are none."""
-    if not download.totals:
-        return []
-    cells = [download.totals.get(column.title) for column in download.columns]
-    return [_("Total"), *cells[1:]]
-
-
 def lines(download: Download) -> Iterator[str]:
     """The file as CSV."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerows((safe_text(name), safe_text(value)) for name, value in _about(download))
+    writer.writerows(map(safe_text, pair) for pair in _about(download))
     writer.writerow([])
     writer.writerow([column.title for column in download.columns])
     yield "\ufeff" + _taken(text)
-    for number, row in enumerate(download.query.stream(), start=1):
-        writer.writerow([written_as(column.kind, column.value(row), download.zone) for column in download.columns])
-        if number % _ROWS_AT_ONCE == 0:
-            yield _taken(text)
-    if totals := _totals_row(download):
-        cells = zip(download.columns[1:], totals[1:], strict=True)
-        writer.writerow([totals[0], *(written_as(column.kind, value, download.zone) for column, value in cells)])
+    made = cells.in_text(download.columns, download.zone)
+    for rows in _some_at_once(download.query.stream()):
+        writer.writerows(made.of(rows))
+        yield _taken(text)
+    if download.totals:
+        writer.writerow([_("Total"), *made.of_totals(download.totals)])
     yield _taken(text)
 
 
@@ -145,31 +120,8 @@ def _taken(text: io.StringIO) -> str:
     return taken
 
 
-def written_as(kind: Kind, value: Any, zone: ZoneInfo) -> str:
-    """A value for programs, figures with a point; nothing for None."""
-    if value is None:
-        return ""
-    if kind is Kind.AMOUNT:
-        return format_amount(value)
-    if kind is Kind.PRICE:
-        return format_price(value)
-    if kind is Kind.DURATION:
-        return formats.duration(value)
-    if kind is Kind.LONG_DURATION:
-        return formats.long_duration(value)
-    if kind is Kind.MOMENT:
-        return formats.moment_in_files(value, zone)
-    return str(value) if kind is Kind.COUNT else safe_text(str(value))
-
-
-def safe_text(text: str) -> str:
-    """With a quote before what a spreadsheet would take for a formula, by whatever it separates cells."""
-    return quoted(_AFTER_A_SEPARATOR.sub("'", text))
-
-
 def _xlsx(download: Download) -> Iterator[bytes]:
-    formats_of_kinds = [_XLSX_FORMATS.get(kind) or f"{formats.date_format().lower()} hh:mm:ss" for kind in _STYLED]
-    return workbook.write(download.name, _xlsx_rows(download), formats_of_kinds)
+    return workbook.write(download.name, _xlsx_rows(download), cells.number_formats())
 
 
 def _xlsx_rows(download: Download) -> Iterator[workbook.Row]:
@@ -177,24 +129,17 @@ def _xlsx_rows(download: Download) -> Iterator[workbook.Row]:
         yield [workbook.text_cell(text) for text in pair]
     yield []
     yield [workbook.text_cell(column.title) for column in download.columns]
-    for row in download.query.stream():
-        yield [_cell(column.kind, column.value(row), download.zone) for column in download.columns]
-    if totals := _totals_row(download):
-        kinds = [Kind.TEXT, *(column.kind for column in download.columns[1:])]
-        yield [_cell(kind, value, download.zone) for kind, value in zip(kinds, totals, strict=True)]
+    made = cells.in_workbook(download.columns, download.zone)
+    for rows in _some_at_once(download.query.stream()):
+        yield from made.of(rows)
+    if download.totals:
+        yield [workbook.text_cell(_("Total")), *made.of_totals(download.totals)]
 
 
-def _cell(kind: Kind, value: Any, zone: ZoneInfo) -> str:
-    if value is None:
-        return workbook.EMPTY_CELL
-    if kind is Kind.TEXT:
-        return workbook.text_cell(str(value))
-    if kind is Kind.COUNT:
-        return workbook.number_cell(value)
-    style = _STYLED.index(kind) + 1
-    if kind in (Kind.AMOUNT, Kind.PRICE):
-        return workbook.number_cell(format_price(value), style)
-    if kind is Kind.MOMENT:
-        local = clock.local_moment(value, zone).replace(tzinfo=None, microsecond=0)
-        return workbook.moment_cell(local, style)
-    return workbook.duration_cell(value, style)
+def _about(download: Download) -> list[tuple[str, str]]:
+    return [*download.about, (_("Time zone"), str(download.zone))]
+
+
+def _some_at_once(rows: Iterator[Any]) -> Iterator[Sequence[Any]]:
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        yield some

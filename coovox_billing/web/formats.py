@@ -1,9 +1,11 @@
 """How money, times and calls are written on pages: the one place of it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,10 +23,10 @@ from coovox_billing.core.site_settings import (
     TWELVE_HOURS,
     TWENTY_FOUR_HOURS,
 )
-from coovox_billing.core.tariff import NO_RATE
+from coovox_billing.core.tariff import NO_RATE, SECONDS_PER_DAY
 from coovox_billing.services import stays
 from coovox_billing.store import queries
-from coovox_billing.store.lists.calls import LiveCall, LoggedCall
+from coovox_billing.store.lists.calls import CallLine, LiveCall, LoggedCall
 from coovox_billing.store.lists.recharges import Payment
 from coovox_billing.web import numerals, reader
 from coovox_billing.web.listing import Kind
@@ -33,6 +35,9 @@ from coovox_billing.web.words import later
 
 _CODES = {"Other": "XXX"}  # ISO 4217: no currency, whose sign is the guide's ¤
 CURRENCY_SIGNS = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£", "Other": "¤"}
+
+_DAYS_KEPT = 256
+_TWO_DIGITS = tuple(f"{number:02d}" for number in range(100))
 
 BUSY_CAUSE = "17"  # Q.850, as Asterisk's HANGUPCAUSE
 
@@ -105,10 +110,21 @@ def moment(instant_ms: int, zone: ZoneInfo) -> str:
     return f"{day(local)} {time_of_day(local)}"
 
 
-def moment_in_files(instant_ms: int, zone: ZoneInfo) -> str:
-    """The same for programs: in 24 hours, in the site's date format, which is the guide's where it is the reader's."""
-    local, word = clock.local_moment(instant_ms, zone), _of_site().date_format
-    return f"{in_date_format(local, DEFAULT_DATE_FORMAT if word == BY_LANGUAGE else word)} {local:%H:%M:%S}"
+def moments_in_files(zone: ZoneInfo) -> Callable[[int], str]:
+    """What writes the same for programs: in 24 hours, in the site's date format, or the guide's for the reader's."""
+    word = _of_site().date_format
+    date_format = DEFAULT_DATE_FORMAT if word == BY_LANGUAGE else word
+    wall_seconds = clock.wall_clock(zone)
+
+    @lru_cache(maxsize=_DAYS_KEPT)
+    def day_of(days: int) -> str:
+        return in_date_format(date(1970, 1, 1) + timedelta(days=days), date_format)
+
+    def written(instant_ms: int) -> str:
+        days, second_of_day = divmod(wall_seconds(instant_ms), SECONDS_PER_DAY)
+        return f"{day_of(days)} {duration(second_of_day)}"
+
+    return written
 
 
 def day(local_day: date) -> str:
@@ -179,7 +195,9 @@ def duration(seconds: int) -> str:
     """Talk time as the guide's call log writes it: `00:03:58`."""
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
-    return f"{hour:02d}:{minute:02d}:{second:02d}"
+    if hour >= len(_TWO_DIGITS):
+        return f"{hour}:{_TWO_DIGITS[minute]}:{_TWO_DIGITS[second]}"
+    return f"{_TWO_DIGITS[hour]}:{_TWO_DIGITS[minute]}:{_TWO_DIGITS[second]}"
 
 
 def long_duration(seconds: int) -> str:
@@ -248,25 +266,30 @@ def destination(prefix: str, remark: str = "") -> str:
     return f"{remark} ({prefix})" if remark and prefix else remark or words
 
 
-def is_open(call: LoggedCall) -> bool:
+def is_open(call: LoggedCall | CallLine) -> bool:
     """Whether the call still runs, so that neither its talk nor its cost is known."""
     return call.state in OPEN_STATES
 
 
-def status(call: LoggedCall) -> str:
+def status(call: LoggedCall | CallLine) -> str:
     """What became of a call, in words: `Refused: no money`, `In progress`."""
-    words = _(_STATES[State(call.state)])
-    if call.state == State.RELEASED and call.hangup_cause == BUSY_CAUSE:
+    return outcome(call.state, call.reason, call.hangup_cause)
+
+
+def outcome(state: str, reason: str, hangup_cause: str) -> str:
+    """The same of its facts, which many calls have in common."""
+    words = _(_STATES[State(state)])
+    if state == State.RELEASED and hangup_cause == BUSY_CAUSE:
         words = _("Busy")
-    return f"{words}: {_(REASONS.get(call.reason, call.reason))}" if call.reason else words
+    return f"{words}: {_(REASONS.get(reason, reason))}" if reason else words
 
 
-def flags(call: LoggedCall) -> str:
+def flags(call: LoggedCall | CallLine) -> str:
     """What a person should know of a call, in words."""
-    return ", ".join(_(FLAG_MARKS[flag]) for flag in call.flags)
+    return ", ".join(_(FLAG_MARKS[flag]) for flag in call.flags) if call.flags else ""
 
 
-def caller(call: LoggedCall | LiveCall) -> str:
+def caller(call: LoggedCall | CallLine | LiveCall) -> str:
     """Who called, as the guide writes it."""
     return named(call.name, call.extension) if call.extension else _("no extension")
 

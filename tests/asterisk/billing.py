@@ -146,6 +146,12 @@ class Billing:
             self._plane = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         wait_until(lambda: b"answering Asterisk" in self._log.read_bytes(), 10, "the call plane listens")
 
+    @property
+    def pid(self) -> int:
+        """The call plane's process."""
+        assert self._plane is not None
+        return self._plane.pid
+
     def send(self, number: signal.Signals) -> None:
         """Signal the call plane."""
         assert self._plane is not None

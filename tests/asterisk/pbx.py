@@ -74,6 +74,12 @@ class Pbx:
         return self.folder / "log/full"
 
     @property
+    def pid(self) -> int:
+        """Asterisk's process."""
+        assert self._asterisk is not None
+        return self._asterisk.pid
+
+    @property
     def running(self) -> bool:
         return self._asterisk is not None and self._asterisk.poll() is None
 

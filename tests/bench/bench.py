@@ -9,11 +9,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import calls
+from tests.bench import asterisk, beside_the_web, calls, downloads, live_calls
 from tests.bench.options import Options
 from tests.bench.table import Row, show
 
-PARTS = {"calls": calls.measure}
+PARTS = {
+    "calls": calls.measure,
+    "beside_the_web": beside_the_web.measure,
+    "live_calls": live_calls.measure,
+    "asterisk": asterisk.measure,
+    "downloads": downloads.measure,
+}
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+DEBIAN_PYTHON = "/usr/bin/python3"
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -24,8 +25,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """What it has used so far, all of its threads together."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+        return cpu_seconds(self.process.pid)
 
     def resident_mb(self) -> float:
         """What it has in memory now."""
@@ -38,6 +38,12 @@ class Server:
     def _status_mb(self, name: str) -> float:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far, all of its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 
 def free_port() -> int:

@@ -17,8 +17,7 @@ PAGE = "/addons/billing/backups"
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_schedules_encrypts_and_makes_one(screen: Screen, database: Database, width: int) -> None:
     screen.resize(width)
-    screen.sign_in()
-    screen.open("/addons/billing")
+    screen.come_in("/addons/billing")
     screen.click("Backups")
     screen.find("#scheduled").click()
     screen.find("#backup_to").send_keys(f"{database.path.parent}/kept")

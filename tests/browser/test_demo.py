@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.asterisk.ports import free_port
 from tests.browser.conftest import WIDE, Screen
@@ -63,8 +62,8 @@ def test_it_shows_balances_fall(screen: Screen) -> None:
     at_first = balances(screen)
     assert at_first.keys() == {number for number, *_ in OFFICE}
     total = sum(at_first.values())
-    WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(lambda _: 0 != sum(balances(screen).values()) < total)
+    screen.patiently(PATIENCE_SECONDS).until(lambda _: 0 != sum(balances(screen).values()) < total)
     screen.picture("extensions")
     screen.open("/call-log?refresh=2")
-    WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(lambda _: answered_calls(screen) >= ENOUGH_CALLS)
+    screen.patiently(PATIENCE_SECONDS).until(lambda _: answered_calls(screen) >= ENOUGH_CALLS)
     screen.picture("call-log")

@@ -1,7 +1,5 @@
 """Every page in a real browser: at every width, by day and by night, with and without a script, in both directions."""
 
-import os
-
 import pytest
 from selenium.webdriver.common.by import By
 
@@ -20,6 +18,7 @@ OWN_PAGES = (
     "/self/statement?month=2026-03-01",
 )
 NO_PAGE = (".ac", ".zip", ".csv", ".xlsx", "/healthz")
+LOOKS = (("ltr", "light"), ("ltr", "dark"), ("rtl", "light"))
 # What stands outside of its sheet, or the page outside of its window.
 OUTSIDE = """
 const said = [];
@@ -68,20 +67,26 @@ def name_of(path: str) -> str:
     return path.partition("?")[0].strip("/").replace("/", "-") or "home"
 
 
+def outside(screen: Screen, path: str) -> list[tuple[str, int, str, str]]:
+    """What does not fit on the page that is open, at each width, by day and by night, in both directions."""
+    wrong = []
+    for width in WIDTHS:
+        screen.resize(width)
+        for direction, scheme in LOOKS:
+            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
+            screen.see_in(scheme)
+            wrong += [(path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE)]
+            screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
+    return wrong
+
+
 def test_it_keeps_every_page_within_its_window(screen: Screen, pages: list[str]) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    wrong = []
+    screen.come_in()
+    wrong: list[object] = []
     for path in pages:
         screen.open(path)
-        for direction, scheme in (("ltr", "light"), ("ltr", "dark"), ("rtl", "light")):
-            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
-            for width in WIDTHS:
-                screen.resize(width, scheme)
-                wrong += [(path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE)]
-                if "PICTURES" in os.environ:
-                    screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
-        wrong += [(path, 0, "", said) for said in screen.complaints()]
+        wrong += [*outside(screen, path), *((path, said) for said in screen.complaints())]
     assert wrong == []
 
 
@@ -92,13 +97,7 @@ def test_it_keeps_self_service_within_its_window(screen: Screen, database: Datab
 
     def look(path: str) -> None:
         screen.open(path)
-        for direction, scheme in (("ltr", "light"), ("ltr", "dark"), ("rtl", "light")):
-            screen.chrome.execute_script("document.documentElement.dir = arguments[0]", direction)
-            for width in WIDTHS:
-                screen.resize(width, scheme)
-                wrong.extend((path, width, direction, said) for said in screen.chrome.execute_script(OUTSIDE))
-                if "PICTURES" in os.environ:
-                    screen.picture(f"every-{name_of(path)}-{width}-{direction}-{scheme}")
+        wrong.extend(outside(screen, path))
         wrong.extend((path, said) for said in screen.chrome.execute_script(HARD_TO_USE))
 
     screen.resize(PHONE)
@@ -116,7 +115,7 @@ def test_it_keeps_self_service_within_its_window(screen: Screen, database: Datab
 def test_it_takes_what_people_write_for_text_however_long(screen: Screen, database: Database, pages: list[str]) -> None:
     database.write(site_map.plant)
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     wrong = []
     for path in pages:
         screen.open(path)
@@ -130,7 +129,7 @@ def test_it_takes_what_people_write_for_text_however_long(screen: Screen, databa
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_opens_every_page_of_the_menu(screen: Screen, width: int) -> None:
     screen.resize(width)
-    screen.sign_in()
+    screen.come_in()
     items = screen.chrome.find_elements(By.CSS_SELECTOR, ".menu a")
     for words in [item.get_attribute("textContent").strip() for item in items]:
         if width == PHONE:
@@ -153,7 +152,7 @@ def test_it_leads_to_the_sign_in_when_the_session_is_over(screen: Screen, databa
 
 def test_it_keeps_the_theme_that_was_chosen(screen: Screen) -> None:
     screen.resize(WIDE, "light")
-    screen.sign_in()
+    screen.come_in()
     ground = "return getComputedStyle(document.body).backgroundColor"
     light = screen.chrome.execute_script(ground)
     screen.find(".theme [value=dark]").click()
@@ -166,11 +165,12 @@ def test_it_keeps_the_theme_that_was_chosen(screen: Screen) -> None:
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_it_shows_the_small_pages_without_the_menu(screen: Screen, width: int) -> None:
-    for scheme in ("light", "dark"):
-        screen.resize(width, scheme)
-        for path in ("/sign-in", "/no-such-page"):
-            screen.open(path)
+    screen.resize(width)
+    for path in ("/sign-in", "/no-such-page"):
+        screen.open(path)
+        assert screen.find("main.alone")
+        for scheme in ("light", "dark"):
+            screen.see_in(scheme)
             assert screen.chrome.execute_script(OUTSIDE) == []
-            assert screen.find("main.alone")
             screen.picture(f"every-alone-{name_of(path)}-{width}-{scheme}")
     assert [said for said in screen.complaints() if "404" not in said] == []

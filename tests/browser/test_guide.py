@@ -16,13 +16,12 @@ import pytest
 from openpyxl import load_workbook
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.core.clock import milliseconds
 from coovox_billing.services import accounts, owner
 from coovox_billing.store.database import Database, open_database
 from tests import cast
-from tests.browser.conftest import PASSWORD, PATIENCE_SECONDS, PHONE, WIDE, Screen
+from tests.browser.conftest import PASSWORD, PHONE, WIDE, Screen
 from tests.web import story
 
 MENU = ["Dashboard", "Extensions", "Rate", "Recharge History", "Call Log", "Statistics", "Settings"]
@@ -149,17 +148,17 @@ class Manager:
 
     def is_told(self, words: str) -> None:
         """Read what was done, and close it."""
-        WebDriverWait(self.screen.chrome, PATIENCE_SECONDS).until(lambda _: self.reads(".toast p") == [words])
+        self.screen.patiently().until(lambda _: self.reads(".toast p") == [words])
         self.press(".toast [data-close]")
 
     def is_on(self, page: str) -> None:
         """Wait for the page of this title."""
-        WebDriverWait(self.screen.chrome, PATIENCE_SECONDS).until(lambda _: self.reads("h1") == [page])
+        self.screen.patiently().until(lambda _: self.reads("h1") == [page])
 
     def downloads(self, kind: str) -> list[list[Any]]:
         """Click the file of the search; its rows below its titles, without their total."""
         self.press(f"a[download][href*='.{kind}']")
-        WebDriverWait(self.screen.chrome, PATIENCE_SECONDS).until(lambda _: any(self._files.glob(f"*.{kind}")))
+        self.screen.patiently().until(lambda _: any(self._files.glob(f"*.{kind}")))
         (file,) = self._files.glob(f"*.{kind}")
         rows = _workbook(file) if kind == "xlsx" else list(csv.reader(file.open(encoding="utf-8-sig", newline="")))
         file.unlink()

@@ -1,7 +1,5 @@
 """Pages in other languages before real eyes: chosen without a script, as wide as the window, from right to left."""
 
-import os
-
 import pytest
 
 from tests.browser.conftest import PASSWORD, PHONE, WIDE, Screen
@@ -32,8 +30,7 @@ def test_it_keeps_every_page_of_a_language_within_its_window(screen: Screen, pag
         for width in (WIDE, PHONE):
             screen.resize(width)
             wrong += [(path, width, said) for said in screen.chrome.execute_script(OUTSIDE)]
-            if "PICTURES" in os.environ:
-                screen.picture(f"language-{code}-{name_of(path)}-{width}")
+            screen.picture(f"language-{code}-{name_of(path)}-{width}")
     assert [*wrong, *screen.complaints()] == []
 
 
@@ -54,7 +51,7 @@ def test_it_runs_from_right_to_left_in_arabic(screen: Screen) -> None:
 
 def test_it_keeps_the_colors_that_were_chosen(screen: Screen) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     bad = "return getComputedStyle(document.documentElement).getPropertyValue('--bad')"
     usual = screen.chrome.execute_script(bad)
     screen.find(".palette button").click()

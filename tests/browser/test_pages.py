@@ -1,11 +1,10 @@
 """The pages in a real browser, on a desk's screen and on a phone's, by day and by night."""
 
 import pytest
-from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.store.database import Database
 from coovox_billing.wall_clock import wall_clock_ms
-from tests.browser.conftest import PATIENCE_SECONDS, PHONE, WIDE, Screen
+from tests.browser.conftest import PHONE, WIDE, Screen
 from tests.web import story
 
 LAST_FIGURE = "return document.querySelector('.today div:last-child a').textContent"
@@ -32,7 +31,7 @@ def test_it_lets_long_names_wrap_on_a_phone(screen: Screen, database: Database) 
     name = "W" * 80
     database.write(lambda connection: connection.execute("UPDATE accounts SET name = ?", (name,)))
     screen.resize(PHONE)
-    screen.sign_in()
+    screen.come_in()
     assert not screen.scrolls_sideways()
     screen.open("/call-log?per_page=20")
     assert not screen.scrolls_sideways()
@@ -74,7 +73,7 @@ const asking = new CustomEvent('htmx:beforeRequest', {bubbles: true, cancelable:
 return document.querySelector(arguments[0]).dispatchEvent(asking);
 """
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     assert screen.chrome.execute_script(renews, "#head-now")
     screen.find(".dash summary").click()
     assert not screen.chrome.execute_script(renews, "#head-now")
@@ -83,7 +82,7 @@ return document.querySelector(arguments[0]).dispatchEvent(asking);
     screen.open("/dashboard")
     story.ask(database, "now", "101", "988360046", wall_clock_ms())
     assert screen.find(".today div:last-child a").text == "0"
-    wait = WebDriverWait(screen.chrome, PATIENCE_SECONDS)
+    wait = screen.patiently()
     wait.until(lambda _: screen.chrome.execute_script(LAST_FIGURE) == "1")
     assert screen.chrome.execute_script(renews, "#now")
     screen.chrome.execute_script("Object.defineProperty(document, 'hidden', {value: true})")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from coovox_billing.core.rate_fields import COLUMNS
 from coovox_billing.core.tariff import Rate
@@ -14,7 +13,7 @@ from coovox_billing.services import accounts, rates
 from coovox_billing.store import reads
 from coovox_billing.store.database import Database
 from tests import cast
-from tests.browser.conftest import PATIENCE_SECONDS, PHONE, WIDE, Screen
+from tests.browser.conftest import PHONE, WIDE, Screen
 
 RATES = (
     {"prefix": "9", "number_length": 12, "extensions": frozenset({"100", "101", "102"}), "remark": "Mobile, evenings"},
@@ -48,17 +47,16 @@ def tariff(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("tariff")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
-def test_it_fits_its_window(screen: Screen, tmp_path: Path, width: int, scheme: str) -> None:
+def test_it_fits_its_window(screen: Screen, tmp_path: Path, width: int) -> None:
     file = tmp_path / "rates.csv"
     file.write_text(
         f"{','.join(COLUMNS)}\n1,city,9,9,0.1,60,0.03,55,,,,all\n0,new,7,0,0,0,0.5,60,08:00,,12345,100 777\n"
     )
     wrong = tmp_path / "wrong.csv"
     wrong.write_text(f"{','.join(COLUMNS)}\n1,city,x,9,0.1,60,0.03,55,,,,all\n")
-    screen.resize(width, scheme)
-    screen.sign_in()
+    screen.resize(width)
+    screen.come_in()
     for name, path in {
         "rate": "/rate",
         "rate-none": "/rate?prefix=77",
@@ -69,26 +67,23 @@ def test_it_fits_its_window(screen: Screen, tmp_path: Path, width: int, scheme: 
         "rate-test-bad": "/rate/test?extension=777&number=9",
     }.items():
         screen.open(path)
-        screen.picture(f"{name}-{width}-{scheme}")
-        assert not screen.scrolls_sideways(), path
+        screen.looks(name)
     for name, chosen in {"rate-wrong": wrong, "rate-preview": file}.items():
         screen.open("/rate/import")
         screen.find("#file").send_keys(str(chosen))
         screen.click("Show the rows")
-        assert not screen.scrolls_sideways(), name
-        screen.picture(f"{name}-{width}-{scheme}")
+        screen.looks(name)
     assert [line for line in screen.complaints() if "422" not in line] == []
 
 
 def test_it_adds_a_rate_for_extensions_that_were_searched_for(screen: Screen, database: Database, tariff: None) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/rate/add")
+    screen.come_in("/rate/add")
     fill(screen, remark="Rooms", prefix="9", number_length="9", rate="0")
     screen.find("input[value='listed']").click()
     search = screen.find("input[name='search']")
     search.send_keys("Room 25")
-    patience = WebDriverWait(screen.chrome, PATIENCE_SECONDS, ignored_exceptions=[StaleElementReferenceException])
+    patience = screen.patiently(but=[StaleElementReferenceException])
     patience.until(lambda _: len(screen.texts("#reachable label")) == 10)
     screen.find("#reachable input[value='257']").click()
     search.clear()
@@ -107,10 +102,9 @@ def test_it_adds_a_rate_for_extensions_that_were_searched_for(screen: Screen, da
 
 def test_it_switches_and_deletes(screen: Screen, database: Database, tariff: None) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/rate?prefix=9")
+    screen.come_in("/rate?prefix=9")
     screen.find("#rate-6 .switch").click()
-    WebDriverWait(screen.chrome, PATIENCE_SECONDS).until(lambda _: all_rates(database)[5].active)
+    screen.patiently().until(lambda _: all_rates(database)[5].active)
     assert screen.wait_for("#rate-6 .switch").get_attribute("aria-checked") == "true"
     screen.find("#rate-6 a[title='Delete']").click()
     screen.wait_for("dialog[open] .danger")

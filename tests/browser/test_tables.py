@@ -49,8 +49,7 @@ def pasted(screen: Screen) -> list[list[str]]:
 def test_it_sums_and_copies_the_cells_that_are_chosen(screen: Screen, database: Database) -> None:
     story.tell(database)
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/call-log?per_page=20")
+    screen.come_in("/call-log?per_page=20")
     assert not screen.find("#sums").is_displayed()
     drag(screen, cell(screen, 5, "Cost($)"), cell(screen, 7, "Cost($)"))
     assert screen.find("#sums p").text.split("\n") == ["Cells 3", "Sum 2.2800", "Average 0.7600"]
@@ -84,8 +83,7 @@ def test_it_sums_and_copies_the_cells_that_are_chosen(screen: Screen, database: 
 def test_it_chooses_by_keys_alone_and_copies_the_whole_table(screen: Screen, database: Database) -> None:
     database.write(lambda c: payments.correct(c, "100", -9_010_000, "=1+1", cast.MANAGER))
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/recharge-history")
+    screen.come_in("/recharge-history")
     rows = len(screen.texts("tbody tr"))
     screen.chrome.execute_script("document.querySelector('tbody [tabindex=\"0\"]').focus()")
     press(screen, Keys.ARROW_RIGHT * 3)
@@ -109,8 +107,7 @@ def test_it_chooses_by_keys_alone_and_copies_the_whole_table(screen: Screen, dat
 def test_it_keeps_columns_and_searches(screen: Screen, database: Database) -> None:
     story.tell(database)
     screen.resize(WIDE)
-    screen.sign_in()
-    screen.open("/call-log?status=answered&per_page=20")
+    screen.come_in("/call-log?status=answered&per_page=20")
     screen.find("[hx-get*='/columns']").click()
     screen.wait_for("dialog [value=trunk]").click()
     screen.find("dialog [value=answered]").click()

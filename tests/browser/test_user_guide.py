@@ -55,7 +55,7 @@ def address(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 def test_its_pictures_show_what_the_pages_say(screen: Screen) -> None:
     screen.resize(WIDE)
-    screen.sign_in()
+    screen.come_in()
     said = {}
     for name, path in PAGES.items():
         screen.open(path)

@@ -19,6 +19,7 @@ from coovox_billing.core.clock import (
     parse_moment,
     parse_stamp_ms,
     talk_time,
+    wall_clock,
 )
 from coovox_billing.errors import BadInput
 
@@ -201,3 +202,33 @@ def test_it_takes_talk_beyond_the_limit_for_a_clock_step_unless_it_knows_better(
 def test_it_takes_years_of_talk_for_a_clock_that_was_set(own: OwnTime, talked_years: int) -> None:
     talk = talk_time(10**13, 10**13 + talked_years * 31_536_000_000, own)
     assert (talk.seconds, talk.clock_was_off) == (1 if own == UNKNOWN else 40, True)
+
+
+def seconds_shown(instant_ms: int, zone: ZoneInfo) -> int:
+    return int(local_moment(instant_ms, zone).replace(tzinfo=UTC).timestamp())
+
+
+@given(st.lists(st.integers(0, 8_000_000_000_000), min_size=1), st.sampled_from(ZONES))
+def test_it_tells_many_instants_as_it_tells_each(instants_ms: list[int], zone: ZoneInfo) -> None:
+    told = wall_clock(zone)
+    assert [told(instant_ms) for instant_ms in instants_ms] == [seconds_shown(ms, zone) for ms in instants_ms]
+
+
+@pytest.mark.parametrize(
+    ("name", "set_at"),
+    [
+        ("Europe/Madrid", "2026-03-29T01:00:00"),
+        ("Europe/Madrid", "2026-10-25T01:00:00"),
+        # within an hour of UTC
+        ("Australia/Lord_Howe", "2026-04-04T15:00:00"),
+        ("Africa/Monrovia", "1972-01-07T00:44:30"),
+        # a day is left out
+        ("Pacific/Apia", "2011-12-30T10:00:00"),
+    ],
+)
+def test_it_tells_instants_around_a_clock_that_is_set(name: str, set_at: str) -> None:
+    zone, told = ZoneInfo(name), wall_clock(ZoneInfo(name))
+    instants_ms = range(_ms(set_at) - 7_200_000, _ms(set_at) + 7_200_000, 500)
+    shown = [seconds_shown(instant_ms, zone) for instant_ms in instants_ms]
+    assert [told(instant_ms) for instant_ms in instants_ms] == shown
+    assert shown[-1] - shown[0] != 14_399

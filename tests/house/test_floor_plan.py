@@ -80,6 +80,16 @@ def test_it_loads_no_page_library_to_run_a_command() -> None:
     assert found.stdout == "[]\n"
 
 
+def test_it_loads_no_openssl_into_the_call_plane() -> None:
+    script = (
+        "import sys; from coovox_billing.cli import main, planes; planes._spare_openssl();"
+        "import coovox_billing.call_plane, coovox_billing.call_plane_metrics;"
+        "print([name for name in ('_ssl', '_hashlib') if sys.modules.get(name)])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("[]\n", "")
+
+
 def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]

@@ -26,7 +26,7 @@ from coovox_billing.services import accounts, calls, live_calls, settlement, sit
 from coovox_billing.services.archive import Archive, Shown
 from coovox_billing.services.live_calls import Answered
 from coovox_billing.store.database import Database
-from coovox_billing.store.lists.calls import CallQuery, LoggedCall
+from coovox_billing.store.lists.calls import CallLine, CallQuery, LoggedCall
 from coovox_billing.store.models import Call, reading
 from coovox_billing.web import formats, sessions
 from coovox_billing.web.pages.call_log import FLAGS
@@ -330,6 +330,19 @@ def test_it_counts_in_a_file_what_is_in_it(owner_desk: Desk) -> None:
     lines = b"".join([text, *pieces]).decode().splitlines()
     assert lines[-2].split(",")[3:6] == ["00:00:39", "carrier", "0.1000"]
     assert lines[-1].split(",")[:6] == ["Total", "", "", "00:00:39", "", "0.1000"]
+
+
+def test_it_reads_for_a_file_what_it_reads_for_a_page(owner_desk: Desk) -> None:
+    story.tell(owner_desk.database)
+    story.lose(owner_desk.database, "lost", "100", cast.CITY_NUMBER, cast.NOW_MS)
+    owner_desk.page(ALL)
+    query = CallQuery(ZoneInfo(cast.TIME_ZONE))
+    seen, read = query.page(100), list(query.stream())
+    assert [call.flags for call in read] == [call.flags for call in seen]
+    of_a_page = [name for name in CallLine._fields if name not in ("flag_words", "row")]
+    assert [[getattr(call, name) for name in of_a_page] for call in read] == [
+        [getattr(call, name) for name in of_a_page] for call in seen
+    ]
 
 
 def resident_bytes() -> int:

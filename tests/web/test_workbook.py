@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from openpyxl import load_workbook
@@ -21,7 +21,7 @@ def test_it_keeps_numbers_times_and_lengths_as_such() -> None:
     at = datetime(2026, 3, 2, 10, 0, 1)
     cells = [
         workbook.number_cell("0.1800", 1),
-        workbook.moment_cell(at, 2),
+        workbook.moment_cell(int(at.replace(tzinfo=UTC).timestamp()), 2),
         workbook.duration_cell(100 * 3600 + 1, 3),
         workbook.number_cell(7),
     ]
@@ -62,7 +62,7 @@ def test_it_sends_before_it_has_read_all() -> None:
 
     chunks = workbook.write("long", rows(), FORMATS)
     next(chunks)
-    assert len(asked) <= 1
+    assert len(asked) < 1_000
     next(chunks)
     assert len(asked) < 100_000
     assert all(len(chunk) < 200_000 for chunk in chunks)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from functools import partial
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -18,7 +18,7 @@ from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import live_calls
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
-from coovox_billing.store.lists.calls import REASONS, STATES_OF, CallQuery, LoggedCall
+from coovox_billing.store.lists.calls import REASONS, STATES_OF, CallLine, CallQuery, LoggedCall
 from coovox_billing.web import downloads, formats, numerals, periods, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
@@ -32,6 +32,7 @@ from coovox_billing.web.words import told
 page = Blueprint("call_log", __name__)
 
 EVERY_PREFIX = "every"
+_OUTCOMES_KEPT = 64
 _PREFIX_SIGNS = frozenset("0123456789*#")
 FLAGS = (LOST, UNCOLLECTED, CORRECTED, ALONE, CLOCK, ARCHIVED)
 
@@ -115,7 +116,7 @@ class Tally:
     def page(self, limit: int, offset: int) -> Sequence[LoggedCall]:
         return self.query.page(limit, offset)
 
-    def stream(self) -> Iterator[LoggedCall]:
+    def stream(self) -> Iterator[CallLine]:
         talk, cost = self.totals
         for call in self.query.stream():
             self.totals[talk] += call.talk_seconds
@@ -209,9 +210,11 @@ def _about(query: CallQuery) -> list[tuple[str, str]]:
     ]
 
 
-def columns() -> list[Column[LoggedCall]]:
+def columns() -> list[Column[LoggedCall | CallLine]]:
     """What the page and its files show of a call."""
     sign = formats.currency_sign(queries.site().currency)
+    # Asked for its words once for all calls of a file with which the same became.
+    outcome = lru_cache(maxsize=_OUTCOMES_KEPT)(formats.outcome)
     return [
         Column(_("Start Time"), lambda call: call.asked_at_ms, Kind.MOMENT, key="start", look="when bare"),
         Column(_("Call From"), formats.caller, key="from", names_row=True, look="name"),
@@ -231,7 +234,12 @@ def columns() -> list[Column[LoggedCall]]:
             look="lead",
             tone=lambda call: "" if call.cost_micros else "nothing",
         ),
-        Column(_("Status"), formats.status, key="status", look="bare"),
+        Column(
+            _("Status"),
+            lambda call: outcome(call.state, call.reason, call.hangup_cause),
+            key="status",
+            look="bare",
+        ),
         Column(_("Extension"), lambda call: call.extension, shown=False, key="extension", look="figures"),
         Column(_("Dialed"), lambda call: call.number_dialed, shown=False, key="dialed", look="figures said"),
         Column(_("Answered"), lambda call: call.answered_at_ms, Kind.MOMENT, shown=False, key="answered", look="when"),

@@ -3,7 +3,8 @@
  *   agi_load PORT CALLERS COUNT authorize|call FIRST_ID EXTENSIONS NUMBERS_FILE
  *
  * Each exchange is one connection: the request's lines, "200 result=1" to every command, until the server closes.
- * `call` is an authorize followed by a settle of 30 s of talk. Prints one line of JSON, times in microseconds.
+ * `call` is an authorize and, once all have talked for TALK_SECONDS or more, a settle with the true stamps; the talk is
+ * not counted. Prints one line of JSON, times in microseconds.
  * One thread and epoll, so that it takes little of the two cores that it shares with what it measures.
  */
 #define _GNU_SOURCE
@@ -20,9 +21,10 @@
 
 #define MAX_CALLERS 256
 #define MAX_NUMBERS 100000
+#define TALK_SECONDS 1.2
 
 struct caller {
-    int fd, settling, verdicts;
+    int fd, verdicts;
     long call;
     double began;
 };
@@ -30,9 +32,9 @@ struct caller {
 static struct sockaddr_in server;
 static struct caller callers[MAX_CALLERS];
 static char *numbers[MAX_NUMBERS];
-static int epoll, extensions, with_settle;
+static int epoll, extensions, settling;
 static long number_count, first_id, started, done, count, refused, failed;
-static double *took;
+static double *took, *asked;
 
 static double now_us(void)
 {
@@ -53,7 +55,7 @@ static int request(struct caller *c, char *text, size_t size)
     const char *number = numbers[(c->call * 7919) % number_count];
     int extension = 1000 + (int)(c->call % extensions);
     double wall = wall_seconds();
-    const char *path = c->settling ? "settle" : "authorize";
+    const char *path = settling ? "settle" : "authorize";
     int n = snprintf(text, size,
                      "agi_network: yes\nagi_network_script: %s\nagi_request: agi://127.0.0.1/%s\nagi_channel: PJSIP/%d-0000002a\n"
                      "agi_language: en\nagi_type: PJSIP\nagi_uniqueid: %ld.%ld\nagi_version: 22\nagi_callerid: %d\n"
@@ -61,10 +63,11 @@ static int request(struct caller *c, char *text, size_t size)
                      "agi_dnid: %s\nagi_rdnis: unknown\nagi_context: coovox-billing-dial\nagi_extension: s\nagi_priority: 34\n"
                      "agi_enhanced: 0.0\nagi_accountcode: \nagi_threadid: 140\n",
                      path, path, extension, (long)wall, c->call, extension, number);
-    if (c->settling)
+    if (settling)
         return n + snprintf(text + n, size - n,
                             "agi_arg_1: id=b%ldx%ld\nagi_arg_2: record=PJSIP/%d|%s|Trunk|%.3f||%.3f|%.3f|16|1.1|1.1|60\n\n",
-                            first_id, c->call, extension, number, wall - 31, wall - 30, wall);
+                            first_id, c->call, extension, number, asked[c->call], asked[c->call] + 0.01, wall);
+    asked[c->call] = wall;
     return n + snprintf(text + n, size - n,
                         "agi_arg_1: id=b%ldx%ld\nagi_arg_2: asked=%.3f\nagi_arg_3: number=%s\nagi_arg_4: trunk=Trunk\n"
                         "agi_arg_5: channel=PJSIP/%d-0000002a\nagi_arg_6: payer=\nagi_arg_7: transferer=\nagi_arg_8: forwarder=\n"
@@ -93,7 +96,7 @@ static void next_call(struct caller *c)
     if (started == count)
         return;
     c->call = started++;
-    c->settling = c->verdicts = 0;
+    c->verdicts = 0;
     c->began = now_us();
     open_session(c);
 }
@@ -103,13 +106,8 @@ static void end_session(struct caller *c)
     close(c->fd);
     if (!c->verdicts)
         failed++;
-    if (with_settle && !c->settling) {
-        c->settling = 1;
-        c->verdicts = 0;
-        open_session(c);
-        return;
-    }
-    took[done++] = now_us() - c->began;
+    took[c->call] += now_us() - c->began;
+    done++;
     next_call(c);
 }
 
@@ -136,6 +134,26 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Every call makes one exchange; how long that took all together, in microseconds. */
+static double exchange(int at_once)
+{
+    double began = now_us();
+    started = done = 0;
+    for (int i = 0; i < at_once && i < MAX_CALLERS; i++)
+        next_call(&callers[i]);
+    while (done < count) {
+        struct epoll_event events[64];
+        int n = epoll_wait(epoll, events, 64, 20000);
+        if (n <= 0 && errno != EINTR) {
+            fprintf(stderr, "the server is silent\n");
+            exit(1);
+        }
+        for (int i = 0; i < n; i++)
+            hear(events[i].data.ptr);
+    }
+    return now_us() - began;
+}
+
 static void read_numbers(const char *path)
 {
     char line[128];
@@ -158,7 +176,6 @@ int main(int argc, char **argv)
     }
     int at_once = atoi(argv[2]);
     count = atol(argv[3]);
-    with_settle = !strcmp(argv[4], "call");
     first_id = atol(argv[5]);
     extensions = atoi(argv[6]);
     read_numbers(argv[7]);
@@ -166,21 +183,14 @@ int main(int argc, char **argv)
     server.sin_port = htons(atoi(argv[1]));
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     took = calloc(count, sizeof *took);
+    asked = calloc(count, sizeof *asked);
     epoll = epoll_create1(0);
-    double began = now_us();
-    for (int i = 0; i < at_once && i < MAX_CALLERS; i++)
-        next_call(&callers[i]);
-    while (done < count) {
-        struct epoll_event events[64];
-        int n = epoll_wait(epoll, events, 64, 20000);
-        if (n <= 0 && errno != EINTR) {
-            fprintf(stderr, "the server is silent\n");
-            return 1;
-        }
-        for (int i = 0; i < n; i++)
-            hear(events[i].data.ptr);
+    double seconds = exchange(at_once) / 1e6;
+    if (!strcmp(argv[4], "call")) {
+        usleep(TALK_SECONDS * 1e6);
+        settling = 1;
+        seconds += exchange(at_once) / 1e6;
     }
-    double seconds = (now_us() - began) / 1e6;
     qsort(took, count, sizeof *took, compare);
     printf("{\"count\": %ld, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"refused\": %ld, \"failed\": %ld}\n",
            count, seconds, took[count / 2], took[count * 99 / 100], took[count - 1], refused, failed);

@@ -13,7 +13,8 @@ from coovox_billing.store.lists import people
 from coovox_billing.store.lists.rates import RateQuery
 from coovox_billing.web import downloads
 from coovox_billing.web.arguments import Arguments
-from coovox_billing.web.formats import moment_in_files
+from coovox_billing.web.cells import safe_text
+from coovox_billing.web.formats import moments_in_files
 from coovox_billing.web.pages import call_log, changes, recharge_history, statistics
 from coovox_billing.web.pages.extensions import listing_page as extensions
 from coovox_billing.web.pages.rates import export
@@ -48,13 +49,13 @@ def _files() -> Iterator[tuple[str, Iterable[str]]]:
 
 def _tables() -> Iterator[tuple[str, Sequence[str], Iterable[Sequence[object]]]]:
     """What no list of a page has: name, columns, rows. Passwords and second factors are in none."""
-    zone, now_ms = queries.site().time_zone, parts().now_ms()
+    moment, now_ms = moments_in_files(queries.site().time_zone), parts().now_ms()
     yield "settings", ("name", "value"), sorted(queries.settings().items())
     yield (
         "closed-extensions",
         ("number", "name", "closed", "balance"),
         [
-            (one.number, one.name, moment_in_files(one.closed_at_ms, zone), format_amount(one.balance_micros))
+            (one.number, one.name, moment(one.closed_at_ms), format_amount(one.balance_micros))
             for one in extensions_list.closed()
         ],
     )
@@ -68,5 +69,5 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([downloads.safe_text(str(cell)) for cell in row] for row in rows)
+    writer.writerows(map(safe_text, row) for row in rows)
     yield "\ufeff" + text.getvalue()

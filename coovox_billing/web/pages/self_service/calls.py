@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from coovox_billing.core.clock import local_day
 from coovox_billing.store import queries
 from coovox_billing.store.lists import calls
-from coovox_billing.store.lists.calls import CallQuery, LoggedCall
+from coovox_billing.store.lists.calls import CallLine, CallQuery, LoggedCall
 from coovox_billing.web import downloads, formats, tables
 from coovox_billing.web.access import Role, needs
 from coovox_billing.web.arguments import Arguments
@@ -71,6 +71,6 @@ def _query(arguments: Arguments) -> CallQuery:
     return CallQuery(zone, first_day, last_day, of_account=g.own)
 
 
-def _columns() -> list[Column[LoggedCall]]:
+def _columns() -> list[Column[LoggedCall | CallLine]]:
     columns = {column.word: column for column in call_log.columns()}
     return [replace(columns[word], names_row=word == "to") for word in SHOWN_COLUMNS]
