@@ -65,9 +65,9 @@ class Clock:
 
     def __call__(self, job: Callable[[], object]) -> float:
         job()
-        return statistics.median(self._once(job) for _ in range(self.rounds))
+        return statistics.median(self.once(job) for _ in range(self.rounds))
 
-    def _once(self, job: Callable[[], object]) -> float:
+    def once(self, job: Callable[[], object]) -> float:
         began = time.perf_counter()
         job()
         return (time.perf_counter() - began) * 1000
@@ -89,14 +89,14 @@ def measure(_folder: Path, options: Options) -> Iterator[Row]:
 def _statistics(clock: Clock) -> Iterator[Row]:
     for whose, extensions in (("all", ()), ("each extension", ("*",)), ("one extension", ("1000",))):
         for by in LENGTH_OF:
-            spent = clock(lambda by=by, extensions=extensions: _a_page(StatisticsQuery(None, None, by, extensions)))
+            spent = clock(lambda by=by, extensions=extensions: a_page(StatisticsQuery(None, None, by, extensions)))
             yield _row(f"statistics by {by}, ten years, {whose}: database ms / 20", spent, STATISTICS_MS)
     for name in ("extensions", "destinations", "trunks", "hours"):
         spent = clock(lambda name=name: _breakdown(name))
         yield _row(f"chart of {name}, ten years: database ms / 20", spent, STATISTICS_MS)
 
 
-def _a_page(query: StatisticsQuery) -> None:
+def a_page(query: StatisticsQuery) -> None:
     """What the page asks for."""
     query.count(), query.page(ROWS, 0), query.totals, query.by_period(MOST_BARS)
 
