@@ -1,4 +1,4 @@
-"""What goes on beside the pages: the trial takes note of how long billing ran, and months that are over are summed up."""
+"""What goes on beside the pages: the trial notes how long billing ran, and months that are over are summed up."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def look_after(licensing: Licensing, path: Path, stopping: threading.Event) -> None:
-    """Bring trial, license and a database's sums up to date at once, then every quarter of an hour, until told to stop."""
+    """Bring trial, license and sums up to date at once, then every quarter of an hour, until told to stop."""
     while True:
         try:
             licensing.keep_up()

@@ -110,7 +110,8 @@ _CHECKS = (
     *(
         _Check(
             f"{kind} {{extension}}: what {{found}} was summed up to differs from its days ({{expected}})",
-            f"""SELECT kept_key AS extension, period AS found, {" || ', ' || ".join(f"sum({name})" for name in sums)} AS expected
+            f"""SELECT kept_key AS extension, period AS found,
+                       {" || ', ' || ".join(f"sum({name})" for name in sums)} AS expected
                 FROM (SELECT period, {key} AS kept_key, {", ".join(sums)} FROM finished_{kind}_totals
                       WHERE period IN (SELECT period FROM finished_periods)
                       UNION ALL

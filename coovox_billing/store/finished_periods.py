@@ -48,11 +48,11 @@ def finish(connection: sqlite3.Connection, period: str) -> None:
         source, key_there, part = f"daily_{kind}_totals", daily_key, "day"
         if len(period) == 4:
             source, key_there, part = f"finished_{kind}_totals", key, "period"
-        connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (period,))
+        added_up = ", ".join(f"sum({name})" for name in sums)
+        connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (period,))  # noqa: S608
+        added = f"SELECT ?, {key_there}, {added_up} FROM {source} WHERE {part} BETWEEN ? AND ? GROUP BY 2"  # noqa: S608
         connection.execute(
-            f"INSERT INTO finished_{kind}_totals (period, {key}, {', '.join(sums)})"  # noqa: S608
-            f" SELECT ?, {key_there}, {', '.join(f'sum({name})' for name in sums)} FROM {source}"
-            f" WHERE {part} BETWEEN ? AND ? GROUP BY 2",
+            f"INSERT INTO finished_{kind}_totals (period, {key}, {', '.join(sums)}) {added}",
             (period, f"{period}-", f"{period}-~"),
         )
     if len(period) == 7:
@@ -78,11 +78,12 @@ def _finish_days(connection: sqlite3.Connection, month: str) -> None:
 def _draw_line(connection: sqlite3.Connection, period: str, table: str, condition: str, values: tuple[str]) -> None:
     """Extensions are counted by their numbers: one that was closed and opened anew has several accounts."""
     connection.execute(
-        "INSERT OR REPLACE INTO finished_periods (period, extensions, calls, talk_seconds, cost_micros)"
-        " SELECT ?, count(*), coalesce(sum(calls), 0), coalesce(sum(talk), 0), coalesce(sum(cost), 0) FROM ("
-        "SELECT sum(calls) AS calls, sum(talk_seconds) AS talk, sum(cost_micros) AS cost"
-        f" FROM {table} JOIN accounts ON accounts.id = account_id WHERE {condition}"  # noqa: S608
-        " GROUP BY extension HAVING sum(calls) > 0)",
+        f"""INSERT OR REPLACE INTO finished_periods (period, extensions, calls, talk_seconds, cost_micros)
+            SELECT ?, count(*), coalesce(sum(calls), 0), coalesce(sum(talk), 0), coalesce(sum(cost), 0) FROM (
+                SELECT sum(calls) AS calls, sum(talk_seconds) AS talk, sum(cost_micros) AS cost
+                FROM {table} JOIN accounts ON accounts.id = account_id WHERE {condition}
+                GROUP BY extension HAVING sum(calls) > 0
+            )""",  # noqa: S608
         (period, *values),
     )
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import asterisk, beside_the_web, calls, downloads, live_calls
+from tests.bench import asterisk, beside_the_web, calls, downloads, growth, live_calls, pages
 from tests.bench.options import Options
 from tests.bench.table import Row, show
 
@@ -19,6 +19,8 @@ PARTS = {
     "live_calls": live_calls.measure,
     "asterisk": asterisk.measure,
     "downloads": downloads.measure,
+    "pages": pages.measure,
+    "growth": growth.measure,
 }
 
 

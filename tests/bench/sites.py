@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from coovox_billing.store import finished_periods
 from coovox_billing.store.database import FILE_NAME, connect, open_database
 from coovox_billing.store.schema import migrations
 from tests.bench import decade
@@ -85,6 +86,8 @@ def make(directory: Path, extensions: int, rates: int, past_calls: int) -> None:
         _go_quickly(connection)
         with _indexed_later(connection):
             _live_through(connection, decade.Decade(connection, past_calls))
+        for period in finished_periods.waiting(connection):
+            finished_periods.finish(connection, period)
     with closing(connect(directory / FILE_NAME)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -156,17 +156,20 @@ CORRUPTIONS: list[tuple[str, str, str]] = [
     (
         "too little talk in a trunk's day",
         "UPDATE daily_trunk_totals SET talk_seconds = talk_seconds - 16",
-        "trunk carrier: the totals of 2026-03-02 differ from its calls (0 calls, -16 s, 0 micros, 0 unanswered, 0 refused)",
+        "trunk carrier: the totals of 2026-03-02 differ from its calls "
+        "(0 calls, -16 s, 0 micros, 0 unanswered, 0 refused)",
     ),
     (
         "an unanswered call that nobody made",
         "UPDATE daily_trunk_totals SET unanswered = unanswered + 1",
-        "trunk carrier: the totals of 2026-03-02 differ from its calls (0 calls, 0 s, 0 micros, 1 unanswered, 0 refused)",
+        "trunk carrier: the totals of 2026-03-02 differ from its calls "
+        "(0 calls, 0 s, 0 micros, 1 unanswered, 0 refused)",
     ),
     (
         "a refused call that nobody made",
         "UPDATE daily_trunk_totals SET refused = refused + 1",
-        "trunk carrier: the totals of 2026-03-02 differ from its calls (0 calls, 0 s, 0 micros, 0 unanswered, 1 refused)",
+        "trunk carrier: the totals of 2026-03-02 differ from its calls "
+        "(0 calls, 0 s, 0 micros, 0 unanswered, 1 refused)",
     ),
     (
         "another hour",

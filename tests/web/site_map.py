@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 
 from flask import Flask
@@ -102,9 +103,9 @@ def hire(connection: sqlite3.Connection) -> None:
     people.confirm_second_factor(connection, SAMPLES["name"])
 
 
-def paths(app: Flask, method: str = "GET") -> list[str]:
+def paths(app: Flask, method: str = "GET", samples: Mapping[str, str] = SAMPLES) -> list[str]:
     """The address of each route that takes a method, samples in place of arguments, but for self-service."""
-    return [path for path in _every_path(app, method) if not path.startswith(SELF_SERVICE)]
+    return [path for path in _every_path(app, method, samples) if not path.startswith(SELF_SERVICE)]
 
 
 def own_paths(app: Flask, method: str = "GET") -> list[str]:
@@ -112,13 +113,13 @@ def own_paths(app: Flask, method: str = "GET") -> list[str]:
     return [path for path in _every_path(app, method) if path.startswith(SELF_SERVICE)]
 
 
-def _every_path(app: Flask, method: str) -> list[str]:
+def _every_path(app: Flask, method: str, samples: Mapping[str, str] = SAMPLES) -> list[str]:
     found = []
     for rule in app.url_map.iter_rules():
         if rule.endpoint != "static" and method in (rule.methods or ()):
             missing = sorted(rule.arguments - SAMPLES.keys())
             assert not missing, f"{rule}: give {missing} a sample in tests/web/site_map.py"
-            built = rule.build({name: SAMPLES[name] for name in rule.arguments})
+            built = rule.build({name: samples[name] for name in rule.arguments})
             assert built, rule
             path = str(built[1])
             found.append(path + (f"?{ARGUMENTS[path]}" if path in ARGUMENTS else ""))

@@ -47,9 +47,13 @@ class Breakdown:
     def extensions(self, most: int) -> list[Share]:
         """The extensions with the highest cost, of equal ones those that talked longest."""
         rows = self._rows(totals.EXTENSIONS)
-        joined = totals.select(rows, Account.extension, fn.MAX(Account.id), *_sums(rows))
-        grouped = joined.join(Account, on=(Account.id == rows.c.key)).group_by(Account.extension)
-        shares = list(_top(grouped, rows, most))
+        columns = (
+            total.alias(name) for total, name in zip(_sums(rows), ("calls", "talk_seconds", "cost_micros"), strict=True)
+        )
+        accounts = totals.select(rows, rows.c.key, *columns).group_by(rows.c.key).alias("accounts")
+        joined = totals.select(accounts, Account.extension, fn.MAX(Account.id), *_sums(accounts))
+        grouped = joined.join(Account, on=(Account.id == accounts.c.key)).group_by(Account.extension)
+        shares = list(_top(grouped, accounts, most))
         names = dict(Account.select(Account.id, Account.name).where(Account.id << [row[1] for row in shares]).tuples())
         return [Share(extension, names[newest], Sums(*sums)) for extension, newest, *sums in shares]
 

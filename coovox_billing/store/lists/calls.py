@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.call_counts import CallCounts, Totals, last_archived_day
 from coovox_billing.store.lists.own_account import OwnAccount, is_own_call
 from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk, reading
 
@@ -30,6 +31,9 @@ STATES_OF = {
 REASONS = {"no-rate": "reason = 'no-rate'", "no-payer": "reason = 'no-payer'"}
 # Shorter keywords are parts of extensions and names alone: an extension's bill holds no other's calls.
 LEAST_NUMBER_DIGITS = 6
+
+# So many calls are sorted at once.
+FEW_CALLS = 5_000
 
 _ZONES_APART = timedelta(hours=26)
 _MOST_LIVE = 200
@@ -110,15 +114,6 @@ class CallLine(NamedTuple):
         return tuple(self.flag_words.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What the calls of a search sum to; the cost in micros."""
-
-    calls: int
-    talk_seconds: int
-    cost_micros: int
-
-
 @dataclass(frozen=True)
 class CallQuery:
     """Calls dialed on the site's days from `first_day` to `last_day`, None for no bound.
@@ -149,17 +144,67 @@ class CallQuery:
 
     @cached_property
     def totals(self) -> Totals:
-        """How many there are, and their sums, all in one look."""
-        sums = (fn.COALESCE(fn.SUM(column), 0) for column in (Call.talk_seconds, Call.cost_micros))
-        return Totals(*self._selected(fn.COUNT(Call.id), *sums).tuples().get())
+        """How many there are, and their sums: out of the daily totals, where these have just such calls."""
+        if not self.is_counted_at_once:
+            return self._looked_at()
+        before, since = self._before_and_since_archiving()
+        found = [] if before is None else [before._looked_at()]
+        found += [] if since is None else [since._counts.totals()]
+        return Totals(*(sum(getattr(part, name) for part in found) for name in Totals.__slots__))
+
+    @property
+    def is_counted_at_once(self) -> bool:
+        """Whether the daily totals tell how many there are; else each call of the time is looked at."""
+        others = (self.keywords, self.flag, self.reason, self.number_prefix)
+        others_told = self.least_cost_micros is not None or self.of_account is not None or self.until_ms is not None
+        return not any(others) and not others_told and self._counts.is_known
 
     def count(self) -> int:
         """How many there are."""
         return self.totals.calls
 
     def page(self, limit: int, offset: int = 0) -> Sequence[LoggedCall]:
-        """Some of them."""
-        return [logged_call(row) for row in _whole(self._keys().limit(limit).offset(offset))]
+        """Some of them. Where it is known how many each day has, whole days are passed over."""
+        if not (self.is_counted_at_once and self._counts.knows_days):
+            return [logged_call(row) for row in _whole(self._keys().limit(limit).offset(offset))]
+        found: list[LoggedCall] = []
+        before, since = self._before_and_since_archiving()
+        for day, passed in () if since is None else since._counts.days_from(offset):
+            of_day = replace(self, first_day=day, last_day=day)
+            found += map(logged_call, _whole(of_day._keys().limit(limit - len(found)).offset(passed)))
+            if len(found) == limit:
+                return found
+        if before is not None:
+            newer = 0 if since is None else since.totals.calls
+            left = before._keys().limit(limit - len(found)).offset(max(0, offset - newer))
+            found += map(logged_call, _whole(left))
+        return found
+
+    def _looked_at(self) -> Totals:
+        sums = (fn.COALESCE(fn.SUM(column), 0) for column in (Call.talk_seconds, Call.cost_micros))
+        return Totals(*self._selected(fn.COUNT(Call.id), *sums).tuples().get())
+
+    @property
+    def _counts(self) -> CallCounts:
+        return CallCounts(
+            self.first_day,
+            self.last_day,
+            self.status,
+            self.trunk,
+            self.extension,
+            self.destination,
+            self.weekday,
+            self.hour,
+        )
+
+    def _before_and_since_archiving(self) -> "tuple[CallQuery | None, CallQuery | None]":
+        """The same of the days up to the last archived one, of which few calls are left, and of those after it."""
+        archived = last_archived_day()
+        if archived is None or (self.first_day is not None and self.first_day > archived):
+            return None, self
+        if self.last_day is not None and self.last_day <= archived:
+            return self, None
+        return replace(self, last_day=archived), replace(self, first_day=archived + timedelta(days=1))
 
     def stream(self) -> Iterator[CallLine]:
         """All of them, one by one; each thousand is a read of its own, so that a slow reader holds no snapshot."""
@@ -172,7 +217,18 @@ class CallQuery:
 
     def _keys(self) -> Any:
         """Ids in their order, out of the index alone."""
-        return _newest_first(self._selected(Call.id))
+        return self._selected(Call.id).order_by(self._asked_at_ms.desc(), Call.id.desc())
+
+    @cached_property
+    def _is_number_rare(self) -> bool:
+        """Whether the calls of a number's prefix are so few that they are found by it, not by their time."""
+        found = Call.select(Call.id).where(_begins_with(self.number_prefix)).limit(FEW_CALLS).offset(FEW_CALLS)
+        return bool(self.number_prefix) and not found.exists()
+
+    @property
+    def _asked_at_ms(self) -> Any:
+        """The instant of the dialing; as a sum SQLite does not look it up, where there is something better."""
+        return Call.asked_at_ms + 0 if self._is_number_rare else Call.asked_at_ms
 
     def _selected(self, *columns: Any) -> Any:
         calls = Call.select(*columns)
@@ -184,20 +240,20 @@ class CallQuery:
         """The instants are there for the index, so far apart that no other zone than today's is in their way."""
         if self.first_day is not None:
             earliest_ms = day_start_ms(self.first_day, self.zone) - _ZONES_APART // timedelta(milliseconds=1)
-            yield Call.asked_at_ms >= earliest_ms
+            yield self._asked_at_ms >= earliest_ms
             yield Call.local_day >= self.first_day.isoformat()
         if self.last_day is not None:
             after = day_start_ms(self.last_day, self.zone) + (timedelta(days=1) + _ZONES_APART) // timedelta(
                 milliseconds=1
             )
-            yield Call.asked_at_ms < after
+            yield self._asked_at_ms < after
             yield Call.local_day <= self.last_day.isoformat()
         if self.weekday is not None:
             yield fn.STRFTIME("%w", Call.local_day) == str(self.weekday % 7)
         if self.hour is not None:
             yield Call.local_hour == self.hour
         if self.until_ms is not None:
-            yield Call.asked_at_ms < self.until_ms
+            yield self._asked_at_ms < self.until_ms
 
     def _of_whom(self) -> Iterator[Any]:
         if self.of_account is not None:
@@ -219,8 +275,11 @@ class CallQuery:
         if self.destination is not None:
             yield fn.COALESCE(fn.JSON_EXTRACT(Call.rate, "$.prefix"), NO_RATE) == self.destination
         if self.number_prefix:
-            yield Call.number.startswith(self.number_prefix)
-        if self.status:
+            begin = fn.SUBSTR(Call.number, 1, len(self.number_prefix)) == self.number_prefix
+            yield _begins_with(self.number_prefix) if self._is_number_rare else begin
+        if self.status == "in-progress":
+            yield SQL("state IN ('held', 'talking')")
+        elif self.status:
             yield Call.state << STATES_OF[self.status]
         if self.reason:
             yield SQL(REASONS[self.reason])
@@ -302,6 +361,11 @@ def archived(first_day: date | None, last_day: date | None) -> list[Archived]:
     if last_day is not None:
         files = files.where(ArchiveFile.month <= f"{last_day:%Y-%m}")
     return [Archived(file.path, file.month, file.calls) for file in files]
+
+
+def _begins_with(prefix: str) -> Any:
+    """The condition that a number does, as a range that its index knows: no sign of a number is after `~`."""
+    return Call.number.between(prefix, f"{prefix}~")
 
 
 def trunks() -> list[str]:

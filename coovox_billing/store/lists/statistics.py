@@ -15,8 +15,8 @@ from peewee import SQL, Value, fn
 
 from coovox_billing.store.lists import totals
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
-from coovox_billing.store.lists.totals import LENGTH_OF, Cover
-from coovox_billing.store.models import Account
+from coovox_billing.store.lists.totals import LENGTH_OF, Cover, Line
+from coovox_billing.store.models import Account, DailyTrunkTotal
 
 EACH = "*"
 
@@ -69,20 +69,22 @@ class StatisticsQuery:
 
     def page(self, limit: int, offset: int) -> Sequence[Period]:
         """Some of the rows, the newest first; only the periods that they are of are looked at."""
-        before, shown = 0, []
+        before = 0
+        shown: list[tuple[str, int]] = []
         for period, rows in self._rows_of_periods.items():
             if before + rows > offset and before < offset + limit:
                 shown.append((period, before))
             before += rows
         if not shown:
             return []
-        rows = self._between(shown[-1][0], shown[0][0]).ordered().limit(limit).offset(offset - shown[0][1])
-        names = _names() if self.extensions else {}
-        return [_period_of(row, names) for row in rows]
+        narrowed = self._between(shown[-1][0], shown[0][0])
+        read = list(narrowed.ordered().limit(limit).offset(offset - shown[0][1]))
+        names = _names(Account.extension << {row[1] for row in read}) if self.extensions else {}
+        return [_period_of(row, names) for row in read]
 
     def stream(self) -> Iterator[Period]:
         """All of the rows, one by one; read some periods at a time, so that a slow reader holds no snapshot."""
-        names = _names() if self.extensions else {}
+        names = _names(True) if self.extensions else {}
         for some in self._periods_at_once():
             yield from [_period_of(row, names) for row in self._between(some[-1], some[0]).ordered()]
 
@@ -91,11 +93,19 @@ class StatisticsQuery:
         newest = list(islice(self._rows_of_periods, most))
         if not newest:
             return []
-        narrowed = self._between(newest[-1], newest[0])
-        rows = narrowed._sums_of(totals.cover(narrowed.first_day, narrowed.last_day, self.by))
+        lines, time = self._between(newest[-1], newest[0])._lines()
+        sums_of = {line.period: Sums(line.calls, line.talk_seconds, line.cost_micros) for line in lines}
+        rows = self._sums_of(time)
         period = self._period(rows)
         grouped = totals.select(rows, period, *_sums(rows)).group_by(period).having(fn.SUM(rows.c.calls) > 0)
-        return [(name, Sums(*sums)) for name, *sums in grouped.order_by(period)]
+        sums_of.update({name: Sums(*sums) for name, *sums in grouped})
+        return [(name, sums_of[name]) for name in reversed(newest)]
+
+    def _lines(self) -> tuple[list[Line], Cover]:
+        """Where each extension is asked for, the periods that are known as such, and what is left of the time."""
+        if EACH in self.extensions:
+            return totals.finished(self.first_day, self.last_day, self.by)
+        return [], totals.cover(self.first_day, self.last_day, self.by)
 
     def _periods_at_once(self) -> Iterator[list[str]]:
         """The periods with calls, the newest first, some at a time: about as many as have so many rows together."""
@@ -117,15 +127,20 @@ class StatisticsQuery:
     @cached_property
     def _rows_of_periods(self) -> dict[str, int]:
         """Of each period with calls how many rows it has, the newest first."""
-        found: dict[str, int] = {}
-        time = totals.cover(self.first_day, self.last_day, self.by)
-        if EACH in self.extensions:
-            finished, time = totals.finished(self.first_day, self.last_day, self.by)
-            found = {line.period: line.extensions for line in finished if line.extensions}
+        if not self.extensions and self.by == "day":
+            return dict.fromkeys(self._days_with_calls(), 1)
+        lines, time = self._lines()
+        found = {line.period: line.extensions for line in lines if line.extensions}
         grouped = self._grouped(time).alias("rows")
         period = grouped.c.named
         found.update(totals.select(grouped, period, fn.COUNT(period)).group_by(period))
         return dict(sorted(found.items(), reverse=True))
+
+    def _days_with_calls(self) -> Iterator[str]:
+        day = DailyTrunkTotal.day
+        for first, last in totals.cover(self.first_day, self.last_day, "day").spans:
+            days: Any = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
+            yield from (row[0] for row in days.distinct().order_by(day.desc()).tuples())
 
     def _grouped(self, time: Cover | None = None) -> Any:
         """A row for each period and extension with calls; what corrections took all calls out of has none."""
@@ -168,22 +183,23 @@ class StatisticsQuery:
 
 def unknown(extensions: Sequence[str]) -> list[str]:
     """Those that no account ever had."""
-    known = _names()
+    known = _names(Account.extension << extensions)
     return [extension for extension in extensions if extension not in known and extension != EACH]
 
 
 def _accounts_of(extensions: Sequence[str]) -> list[int]:
     """The accounts that these have and had."""
-    return [row[0] for row in Account.select(Account.id).where(Account.extension << extensions).tuples()]
+    accounts: Any = Account.select(Account.id).where(Account.extension << extensions)
+    return [row[0] for row in accounts.tuples()]
 
 
 def _sums(rows: Any) -> list[Any]:
     return [fn.COALESCE(fn.SUM(column), 0) for column in (rows.c.calls, rows.c.talk_seconds, rows.c.cost_micros)]
 
 
-def _names() -> dict[str, str]:
+def _names(which: Any) -> dict[str, str]:
     """By number, as its newest account is called: the open one, where there is one."""
-    return dict(Account.select(Account.extension, Account.name).order_by(Account.id).tuples())
+    return dict(Account.select(Account.extension, Account.name).where(which).order_by(Account.id).tuples())
 
 
 def _period_of(row: tuple[Any, ...], names: dict[str, str]) -> Period:

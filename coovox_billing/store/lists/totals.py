@@ -70,7 +70,7 @@ DESTINATIONS = Kind(
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Finished periods, and days between two of them (the first and the last of each): together a time, each day once."""
+    """Finished periods, and spans of days (first and last) between them: together a time, each day of it once."""
 
     periods: tuple[str, ...]
     spans: tuple[tuple[str, str], ...]
@@ -87,14 +87,19 @@ def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
     first = date.min.isoformat() if first_day is None else first_day.isoformat()
     last = date.max.isoformat() if last_day is None else last_day.isoformat()
     asked = max(first, counted[0]), min(last, counted[1])
+    longest = LENGTH_OF[widest]
+    known = _finished_between(*asked) if longest < LENGTH_OF["day"] else ()
     inside = {
-        period
-        for month in _months(*asked)
-        for period in (month, month[:4])[: list(LENGTH_OF).index(widest)]
-        if first <= first_of(period) and last_of(period) <= last
+        period for period in known if len(period) >= longest and first <= first_of(period) and last_of(period) <= last
     }
-    finished = FinishedPeriod.select(FinishedPeriod.period).where(FinishedPeriod.period << sorted(inside))
-    return _covered(asked, {row[0] for row in finished.tuples()})
+    return _covered(asked, inside)
+
+
+def _finished_between(first_day: str, last_day: str) -> list[str]:
+    """The months and years that are summed up."""
+    period = FinishedPeriod.period
+    found: Any = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
+    return [row[0] for row in found.where(fn.LENGTH(period) < LENGTH_OF["day"]).tuples()]
 
 
 def _covered(asked: tuple[str, str], finished: Container[str]) -> Cover:
@@ -138,17 +143,29 @@ def select(source: Any, *columns: Any) -> Any:
     return Select((source,), columns).bind(reading).tuples()
 
 
-def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[list[FinishedPeriod], Cover]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A finished period: how many extensions had calls in it, and what these sum to."""
+
+    period: str
+    extensions: int
+    calls: int
+    talk_seconds: int
+    cost_micros: int
+
+
+def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[list[Line], Cover]:
     """The lines of the finished days, months or years of a time, as `by` says, and what of the time is left."""
     time = cover(first_day, last_day, "month" if by == "day" else by)
-    line = FinishedPeriod.period
+    length = LENGTH_OF[by]
     if by == "day":
-        of_months = fn.SUBSTR(line, 1, LENGTH_OF["month"]) << time.periods
-        days = FinishedPeriod.select().where(fn.LENGTH(line) == LENGTH_OF["day"], of_months)
-        return list(days), Cover((), time.spans)
-    whole = tuple(period for period in time.periods if len(period) == LENGTH_OF[by])
-    rest = tuple(period for period in time.periods if period not in whole)
-    return list(FinishedPeriod.select().where(line << whole)), Cover(rest, time.spans)
+        wanted = fn.SUBSTR(FinishedPeriod.period, 1, LENGTH_OF["month"]) << time.periods
+        rest = Cover((), time.spans)
+    else:
+        wanted = FinishedPeriod.period << [period for period in time.periods if len(period) == length]
+        rest = Cover(tuple(period for period in time.periods if len(period) != length), time.spans)
+    lines: Any = FinishedPeriod.select().where(wanted, fn.LENGTH(FinishedPeriod.period) == length)
+    return [Line(*row) for row in lines.tuples()], rest
 
 
 def _part(table: Any, period: Any, key: Any, sums: Iterable[str]) -> Any:
@@ -158,7 +175,7 @@ def _part(table: Any, period: Any, key: Any, sums: Iterable[str]) -> Any:
 def _days_counted() -> tuple[str, str] | None:
     """The first and the last day with a call that is over."""
     day = DailyTrunkTotal.day
-    found = DailyTrunkTotal.select(fn.MIN(day), DailyTrunkTotal.select(fn.MAX(day))).tuples().get()
+    found: Any = DailyTrunkTotal.select(fn.MIN(day), DailyTrunkTotal.select(fn.MAX(day))).tuples().get()
     return None if found[0] is None else (found[0], found[1])
 
 

@@ -15,7 +15,8 @@ from coovox_billing.errors import BadInput
 from coovox_billing.store import queries
 from coovox_billing.store.lists import statistics
 from coovox_billing.store.lists.breakdowns import Breakdown, Share, TrunkShare
-from coovox_billing.store.lists.statistics import LENGTH_OF, Period, StatisticsQuery, Sums
+from coovox_billing.store.lists.statistics import Period, StatisticsQuery, Sums
+from coovox_billing.store.lists.totals import LENGTH_OF
 from coovox_billing.web import charts, downloads, formats, periods
 from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from coovox_billing.core.clock import local_day, local_moment, milliseconds
 from coovox_billing.store.lists import channels
-from coovox_billing.store.lists.calls import CallQuery, Totals
+from coovox_billing.store.lists.call_counts import Totals
+from coovox_billing.store.lists.calls import CallQuery
 from coovox_billing.store.lists.channels import Occupied
 from coovox_billing.store.lists.statistics import StatisticsQuery, Sums
 from coovox_billing.web.pages.dashboard.listed import listed

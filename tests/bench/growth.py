@@ -1,0 +1,147 @@
+"""The cost of growth: what time, memory, disk and flash a call and a page take as calls and rates become more."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from coovox_billing.services import accounts, owner, payments
+from coovox_billing.store.database import FILE_NAME, connect, open_database
+from coovox_billing.store.lists.calls import CallQuery
+from coovox_billing.store.lists.statistics import StatisticsQuery
+from coovox_billing.store.models import open_reading, reading
+from tests.bench import calls, decade, pages, sites
+from tests.bench.calls import Measured
+from tests.bench.options import Options
+from tests.bench.servers import DEBIAN_PYTHON, free_port, running
+from tests.bench.table import Row
+from tests.footprint.box import Browser
+
+EXTENSIONS = 500
+FEW_RATES, USUAL_RATES = 10, 1_000
+HISTORIES = (0, 100_000, 1_000_000)
+CALLERS = (1, 16)
+NUMBERS = 2_000
+MOST_GROWTH = 1.3
+WEB_MB = 60
+
+
+@dataclass
+class Grown:
+    """A site that calls are made on, a copy of a kept one."""
+
+    name: str
+    past_calls: int
+    data: Path
+    bytes_before: int
+    measured: Measured | None = None
+    written_bytes_each: float = 0
+
+    def p50_us(self, kind: str, callers: int) -> float:
+        assert self.measured is not None
+        return self.measured.median(kind, callers, "p50_us")
+
+
+def measure(folder: Path, options: Options) -> Iterator[Row]:
+    """One row for each site and figure; each is measured beside the others, in turns."""
+    calls.build(folder)
+    (folder / "numbers").write_text("\n".join(_numbers()) + "\n")
+    histories = [size for size in HISTORIES if size < options.past_calls] + [options.past_calls]
+    of_calls = [_a_site(folder, f"{size:,} past calls", USUAL_RATES, size) for size in histories]
+    of_rates = [_a_site(folder, f"{size:,} rates", size, 0) for size in (FEW_RATES, options.rates)]
+    with ExitStack() as running_planes:
+        for grown in (*of_calls, *of_rates):
+            plane = calls.a_call_plane(grown.name, free_port(), grown.data)
+            grown.measured = Measured(running_planes.enter_context(plane))
+            calls.learn_mirror(folder, grown.measured, grown.data)
+        for _ in range(options.rounds):
+            for callers in CALLERS:
+                for grown in (*of_calls, *of_rates):
+                    _make_calls(folder, grown, callers, options.count)
+        yield from _of_calls(of_calls)
+        yield from _grows("rates", of_rates[0], of_rates[-1])
+        yield from _grows("past calls", of_calls[0], of_calls[-1])
+    for grown in of_calls:
+        yield from _of_lists(grown, options.rounds)
+    yield from _of_the_web(of_calls[-1])
+
+
+def _numbers() -> list[str]:
+    """In the city and abroad, so that long prefixes compete."""
+    draw = random.Random(3)
+    abroad = ["00" + str(draw.randrange(10**10, 10**11)) for _ in range(NUMBERS // 2)]
+    return [*abroad, *("9" + str(draw.randrange(10**7, 9 * 10**7)) for _ in range(NUMBERS // 2))]
+
+
+def _a_site(folder: Path, name: str, rates: int, past_calls: int) -> Grown:
+    """One whose extensions can pay."""
+    data = sites.a_copy(sites.a_site(EXTENSIONS, rates, past_calls), folder / name.replace(" ", "-"))
+    size = (data / FILE_NAME).stat().st_size
+    with open_database(data) as database:
+        database.write(lambda c: [_let_pay(c, str(1000 + number)) for number in range(calls.EXTENSIONS)])
+        owner.set_password(database, pages.PASSWORD, decade.FOUNDER)
+    return Grown(name, past_calls, data, size)
+
+
+def _let_pay(connection: object, extension: str) -> None:
+    accounts.change(connection, extension, {"billing": True, "status": "unlocked"}, calls.OWNER)
+    payments.recharge(connection, extension, 500_000_000 * 1_000_000, calls.OWNER)
+
+
+def _make_calls(folder: Path, grown: Grown, callers: int, count: int) -> None:
+    assert grown.measured is not None
+    calls.load(folder, grown.measured, "authorize", callers, count)
+    before = grown.measured.server.written_bytes()
+    calls.load(folder, grown.measured, "call", callers, count)
+    grown.written_bytes_each = (grown.measured.server.written_bytes() - before) / count
+
+
+def _of_calls(grown_sites: list[Grown]) -> Iterator[Row]:
+    for grown in grown_sites:
+        assert grown.measured is not None
+        for kind in ("authorize", "call"):
+            times = ", ".join(f"{grown.p50_us(kind, callers):.0f} us with {callers}" for callers in CALLERS)
+            yield Row(f"{grown.name}: {kind} p50", times)
+        yield Row(f"{grown.name}: written per call, 16 callers", f"{grown.written_bytes_each / 1024:.1f} KB")
+        yield Row(f"{grown.name}: call plane", f"{grown.measured.server.resident_mb():.1f} MB")
+        if grown.past_calls:
+            each = (grown.bytes_before - grown_sites[0].bytes_before) / grown.past_calls
+            yield Row(f"{grown.name}: disk per call", f"{each:.0f} bytes")
+
+
+def _grows(what: str, few: Grown, many: Grown) -> Iterator[Row]:
+    for kind in ("authorize", "call"):
+        for callers in CALLERS:
+            ratio = many.p50_us(kind, callers) / few.p50_us(kind, callers)
+            yield Row(f"{kind} p50, {callers} callers, {many.name} / {few.name}", what, ratio, MOST_GROWTH)
+
+
+def _of_lists(grown: Grown, rounds: int) -> Iterator[Row]:
+    clock = pages.Clock(rounds)
+    open_reading(grown.data)
+    with reading.connection_context():
+        spent = clock(lambda: pages.a_page(StatisticsQuery(None, None, "month")))
+        yield Row(f"{grown.name}: statistics by month, ten years", f"{spent:.1f} ms")
+        every = CallQuery(decade.SITE.time_zone)
+        spent = clock(lambda: every.page(pages.ROWS, grown.past_calls // 2))
+        yield Row(f"{grown.name}: call log, page in the middle", f"{spent:.1f} ms")
+    reading.close()
+    connection = connect(grown.data / FILE_NAME)
+    spent = clock.once(lambda: connection.execute("SELECT count(*) FROM calls").fetchone())
+    connection.close()
+    yield Row(f"{grown.name}: a count of all calls, for comparison", f"{spent:.1f} ms")
+
+
+def _of_the_web(grown: Grown) -> Iterator[Row]:
+    """What the web plane has in memory after every list of ten years was opened."""
+    port = free_port()
+    command = [DEBIAN_PYTHON, "-m", "coovox_billing", "--data", grown.data, "web"]
+    with running("web", port, command, COOVOX_WEB_LISTEN=f"127.0.0.1:{port}") as web:
+        browser = Browser(f"http://127.0.0.1:{port}")
+        browser.post("/sign-in", {"user": "owner", "password": pages.PASSWORD, "next": ""}, "/sign-in")
+        web.forget_most()
+        for path in pages.LONG:
+            browser.get(path)
+        most_mb = web.most_resident_mb()
+        yield Row(f"{grown.name}: web plane, MB at most / {WEB_MB}", f"{most_mb:.1f} MB", most_mb / WEB_MB, 1)
