@@ -1,15 +1,18 @@
 """What billing costs a real Asterisk: beside the same dialplan whose AGI server only answers, and beside no billing.
 
-Three fresh Asterisks of a version take turns with the same calls, SIPp being the telephone and the trunk. They log no
-step of their dialplan, and note no channel events but those that billing asks for.
+Fresh Asterisks of a version take turns with the same calls, SIPp being the telephone and the trunk. They log no step
+of their dialplan, and note no channel events but those that billing asks for. Billing is signed in to the manager, as
+it is shipped; what that alone costs Asterisk is told by one with the empty AGI server and somebody who only listens.
 """
 
 import signal
+import socket
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +37,7 @@ RATE = f"{HEADER}\n1,bench,95,0,0.1,60,0.02,55,,,,all\n"
 PRICE_MICROS = 100_000
 CALLS_PER_SECOND, TALK_MS, AT_ONCE = 30, 1_100, 16
 ENDING_SECONDS, TURN_SECONDS, SETTLING_SECONDS = 0.5, 120.0, 10.0
-BARE, EMPTY, BILLED = "no billing", "empty AGI server", "billing"
+BARE, EMPTY, HEARD, BILLED = "no billing", "empty AGI server", "the same, and who listens to the manager", "billing"
 
 DIALPLAN = """
 [globals]
@@ -124,6 +127,7 @@ def _measure(folder: Path, version: int, options: Options) -> list[Row]:
     pbxes = {
         BARE: _a_pbx(version, empty_port, is_billed=False),
         EMPTY: _a_pbx(version, empty_port, is_billed=True),
+        HEARD: _a_pbx(version, empty_port, is_billed=True),
         BILLED: _a_pbx(version, billing.agi_port, is_billed=True),
     }
     sites = [Site(name, pbx) for name, pbx in pbxes.items()]
@@ -131,13 +135,14 @@ def _measure(folder: Path, version: int, options: Options) -> list[Row]:
         stack.enter_context(running("empty", empty_port, [python, HERE / "floors/empty_server.py", empty_port]))
         for pbx in pbxes.values():
             stack.enter_context(pbx)
+        stack.enter_context(_listening(pbxes[HEARD]))
         _open(billing, pbxes[BILLED], folder)
         stack.callback(billing.stop, signal.SIGKILL)
         for site in sites:
             site.call(calls // 4, 0, "-r", CALLS_PER_SECOND)
         used, made = cpu_seconds(billing.pid), sites[-1].calls
         for turn in range(options.rounds):
-            for site in sites[turn % 3 :] + sites[: turn % 3]:
+            for site in sites[turn % len(sites) :] + sites[: turn % len(sites)]:
                 site.take_turn(calls)
         plane_ms = (cpu_seconds(billing.pid) - used) * 1000 / (sites[-1].calls - made)
         _check_books(billing, sites[-1])
@@ -164,10 +169,36 @@ def _open(billing: Billing, pbx: Pbx, folder: Path) -> None:
     billing.do("extension", "set", PHONE, "--billing", "on")
     billing.do("recharge", PHONE, "1000000.00")
     billing.do("rate", "import", str(folder / "rates.csv"))
-    secret = secret_in((pbx.folder / "etc" / AMI_FILE).read_bytes())
-    billing.ami = f"{AMI_USER}:{secret}@127.0.0.1:{pbx.ami_port}"
+    billing.ami = f"{AMI_USER}:{_secret(pbx)}@127.0.0.1:{pbx.ami_port}"
     billing.start()
     wait_until(lambda: "signed in to Asterisk's manager" in billing.log(), 15, "the call plane signs in")
+
+
+@contextmanager
+def _listening(pbx: Pbx) -> Iterator[None]:
+    """Billing's user is signed in to the manager, and reads what it is told."""
+
+    def read() -> None:
+        while connection.recv(65_536):
+            pass
+
+    login = {"Action": "Login", "Username": AMI_USER, "Secret": _secret(pbx), "Events": "on"}
+    with socket.create_connection(("127.0.0.1", pbx.ami_port)) as connection:
+        connection.sendall("".join(f"{name}: {value}\r\n" for name, value in login.items()).encode() + b"\r\n")
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield
+        finally:
+            connection.shutdown(socket.SHUT_RDWR)
+            reader.join()
+
+
+def _secret(pbx: Pbx) -> str:
+    """Of billing's user in the manager."""
+    secret = secret_in((pbx.folder / "etc" / AMI_FILE).read_bytes())
+    assert secret is not None
+    return secret
 
 
 def _check_books(billing: Billing, site: Site) -> None:
@@ -183,7 +214,7 @@ def _check_books(billing: Billing, site: Site) -> None:
     billing.assert_sound()
 
 
-def _table(version: int, bare: Site, empty: Site, billed: Site, plane_ms: float) -> list[Row]:
+def _table(version: int, bare: Site, empty: Site, heard: Site, billed: Site, plane_ms: float) -> list[Row]:
     def row(what: str, beside: Site, ratio: float, target: float | None = None) -> Row:
         return Row(f"Asterisk {version}: {what} / {beside.name}", "", ratio, target)
 
@@ -192,7 +223,7 @@ def _table(version: int, bare: Site, empty: Site, billed: Site, plane_ms: float)
             f"Asterisk {version}, {site.name}",
             f"{site.cpu_ms():.2f} ms CPU, {site.delay_ms():.2f} ms, {site.calls_per_second():.0f} calls/s",
         )
-        for site in (bare, empty, billed)
+        for site in (bare, empty, heard, billed)
     ]
     dialplan_ms = empty.cpu_ms() - bare.cpu_ms()
     rows += [
@@ -205,6 +236,7 @@ def _table(version: int, bare: Site, empty: Site, billed: Site, plane_ms: float)
             row("INVITE to 200", beside, billed.delay_ms() / beside.delay_ms(), target),
             row("time per call at most", beside, beside.calls_per_second() / billed.calls_per_second(), target),
         ]
+    rows.append(row("CPU per call", heard, billed.cpu_ms() / heard.cpu_ms()))
     added_ms = [site.delay_ms() - bare.delay_ms() for site in (billed, empty)]
     return [*rows, row("what is added to no billing, INVITE to 200", empty, added_ms[0] / added_ms[1])]
 

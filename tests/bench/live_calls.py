@@ -17,7 +17,7 @@ from tests.footprint.box import Box, a_box
 from tests.footprint.footprint import seconds_to_first_answer
 from tests.footprint.machines import Machine
 
-LIVE, CALLS_PER_SECOND = 500, 50
+LIVE, CALLS_PER_SECOND = 500, 25
 # The first stretch of a call is a minute, and is bought on 20 s before it runs out.
 TALK_SECONDS = 45.0
 CALM_SECONDS = 3.0

@@ -36,14 +36,14 @@ HOSTS = {"asterisk.conf", "extensions.conf", "manager.conf", *CEL_LINES}
 DIALPLAN_FILE = "extensions_coovox_billing.conf"
 AMI_FILE = "manager_coovox_billing.conf"
 MODULES_OF = {
-    "the core": "Answer Goto GotoIf Hangup SayNumber Set Wait",
+    "the core": "Answer Goto GotoIf Hangup MSet SayNumber Set Wait",
     "res_agi": "AGI",
     "app_celgenuserevent": "CELGenUserEvent",
     "app_dial": "Dial",
     "app_exec": "ExecIf TryExec",
     "app_playback": "Playback",
     "app_playtones": "Playtones",
-    "app_stack": "Gosub LOCAL Return STACK_PEEK",
+    "app_stack": "Gosub GosubIf LOCAL Return STACK_PEEK",
     "app_userevent": "UserEvent",
     "func_callerid": "CALLERID",
     "func_cdr": "CDR_PROP",
