@@ -85,12 +85,16 @@ class Query(Protocol[Read]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some rows of a list, and where they stand in it."""
+    """Some rows of a list, and where they stand in it.
+
+    Where nobody has counted them, `total` says how many there are at least, one more than shown where there are more.
+    """
 
     rows: Sequence[Row]
     total: int
     number: int
     per_page: int
+    is_counted: bool = True
 
     @property
     def last(self) -> int:
@@ -105,6 +109,17 @@ def read_page(query: Query[Row], arguments: Arguments) -> Page[Row]:
     last = max(1, -(-total // per_page))
     number = min(arguments.whole("page", 1, MOST_PAGES, 1), last)
     return Page(query.page(per_page, (number - 1) * per_page), total, number, per_page)
+
+
+def read_ahead(query: Query[Row], arguments: Arguments) -> Page[Row]:
+    """The page that the address asks for, of rows that take long to count; behind the last one it is counted."""
+    per_page = int(arguments.choice("per_page", ROWS_PER_PAGE, DEFAULT_ROWS))
+    number = arguments.whole("page", 1, MOST_PAGES, 1)
+    before = (number - 1) * per_page
+    rows = query.page(per_page + 1, before)
+    if not rows and number > 1:
+        return read_page(query, arguments)
+    return Page(rows[:per_page], before + len(rows), number, per_page, is_counted=False)
 
 
 def read_sort(arguments: Arguments, columns: Sequence[Column[Any]], default: str) -> str:

@@ -16,7 +16,7 @@ from coovox_billing.web import formats
 from coovox_billing.web.listing import Column
 
 # What an address has beside its search: where somebody is in the list, not what is looked for.
-PLACES = ("page", "refresh")
+PLACES = ("page", "refresh", "counted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from coovox_billing.store.lists.calls import CallLine, CallQuery, LoggedCall
 from coovox_billing.store.models import Call, reading
 from coovox_billing.web import formats, sessions
 from coovox_billing.web.pages.call_log import FLAGS
-from tests import cast
+from tests import cast, years
 from tests.web import story
 from tests.web.conftest import Desk
 
@@ -553,3 +553,26 @@ def _without_tokens(page: str) -> str:
 
 def _sums(page: str) -> list[str]:
     return re.findall(r"<tfoot>.*?</tfoot>", page, re.DOTALL)
+
+
+def test_what_takes_long_to_count_is_shown_before_it_is_counted(
+    owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coovox_billing.store.lists.calls.QUICKLY_COUNTED", 0)
+    monkeypatch.setattr("coovox_billing.store.lists.calls.FEW_CALLS", 0)
+    years.go_by(owner_desk.database, 25, minutes_apart=24 * 60)
+    search = "/call-log?from=2000-01-01&to=2037-12-31&keywords=100"
+    page = owner_desk.page(search)
+    assert "Count them and sum them up" in page
+    assert 'hx-trigger="load"' in page
+    assert "<tfoot>" not in page
+    assert 'rel="next"' in page
+    second = owner_desk.page(f"{search}&page=2")
+    assert 'rel="next"' not in second
+    assert 'hx-trigger="load"' not in second
+    assert "26 Total" in owner_desk.page(f"{search}&page=3")
+    counted = owner_desk.page(f"{search}&counted=1")
+    assert "26 Total" in counted
+    assert "<tfoot>" in counted
+    assert "counted" not in counted.partition('class="foot"')[2].partition("</nav>")[0]
+    assert "26 Total" in owner_desk.page("/call-log?from=2000-01-01&to=2037-12-31")

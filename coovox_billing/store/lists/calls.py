@@ -34,7 +34,9 @@ LEAST_NUMBER_DIGITS = 6
 
 # So many calls are sorted at once.
 FEW_CALLS = 5_000
+QUICKLY_COUNTED = 50_000
 
+_SHORT = timedelta(days=31)
 _ZONES_APART = timedelta(hours=26)
 _MOST_LIVE = 200
 
@@ -158,6 +160,14 @@ class CallQuery:
         others = (self.keywords, self.flag, self.reason, self.number_prefix)
         others_told = self.least_cost_micros is not None or self.of_account is not None or self.until_ms is not None
         return not any(others) and not others_told and self._counts.is_known
+
+    @property
+    def is_counted_quickly(self) -> bool:
+        """Whether no more than some ten thousand calls need to be looked at, as far as can be told before."""
+        is_small = (Call.select(fn.MAX(Call.id)).scalar() or 0) <= QUICKLY_COUNTED
+        is_short = self.first_day and self.last_day and self.last_day - self.first_day <= _SHORT
+        is_of_few = self.flag or self.reason or self.extension or self.of_account or self._is_number_rare
+        return bool(is_small or self.is_counted_at_once or is_short or is_of_few)
 
     def count(self) -> int:
         """How many there are."""

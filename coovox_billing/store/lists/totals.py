@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import Select, fn
 
@@ -143,8 +143,7 @@ def select(source: Any, *columns: Any) -> Any:
     return Select((source,), columns).bind(reading).tuples()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A finished period: how many extensions had calls in it, and what these sum to."""
 
     period: str

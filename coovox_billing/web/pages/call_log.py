@@ -23,7 +23,7 @@ from coovox_billing.web import downloads, formats, numerals, periods, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
-from coovox_billing.web.listing import Column, Kind, read_page
+from coovox_billing.web.listing import Column, Kind, read_ahead, read_page
 from coovox_billing.web.parts import parts, person
 from coovox_billing.web.tables import Table
 from coovox_billing.web.words import gettext as _
@@ -45,10 +45,12 @@ def show() -> ResponseReturnValue:
         return redirect(url_for("call_log.show", period="today"), 303)
     arguments = Arguments(request.args)
     query, table = _query(arguments), TABLE.view()
+    page = (read_page if query.is_counted_quickly or "counted" in request.args else read_ahead)(query, arguments)
+    sums = {"duration": query.totals.talk_seconds, "cost": query.totals.cost_micros} if page.is_counted else {}
     return render_template(
         "call_log/list.html",
-        page=read_page(query, arguments),
-        totals={"duration": query.totals.talk_seconds, "cost": query.totals.cost_micros},
+        page=page,
+        totals=sums,
         days=formats.days(query.first_day, query.last_day),
         any_call=calls.is_any(),
         archived=calls.archived(query.first_day, query.last_day),
