@@ -20,7 +20,7 @@ from tests import cast, years
 from tests.bench import calls
 from tests.bench.calls import CALLERS, Measured
 from tests.bench.options import Options
-from tests.bench.servers import Server, free_port, running
+from tests.bench.servers import DEBIAN_PYTHON, Server, free_port, running
 from tests.bench.table import Row
 from tests.footprint import hour
 from tests.footprint.box import Browser
@@ -154,7 +154,7 @@ def _take_turn(folder: Path, server: Measured, count: int) -> None:
 
 
 def _a_web_plane(port: int, data: Path) -> AbstractContextManager[Server]:
-    command = [sys.executable, "-m", "coovox_billing", "--data", data, "web"]
+    command = [DEBIAN_PYTHON, "-m", "coovox_billing", "--data", data, "web"]
     return running("web plane", port, command, COOVOX_WEB_LISTEN=f"127.0.0.1:{port}", COOVOX_AMI="off")
 
 

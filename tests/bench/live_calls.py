@@ -5,7 +5,6 @@ The Asterisk of it is the chaos tests' model: FastAGI and the manager are real c
 
 import asyncio
 import statistics
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.chaos.pbx_model import Call, Pbx
 from tests.footprint import hour
 from tests.footprint.box import Box, a_box
 from tests.footprint.footprint import seconds_to_first_answer
-from tests.footprint.machines import Machine
+from tests.footprint.machines import Machine, native
 
 LIVE, CALLS_PER_SECOND = 500, 25
 # The first stretch of a call is a minute, and is bought on 20 s before it runs out.
@@ -26,7 +25,7 @@ LOGGED_CALLS = 100_000
 
 
 def measure(folder: Path, options: Options) -> Iterator[Row]:
-    machine = Machine("this Python", (sys.executable,))
+    machine = native()
     seconds = statistics.median(
         seconds_to_first_answer(machine, folder / f"start-{turn}") for turn in range(options.rounds)
     )
