@@ -14,6 +14,8 @@ MAX_REPLY_BYTES = 4_000_000  # the keys of 100,000 records that the dialplan lef
 MAX_REQUEST_LINES = 100
 MAX_CALL_ID_LENGTH = 64
 
+_PATH = re.compile(r"^agi_network_script: (.*)", re.MULTILINE)
+_ARGUMENT = re.compile(r"^agi_arg_[^:\n]*: ([^=\n]*)=(.*)", re.MULTILINE)
 _REPLY = re.compile(r"(\d{3})[ -](.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(-?\d{1,18})(?: \((.*)\))?.*", re.DOTALL)
 _NOT_SHOWN = re.compile(r"(?<=secret).*|[\r\n].*", re.DOTALL | re.IGNORECASE)
@@ -61,22 +63,18 @@ class RequestReader:
             raise Malformed("not a line of an AGI request: %(line)s", line=_shown(head.decode("utf-8", "replace")))
         if rest:
             raise Malformed("a reply to no command")
-        return _parse_request(head.decode("utf-8", "replace").split("\n")) if end else None
+        return _parse_request(head.decode("utf-8", "replace")) if end else None
 
 
-def _parse_request(lines: list[str]) -> Request:
-    if len(lines) > MAX_REQUEST_LINES:
+def _parse_request(text: str) -> Request:
+    """Searched as a whole, for it has forty lines, of which half say nothing here."""
+    line_ends = text.count("\n")
+    if line_ends >= MAX_REQUEST_LINES:
         raise Malformed("more than %(most)s lines in a request", most=MAX_REQUEST_LINES)
-    path = ""
-    arguments: dict[str, str] = {}
-    for line in lines:
-        if line.startswith("agi_arg_"):
-            _add_argument(arguments, line.partition(": ")[2])
-        elif line.startswith("agi_network_script: "):
-            path = _only(path, line.partition(": ")[2])
-        elif not line.startswith("agi_"):
-            raise Malformed("not a line of an AGI request: %(line)s", line=_shown(line))
-    return Request(path, arguments)
+    if text.count("\nagi_") != line_ends:
+        strange = next(line for line in text.split("\n") if not line.startswith("agi_"))
+        raise Malformed("not a line of an AGI request: %(line)s", line=_shown(strange))
+    return Request(_only_path(_PATH.findall(text)), _arguments(text))
 
 
 def _shown(text: str) -> str:
@@ -84,18 +82,32 @@ def _shown(text: str) -> str:
     return repr(_NOT_SHOWN.sub("", text)[:80])
 
 
-def _only(path: str, value: str) -> str:
+def _only_path(paths: list[str]) -> str:
     """Asterisk says once where it goes; a caller that writes lines of his own into the request would say it again."""
-    if path:
-        raise Malformed("two paths in a request: %(path)s and %(value)s", path=_shown(path), value=_shown(value))
-    return value
+    if len(paths) > 1:
+        raise Malformed("two paths in a request: %(path)s and %(value)s", path=_shown(paths[0]), value=_shown(paths[1]))
+    return paths[0] if paths else ""
 
 
-def _add_argument(arguments: dict[str, str], argument: str) -> None:
-    name, separator, value = argument.partition("=")
-    if not separator or name in arguments:
-        raise Malformed("an argument is not name=value, or comes twice: %(argument)s", argument=_shown(argument))
-    arguments[name] = value
+def _arguments(text: str) -> dict[str, str]:
+    arguments = dict(_ARGUMENT.findall(text))
+    if len(arguments) != text.count("\nagi_arg_") + text.startswith("agi_arg_"):
+        strange = _shown(_strange_argument(text))
+        raise Malformed("an argument is not name=value, or comes twice: %(argument)s", argument=strange)
+    return arguments
+
+
+def _strange_argument(text: str) -> str:
+    names: set[str] = set()
+    for line in text.split("\n"):
+        if not line.startswith("agi_arg_"):
+            continue
+        argument = line.partition(": ")[2]
+        name, separator, _ = argument.partition("=")
+        if not separator or name in names:
+            return argument
+        names.add(name)
+    return ""
 
 
 class LineReader:
