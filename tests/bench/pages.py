@@ -3,7 +3,7 @@
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -142,33 +142,33 @@ def _recount(data: Path) -> None:
         RuntimeError: they differ.
     """
     with connect_to_read(data) as connection:
-        sums = "count(*), sum(talk_seconds), sum(cost_micros)"
-        found = {
-            "statistics": _flat(StatisticsQuery().totals),
-            "calls": _flat(CallQuery(decade.SITE.time_zone).totals),
-            "trunk": _flat(CallQuery(decade.SITE.time_zone, trunk="GSM", status="answered").totals),
-        }
-        recounted = {
-            "statistics": tuple(connection.execute(f"SELECT {sums} FROM calls WHERE state = 'settled'").fetchone()),
-            "calls": tuple(connection.execute(f"SELECT {sums} FROM calls").fetchone()),
-            "trunk": tuple(
-                connection.execute(f"SELECT {sums} FROM calls WHERE state = 'settled' AND trunk = 'GSM'").fetchone()
-            ),
-        }
-        for by, length in LENGTH_OF.items():
-            rows = StatisticsQuery(None, None, by).stream()
-            found[by] = tuple((row.period, *_flat(row.sums)) for row in rows)
-            by_period = (
-                f"SELECT substr(local_day, 1, {length}), {sums} FROM calls WHERE state = 'settled'"
-                " GROUP BY 1 ORDER BY 1 DESC"
-            )
-            recounted[by] = tuple(map(tuple, connection.execute(by_period)))
-    for name, counted in found.items():
-        if counted != recounted[name]:
-            raise RuntimeError(f"{name}: a page says {counted}, the calls {recounted[name]}")
+        rows = connection.execute(
+            "SELECT local_day, trunk, state, count(*), sum(talk_seconds), sum(cost_micros) FROM calls GROUP BY 1, 2, 3"
+        ).fetchall()
+    every = CallQuery(decade.SITE.time_zone)
+    settled = [row for row in rows if row["state"] == "settled"]
+    pairs = [
+        ("all calls", _flat(every.totals), _summed(rows)),
+        ("a trunk", _flat(replace(every, trunk="GSM").totals), _summed(row for row in rows if row["trunk"] == "GSM")),
+        ("statistics", _flat(StatisticsQuery().totals), _summed(settled)),
+    ]
+    for by, length in LENGTH_OF.items():
+        of_period: dict[str, list[sqlite3.Row]] = {}
+        for row in settled:
+            of_period.setdefault(row["local_day"][:length], []).append(row)
+        shown = {row.period: _flat(row.sums) for row in StatisticsQuery(None, None, by).stream()}
+        pairs += [(period, shown.get(period), _summed(found)) for period, found in of_period.items()]
+        pairs.append((f"periods by {by}", len(shown), len(of_period)))
+    for name, said, counted in pairs:
+        if said != counted:
+            raise RuntimeError(f"{name}: a page says {said}, a recount {counted}")
 
 
-def _flat(sums: Any) -> tuple[int, int, int]:
+def _summed(rows: Iterable[sqlite3.Row]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*(tuple(row)[3:] for row in rows), strict=True)))
+
+
+def _flat(sums: Any) -> tuple[int, ...]:
     return sums.calls, sums.talk_seconds, sums.cost_micros
 
 
