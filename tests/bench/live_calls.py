@@ -47,7 +47,7 @@ async def _memory(machine: Machine, folder: Path, options: Options) -> list[Row]
     return [
         _limit("call plane, idle, just started", fresh, "MB", IDLE_MB),
         _limit(f"call plane, idle after {options.count} calls", used, "MB", IDLE_MB),
-        _limit(f"call plane, each of {LIVE} live calls", (live - used) / LIVE, "MB", MB_A_CALL),
+        _limit(f"call plane, each of {LIVE} live calls", (live - fresh) / LIVE, "MB", MB_A_CALL),
         _limit(f"call plane, idle after {LIVE} calls at once", after, "MB", IDLE_MB),
         _limit(f"web plane, after every page and all of {LOGGED_CALLS:,} calls as files", web, "MB", WEB_MB),
     ]
