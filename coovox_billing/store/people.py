@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from coovox_billing.store.statements import assignments, insert
+
 
 def user(connection: sqlite3.Connection, name: str) -> sqlite3.Row | None:
     """The billing user of a name."""
@@ -21,14 +23,13 @@ def count(connection: sqlite3.Connection) -> int:
 
 def insert_user(connection: sqlite3.Connection, **columns: Any) -> None:
     """Add a billing user."""
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    connection.execute(f"INSERT INTO people ({names}) VALUES ({marks})", tuple(columns.values()))  # noqa: S608
+    insert(connection, "people", columns)
 
 
 def update_user(connection: sqlite3.Connection, name: str, **columns: Any) -> None:
     """Change a billing user."""
-    assignments = ", ".join(f"{column} = ?" for column in columns)
-    connection.execute(f"UPDATE people SET {assignments} WHERE name = ?", (*columns.values(), name))  # noqa: S608
+    values = (*columns.values(), name)
+    connection.execute(f"UPDATE people SET {assignments(columns)} WHERE name = ?", values)  # noqa: S608
 
 
 def end_sessions(connection: sqlite3.Connection, name: str) -> None:

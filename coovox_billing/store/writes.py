@@ -9,13 +9,13 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store import finished_periods
+from coovox_billing.store.statements import assignments, insert
 
 
 @contextmanager
@@ -39,13 +39,13 @@ def insert_account(connection: sqlite3.Connection, extension: str, name: str, no
 
 def insert_stay(connection: sqlite3.Connection, **columns: Any) -> int:
     """Keep a stay that is over; returns its id."""
-    return _insert(connection, "stays", columns)
+    return insert(connection, "stays", columns)
 
 
 def update_account(connection: sqlite3.Connection, account_id: int, **columns: Any) -> None:
     """Change an account's properties. Money has its own ways in: `post` and `change_hold`."""
     values = (*columns.values(), account_id)
-    connection.execute(f"UPDATE accounts SET {_assignments(columns)} WHERE id = ?", values)  # noqa: S608
+    connection.execute(f"UPDATE accounts SET {assignments(columns)} WHERE id = ?", values)  # noqa: S608
 
 
 def replace_devices(connection: sqlite3.Connection, account_id: int, devices: list[str]) -> None:
@@ -96,7 +96,7 @@ def insert_trunk(connection: sqlite3.Connection, device: str, name: str) -> None
 def update_trunk(connection: sqlite3.Connection, device: str, **columns: Any) -> None:
     """Change a trunk's name, free seconds or channels."""
     values = (*columns.values(), device)
-    connection.execute(f"UPDATE trunks SET {_assignments(columns)} WHERE device = ?", values)  # noqa: S608
+    connection.execute(f"UPDATE trunks SET {assignments(columns)} WHERE device = ?", values)  # noqa: S608
 
 
 def delete_trunk(connection: sqlite3.Connection, device: str) -> None:
@@ -160,7 +160,7 @@ def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) ->
 
 def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
     """Write a call's row."""
-    _insert(connection, "calls", columns)
+    insert(connection, "calls", columns)
 
 
 def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
@@ -208,7 +208,7 @@ def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: St
     """Move a call on if it still stands in `state`; whether it did."""
     columns["state"] = to
     cursor = connection.execute(
-        f"UPDATE calls SET {_assignments(columns)} WHERE call_id = ? AND state = ?",  # noqa: S608
+        f"UPDATE calls SET {assignments(columns)} WHERE call_id = ? AND state = ?",  # noqa: S608
         (*columns.values(), call_id, state),
     )
     return cursor.rowcount == 1
@@ -260,14 +260,14 @@ def _add_total(connection: sqlite3.Connection, table: str, column: str, values: 
 
 def insert_rate(connection: sqlite3.Connection, rate: Rate) -> int:
     """Add a rate; returns its id, which the database gives: later ids are newer rates."""
-    rate_id = _insert(connection, "rates", rate_columns(rate))
+    rate_id = insert(connection, "rates", rate_columns(rate))
     _insert_rate_extensions(connection, rate_id, rate)
     return rate_id
 
 
 def restore_rate(connection: sqlite3.Connection, rate: Rate) -> None:
     """Bring a rate back that was deleted, with the id that it had: it is as old as it was."""
-    _insert(connection, "rates", {"id": rate.id, **rate_columns(rate)})
+    insert(connection, "rates", {"id": rate.id, **rate_columns(rate)})
     _insert_rate_extensions(connection, rate.id, rate)
 
 
@@ -275,7 +275,7 @@ def update_rate(connection: sqlite3.Connection, rate: Rate) -> None:
     """Make the rate of an id what `rate` is; it keeps its age."""
     columns = rate_columns(rate)
     values = (*columns.values(), rate.id)
-    connection.execute(f"UPDATE rates SET {_assignments(columns)} WHERE id = ?", values)  # noqa: S608
+    connection.execute(f"UPDATE rates SET {assignments(columns)} WHERE id = ?", values)  # noqa: S608
     connection.execute("DELETE FROM rate_extensions WHERE rate_id = ?", (rate.id,))
     _insert_rate_extensions(connection, rate.id, rate)
 
@@ -376,23 +376,3 @@ def request_end(connection: sqlite3.Connection, call_id: str) -> None:
     connection.execute(
         "UPDATE calls SET end_requested = 1 WHERE call_id = ? AND state IN ('held', 'talking')", (call_id,)
     )
-
-
-def _assignments(columns: Mapping[str, Any]) -> str:
-    return _assigned(tuple(columns))
-
-
-@lru_cache(maxsize=64)
-def _assigned(names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} = ?" for name in names)
-
-
-def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> int:
-    """Write a row; returns its id."""
-    cursor = connection.execute(_insertion(table, tuple(columns)), tuple(columns.values()))
-    return int(cursor.lastrowid or 0)
-
-
-@lru_cache(maxsize=64)
-def _insertion(table: str, names: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608

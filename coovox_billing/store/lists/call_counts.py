@@ -12,7 +12,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from coovox_billing.store.lists import totals
-from coovox_billing.store.lists.totals import DESTINATIONS, EXTENSIONS, HOURS, TRUNKS, Cover, Kind
+from coovox_billing.store.lists.totals import DESTINATIONS, EXTENSIONS, HOURS, LENGTH_OF, TRUNKS, Cover, Kind
 from coovox_billing.store.models import Account, ArchiveFile, Call
 
 ANSWERED = "answered"
@@ -84,9 +84,8 @@ class CallCounts:
             if offset >= calls:
                 offset -= calls
                 continue
-            for day, of_day in (
-                [(period, calls)] if len(period) == len("2026-03-01") else self._of(period)._counted("day")
-            ):
+            is_day = len(period) == LENGTH_OF["day"]
+            for day, of_day in [(period, calls)] if is_day else self._of(period)._counted("day"):
                 if offset < of_day:
                     yield date.fromisoformat(day), offset
                 offset = max(0, offset - of_day)
