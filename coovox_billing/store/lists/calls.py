@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from peewee import JOIN, SQL, Tuple, Value, fn
 
+from coovox_billing.core import why
 from coovox_billing.core.call import OPEN_STATES, State
 from coovox_billing.core.clock import day_start_ms
 from coovox_billing.core.rating import affordable_seconds, cost_of_talk
 from coovox_billing.core.tariff import NO_RATE, Rate
-from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
 from coovox_billing.store.lists.call_counts import CallCounts, Totals, last_archived_day
@@ -80,7 +80,7 @@ class LoggedCall:
     @property
     def why(self) -> tuple[str, ...]:
         """What was decided, and why this price."""
-        return from_json(self.why_json)
+        return why.read(self.why_json)
 
     @property
     def ring_seconds(self) -> int:
