@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from coovox_billing.sentences import Sentence, packed, unpacked
+from coovox_billing.sentences import Sentence, made_of, packed, unpacked
 
 # A sentence's number with the values of its places, in their order; a value may be a line itself.
 Line = tuple[Any, ...]
@@ -120,7 +120,7 @@ def sentence(line: Sequence[Any]) -> Sentence:
     number, *values = line
     numbered = _by_number[number]
     said = [sentence(value) if isinstance(value, list | tuple) else value for value in values]
-    return Sentence(numbered.message, **dict(zip(numbered.places, said, strict=True)))
+    return made_of(numbered.message, dict(zip(numbered.places, said, strict=True)))
 
 
 def read(text: str) -> tuple[str, ...]:
