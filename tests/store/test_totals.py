@@ -144,12 +144,16 @@ def test_what_is_told_late_counts_at_once_and_is_summed_up_anew(
     database.write(change)
     now = {trunk.trunk: trunk for trunk in Breakdown().trunks()}["carrier"]
     assert (now.sums.calls - before.sums.calls, now.unanswered - before.unanswered) in ((1, 0), (0, 0), (0, -1))
-    assert database.read(finished_periods.waiting) == ["2019-07", "2019"]
+    waiting = database.read(finished_periods.waiting)
+    assert waiting[:4] == ["2019-07", "2019", "..2019-07", "..2019-08"]
+    assert waiting[-1] == "..2026-02"
     assert [(first[:7], last[:7]) for first, last in totals.cover(None, None, "year").spans] == [
         ("2019-07", "2019-07"),
         ("2026-03", "2026-03"),
     ]
-    database.write(lambda connection: finished_periods.finish(connection, "2019"))
+    assert totals.cover_together(None, None).less == ()
+    for period in waiting:
+        database.write(lambda connection, period=period: finished_periods.finish(connection, period))
     assert database.read(finished_periods.waiting) == []
     assert not [found for found in database.read(audit) if "summed up" in found.message]
     assert {trunk.trunk: trunk for trunk in Breakdown().trunks()}["carrier"] == now
@@ -171,6 +175,9 @@ def test_a_site_without_calls_has_nothing_to_sum_up(tmp_path: Path) -> None:
         ("UPDATE finished_extension_totals SET calls = calls + 1 WHERE account_id = 2", "extension 2: what 2016"),
         ("UPDATE finished_trunk_totals SET refused = refused + 1 WHERE trunk = 'GSM'", "trunk GSM: what 2016"),
         ("DELETE FROM finished_hour_totals WHERE period = '2017'", "hour "),
+        ("DELETE FROM finished_hour_totals WHERE period = '..2017-05'", "hour "),
+        ("UPDATE finished_trunk_totals SET calls = 0 WHERE period = '..2019-01' AND trunk = 'GSM'", "trunk GSM: ..2019-01"),
+        ("UPDATE finished_periods SET calls = 7 WHERE period = '..2020-01'", "all extensions: what ..2020-01 was"),
         ("UPDATE finished_destination_totals SET cost_micros = 0 WHERE destination = '9'", "destination 9: what 2016"),
         ("UPDATE finished_periods SET extensions = 0 WHERE period = '2018'", "all extensions: what 2018 was"),
         ("UPDATE finished_periods SET cost_micros = 7 WHERE length(period) = 10", "all extensions: what 2016-03-"),

@@ -60,7 +60,7 @@ class StatisticsQuery:
     @cached_property
     def totals(self) -> Sums:
         """What all of the rows sum to."""
-        rows = self._sums_of(totals.cover(self.first_day, self.last_day, "year"))
+        rows = self._sums_of(totals.cover_together(self.first_day, self.last_day))
         return Sums(*totals.select(rows, *_sums(rows)).get())
 
     def count(self) -> int:

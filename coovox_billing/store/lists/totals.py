@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from peewee import Select, fn
 
+from coovox_billing.store.finished_periods import UP_TO
 from coovox_billing.store.models import (
     DailyDestinationTotal,
     DailyExtensionTotal,
@@ -28,6 +29,8 @@ from coovox_billing.store.models import (
 
 # As many characters of `2026-03-01` as name a period.
 LENGTH_OF = {"day": 10, "month": 7, "year": 4}
+# A sum of so many periods is as quick as what is taken of all the time up to their end.
+MOST_APART = 2
 _SUMS = ("calls", "talk_seconds", "cost_micros")
 
 
@@ -70,10 +73,14 @@ DESTINATIONS = Kind(
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Finished periods, and spans of days (first and last) between them: together a time, each day of it once."""
+    """Finished periods, and spans of days (first and last) between them: together a time, each day of it once.
+
+    `less` are periods that are to be taken away of those.
+    """
 
     periods: tuple[str, ...]
     spans: tuple[tuple[str, str], ...]
+    less: tuple[str, ...] = ()
 
 
 def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
@@ -95,11 +102,27 @@ def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
     return _covered(asked, inside)
 
 
+def cover_together(first_day: date | None, last_day: date | None) -> Cover:
+    """The same where only the sum of all of it is asked for: all the time up to its end, less what was before it."""
+    time = cover(first_day, last_day, "year")
+    if len(time.periods) <= MOST_APART:
+        return time
+    first, last = first_of(time.periods[0])[:7], last_of(time.periods[-1])[:7]
+    period = FinishedPeriod.period
+    known = {row[0] for row in _fetched(FinishedPeriod.select(period).where(fn.LENGTH(period) < LENGTH_OF["day"]))}
+    counted = _days_counted() or ("", "")
+    months = list(_months(counted[0], last))
+    if not known.issuperset(months) or not known.issuperset(UP_TO + month for month in months):
+        return time
+    before = [UP_TO + month for month in months if month < first]
+    return Cover((UP_TO + last,), time.spans, tuple(before[-1:]))
+
+
 def _finished_between(first_day: str, last_day: str) -> list[str]:
     """The months and years that are summed up."""
     period = FinishedPeriod.period
-    found: Any = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
-    return [row[0] for row in found.where(fn.LENGTH(period) < LENGTH_OF["day"]).tuples()]
+    found = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
+    return [row[0] for row in _fetched(found.where(fn.LENGTH(period) < LENGTH_OF["day"]))]
 
 
 def _covered(asked: tuple[str, str], finished: Container[str]) -> Cover:
@@ -122,7 +145,7 @@ def rows_of(kind: Kind, time: Cover, keys: Sequence[Any] | None = None) -> Any:
 
     Only those of some `keys`, where they are told.
     """
-    daily, finished = kind.daily, kind.finished
+    daily = kind.daily
     parts = []
     for first, last in time.spans:
         part = _part(daily, daily.day, kind.daily_key, kind.sums)
@@ -133,8 +156,9 @@ def rows_of(kind: Kind, time: Cover, keys: Sequence[Any] | None = None) -> Any:
             days = DailyTrunkTotal.select(DailyTrunkTotal.day).where(DailyTrunkTotal.day.between(first, last))
             parts.append(part.where(daily.day << days.distinct(), kind.daily_key << keys))
     if time.periods or not parts:
-        part = _part(finished, finished.period, kind.finished_key, kind.sums).where(finished.period << time.periods)
-        parts.append(part if keys is None else part.where(kind.finished_key << keys))
+        parts.append(_finished_part(kind, time.periods, keys))
+    if time.less:
+        parts.append(_finished_part(kind, time.less, keys, is_less=True))
     return reduce(lambda some, more: some.union_all(more), parts).alias("totals")
 
 
@@ -167,8 +191,21 @@ def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[li
     return [Line(*row) for row in lines.tuples()], rest
 
 
-def _part(table: Any, period: Any, key: Any, sums: Iterable[str]) -> Any:
-    return table.select(period.alias("period"), key.alias("key"), *(getattr(table, name) for name in sums))
+def _finished_part(kind: Kind, periods: Sequence[str], keys: Sequence[Any] | None, is_less: bool = False) -> Any:
+    table = kind.finished
+    part = _part(table, table.period, kind.finished_key, kind.sums, is_less).where(table.period << periods)
+    return part if keys is None else part.where(kind.finished_key << keys)
+
+
+def _part(table: Any, period: Any, key: Any, sums: Iterable[str], is_less: bool = False) -> Any:
+    columns = [0 - getattr(table, name) if is_less else getattr(table, name) for name in sums]
+    return table.select(period.alias("period"), key.alias("key"), *columns)
+
+
+def _fetched(query: Any) -> list[tuple[Any, ...]]:
+    """Straight from the cursor: there are thousands."""
+    rows: list[tuple[Any, ...]] = reading.execute(query).fetchall()
+    return rows
 
 
 def _days_counted() -> tuple[str, str] | None:
