@@ -10,7 +10,7 @@ told of one of its days later, in the transaction that changes the day, and the 
 import sqlite3
 from collections.abc import Iterator
 
-LENGTH_OF_MONTH, LENGTH_OF_YEAR = 7, 4
+LENGTH_OF_DAY, LENGTH_OF_MONTH, LENGTH_OF_YEAR = 10, 7, 4
 UP_TO = ".."
 
 _SUMS = ("calls", "talk_seconds", "cost_micros")
@@ -24,10 +24,10 @@ SUMMED_UP = {
 
 
 def waiting(connection: sqlite3.Connection) -> list[str]:
-    """The months (`2026-02`) and years that are over and not summed up, and the times up to the end of such months.
+    """The months (`2026-02`), years and days that are over and not summed up, and the times up to the end of a month.
 
-    They are in the order in which they are to be summed up. A month is over where calls of a later one were counted,
-    whatever the clock says.
+    They are in the order in which they are to be summed up. A month or day is over where calls of a later one were
+    counted, whatever the clock says; the days of a month are summed up with it.
     """
     first, last = connection.execute("SELECT min(day), max(day) FROM daily_trunk_totals").fetchone()
     if first is None:
@@ -37,7 +37,12 @@ def waiting(connection: sqlite3.Connection) -> list[str]:
     periods = [period for month in over for period in (month, *([month[:4]] if month.endswith("-12") else []))]
     changed = [month for month in over if not {month, UP_TO + month} <= known]
     since = [UP_TO + month for month in over if changed and month >= changed[0]]
-    return [*(period for period in periods if period not in known), *since]
+    days = connection.execute(
+        """SELECT DISTINCT day FROM daily_trunk_totals
+           WHERE day >= ? AND day < ? AND day NOT IN (SELECT period FROM finished_periods)""",
+        (last[:LENGTH_OF_MONTH], last),
+    )
+    return [*(period for period in periods if period not in known), *since, *(row[0] for row in days)]
 
 
 def months(first: str, before: str) -> Iterator[str]:
@@ -55,6 +60,9 @@ def finish(connection: sqlite3.Connection, period: str) -> None:
     if len(period) == LENGTH_OF_YEAR:
         for month in waiting_months(connection, period):
             finish(connection, month)
+    if len(period) == LENGTH_OF_DAY:
+        _draw_line(connection, period, "daily_extension_totals", "day = ?", (period,))
+        return
     for kind in SUMMED_UP:
         _sum_up(connection, kind, period)
     if len(period) == LENGTH_OF_MONTH:

@@ -5,7 +5,7 @@ years, months and days. So a list of ten years reads hundreds of rows for each e
 """
 
 from calendar import monthrange
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
@@ -31,6 +31,8 @@ from coovox_billing.store.models import (
 LENGTH_OF = {"day": 10, "month": 7, "year": 4}
 # A sum of so many periods is as quick as what is taken of all the time up to their end.
 MOST_APART = 2
+# Behind every sign of a period.
+AFTER = "~"
 _SUMS = ("calls", "talk_seconds", "cost_micros")
 
 
@@ -109,7 +111,7 @@ def cover_together(first_day: date | None, last_day: date | None) -> Cover:
         return time
     first, last = first_of(time.periods[0])[:7], last_of(time.periods[-1])[:7]
     period = FinishedPeriod.period
-    known = {row[0] for row in _fetched(FinishedPeriod.select(period).where(fn.LENGTH(period) < LENGTH_OF["day"]))}
+    known = {row[0] for row in fetched(FinishedPeriod.select(period).where(fn.LENGTH(period) < LENGTH_OF["day"]))}
     counted = _days_counted() or ("", "")
     months = list(_months(counted[0], last))
     if not known.issuperset(months) or not known.issuperset(UP_TO + month for month in months):
@@ -122,7 +124,7 @@ def _finished_between(first_day: str, last_day: str) -> list[str]:
     """The months and years that are summed up."""
     period = FinishedPeriod.period
     found = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
-    return [row[0] for row in _fetched(found.where(fn.LENGTH(period) < LENGTH_OF["day"]))]
+    return [row[0] for row in fetched(found.where(fn.LENGTH(period) < LENGTH_OF["day"]))]
 
 
 def _covered(asked: tuple[str, str], finished: Container[str]) -> Cover:
@@ -181,14 +183,22 @@ def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[li
     """The lines of the finished days, months or years of a time, as `by` says, and what of the time is left."""
     time = cover(first_day, last_day, "month" if by == "day" else by)
     length = LENGTH_OF[by]
-    if by == "day":
-        wanted = fn.SUBSTR(FinishedPeriod.period, 1, LENGTH_OF["month"]) << time.periods
-        rest = Cover((), time.spans)
-    else:
-        wanted = FinishedPeriod.period << [period for period in time.periods if len(period) == length]
+    if by != "day":
         rest = Cover(tuple(period for period in time.periods if len(period) != length), time.spans)
-    lines: Any = FinishedPeriod.select().where(wanted, fn.LENGTH(FinishedPeriod.period) == length)
-    return [Line(*row) for row in lines.tuples()], rest
+        return _lines(set(time.periods) - set(rest.periods), length), rest
+    days = [day for span in time.spans for day in _days(*span)]
+    lines = _lines({*time.periods, *days}, length)
+    known = {line.period for line in lines}
+    return lines, Cover((), tuple(_spans(day for day in days if day not in known)))
+
+
+def _lines(of: Collection[str], length: int) -> list[Line]:
+    """Those of so long periods that are among some, or of months that are."""
+    period = FinishedPeriod.period
+    columns = (period, FinishedPeriod.extensions, *(getattr(FinishedPeriod, name) for name in _SUMS))
+    between = period.between(min(of, default=""), max(of, default="") + AFTER)
+    lines = fetched(FinishedPeriod.select(*columns).where(between, fn.LENGTH(period) == length))
+    return [Line._make(line) for line in lines if line[0] in of or line[0][: LENGTH_OF["month"]] in of]
 
 
 def _finished_part(kind: Kind, periods: Sequence[str], keys: Sequence[Any] | None, is_less: bool = False) -> Any:
@@ -202,7 +212,7 @@ def _part(table: Any, period: Any, key: Any, sums: Iterable[str], is_less: bool 
     return table.select(period.alias("period"), key.alias("key"), *columns)
 
 
-def _fetched(query: Any) -> list[tuple[Any, ...]]:
+def fetched(query: Any) -> list[tuple[Any, ...]]:
     """Straight from the cursor: there are thousands."""
     rows: list[tuple[Any, ...]] = reading.execute(query).fetchall()
     return rows
@@ -232,6 +242,23 @@ def last_of(period: str) -> str:
     if len(period) == LENGTH_OF["month"]:
         return f"{period}-{monthrange(int(period[:4]), int(period[5:]))[1]:02d}"
     return f"{period}-12-31" if len(period) == LENGTH_OF["year"] else period
+
+
+def _days(first: str, last: str) -> Iterator[str]:
+    """From one to another."""
+    day = date.fromisoformat(first)
+    while (name := day.isoformat()) <= last:
+        yield name
+        day += timedelta(days=1)
+
+
+def _spans(days: Iterable[str]) -> list[tuple[str, str]]:
+    """The first and the last of those that follow one another."""
+    spans: list[tuple[str, str]] = []
+    for day in days:
+        first = spans.pop()[0] if spans and spans[-1][1] == _before(day) else day
+        spans.append((first, day))
+    return spans
 
 
 def _before(day: str) -> str:
