@@ -14,7 +14,7 @@ from typing import Any
 from peewee import SQL, Value, fn
 
 from coovox_billing.store.lists import totals
-from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.blocks import ROWS_AT_ONCE, fetched
 from coovox_billing.store.lists.totals import LENGTH_OF, Cover, Line
 from coovox_billing.store.models import Account, DailyTrunkTotal
 
@@ -81,7 +81,7 @@ class StatisticsQuery:
         told_apart = self._extensions_of.get(shown[0][0]) if EACH in self.extensions and len(shown) == 1 else None
         if told_apart:
             narrowed, passed = replace(narrowed, extensions=tuple(told_apart[passed : passed + limit])), 0
-        read = totals.fetched(narrowed.ordered().limit(limit).offset(passed))
+        read = fetched(narrowed.ordered().limit(limit).offset(passed))
         names = _names(Account.extension << {row[1] for row in read}) if self.extensions else {}
         return [_period_of(row, names) for row in read]
 
@@ -143,7 +143,7 @@ class StatisticsQuery:
         """Of each period that is not known as such, the extensions with calls in their order."""
         _lines, time = self._lines
         found: dict[str, list[str]] = {}
-        for period, extension in totals.fetched(self._grouped(time, with_sums=False)):
+        for period, extension in fetched(self._grouped(time, with_sums=False)):
             found.setdefault(period, []).append(extension)
         return {period: sorted(extensions, key=_by_number) for period, extensions in found.items()}
 
@@ -151,7 +151,7 @@ class StatisticsQuery:
         day = DailyTrunkTotal.day
         for first, last in totals.cover(self.first_day, self.last_day, "day").spans:
             days: Any = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
-            yield from (row[0] for row in totals.fetched(days.distinct().order_by(day.desc())))
+            yield from (row[0] for row in fetched(days.distinct().order_by(day.desc())))
 
     def _grouped(self, time: Cover | None = None, with_sums: bool = True) -> Any:
         """A row for each period and extension with calls; what corrections took all calls out of has none."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from peewee import Select, fn
 
 from coovox_billing.store.finished_periods import UP_TO
+from coovox_billing.store.lists.blocks import fetched
 from coovox_billing.store.models import (
     DailyDestinationTotal,
     DailyExtensionTotal,
@@ -210,12 +211,6 @@ def _finished_part(kind: Kind, periods: Sequence[str], keys: Sequence[Any] | Non
 def _part(table: Any, period: Any, key: Any, sums: Iterable[str], is_less: bool = False) -> Any:
     columns = [0 - getattr(table, name) if is_less else getattr(table, name) for name in sums]
     return table.select(period.alias("period"), key.alias("key"), *columns)
-
-
-def fetched(query: Any) -> list[tuple[Any, ...]]:
-    """Straight from the cursor: there are thousands."""
-    rows: list[tuple[Any, ...]] = reading.execute(query).fetchall()
-    return rows
 
 
 def _days_counted() -> tuple[str, str] | None:

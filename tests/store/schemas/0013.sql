@@ -127,9 +127,9 @@ INSERT INTO "changes" VALUES(29,1772442000000,'bill-ann','terminal','extension 2
 INSERT INTO "changes" VALUES(30,1772442000000,'bill-ann','terminal','extension 201','{"status": "unlocked", "name": "Guest"}','{"status": "locked", "name": "Room 201"}');
 INSERT INTO "changes" VALUES(31,1772442000000,'bill-ann','terminal','extension 201','{"checked_in": true}','{"checked_in": false}');
 INSERT INTO "changes" VALUES(32,1772442000000,'bill-ann','terminal','call talking','{"state": "talking"}','{"state": "to be ended"}');
-INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-zzr','{}','{"role": "manager", "remark": "the manager"}');
-INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-n89','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
-INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-p9x','{}','{"role": "auditor", "remark": "the auditor"}');
+INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-aax','{}','{"role": "manager", "remark": "the manager"}');
+INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-ty5','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
+INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-ydg','{}','{"role": "auditor", "remark": "the auditor"}');
 INSERT INTO "changes" VALUES(36,1795305600000,'owner','terminal','owner','{"second_factor": false}','{"second_factor": true}');
 INSERT INTO "changes" VALUES(37,1772442000000,'bill-ann','terminal','archive 2026-03','{}','{"calls": 7, "file": "/var/lib/coovox-billing/archive/calls-2026-03.csv.gz"}');
 INSERT INTO "changes" VALUES(38,1772442000000,'bill-ann','terminal','tariff draft','{}','{"rates": 4}');
@@ -348,9 +348,9 @@ CREATE TABLE people (
     CHECK ((role = 'cashier') = (recharge_limit_micros IS NOT NULL)),
     CHECK (role = 'cashier' OR daily_limit_micros IS NULL)
 );
-INSERT INTO "people" VALUES(1,'bill-zzr','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(2,'bill-n89','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(3,'bill-p9x','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(1,'bill-aax','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(2,'bill-ty5','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(3,'bill-ydg','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
 CREATE TABLE pins (
     account_id INTEGER PRIMARY KEY REFERENCES accounts (id),
     hash       TEXT NOT NULL,
@@ -388,16 +388,16 @@ CREATE TABLE recovery_codes (
     used_at_ms INTEGER,
     PRIMARY KEY (name, hash)
 ) WITHOUT ROWID;
-INSERT INTO "recovery_codes" VALUES('owner','190b2f58c1460d042170783c45a93af158f9ef3f90d0f87c04ccb8c0dfe71e53',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','5f43e3870362c1daa38ec07421472e1586a71197a742cd4d122eba80fabad407',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','6ce5bc433222e526fafc0ae3657df8f355c709d2a2df941d49d7cdc714de2179',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','7481b4f8dfa2fef3d9dcd1087b35444ed77e460b7b01b1c100cc81a65eba7d36',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','be9a55793ce533710468a571763d464afb3925edc65b4f90b86ebd87aafd68fc',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','ca9aede7a9be7a1792411f0e31ac9405d4c31b1f9b59af8482dd6e6108a927b7',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','cb0a634b05a9a0cebdb22d27e4a37627c58b81c8a7dac83107613e33f3b15d08',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','cb526622e94f5b25fd56a5184335dfee759205d3dc9d7fa7d0c19a19e5ef1bfb',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','da29ec655ba32daba43422c023dd9c355c54ac84a8837dd7051614d8fdf245a7',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','ef6c49d9af7376f44685144353cd270f0092c99a2b4e857050c5ca0601771f8d',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','50d325c0f2e9de267e595e6a289e8dcf6b05d33743355a9dec4b29b80d7520e5',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','6807d052cfc7e4b1c1d5414f0129498f4e9ea03672795126eda9459c537f7b11',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','69cf647dbff9d194dc774f8a66a8e53fe6aabe2b508e882511770155bd1e061a',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','803250473e53bbdd71bf2348fd1069785b1f2d595311b174218507a127e08cfb',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','87043db7596f97c31241fab727ebc7d1a870d30fcbc3d616fbad4daea6931a9d',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','94271657358defb5b2f8401495ed81c16cd039d8114fa7c045422e3223fe0bdf',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','a588aee5cc39571c225241134d8e6a9beec3ddebbec1b7d7f5b3a321229df796',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','aef0ede733aa9994778e6f35ab330aabc4855a88ccc5bb0896dee8553405538c',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','cf30919466d2199b6d30f53718927bb57c0cc2f5ce61767716752b556d53416b',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','e3bb255f0a81ccdc9dddb9d9490390255c9d1b93aa9f3903df4a0fc920179c91',NULL);
 CREATE TABLE saved_searches (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     person TEXT NOT NULL,
@@ -414,7 +414,7 @@ CREATE TABLE second_factors (
     -- The newest step of 30 s since 1970 whose code was used: it and older ones are worth nothing any more.
     last_step INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-INSERT INTO "second_factors" VALUES('owner','QPCEZFHPVONLXK3A6JPCGXB5C6W2RKFB',1,59843520);
+INSERT INTO "second_factors" VALUES('owner','ZISHFIH335NKN5N5ILQC5US3LN7AAZS5',1,59843520);
 CREATE TABLE seen_devices (
     device TEXT PRIMARY KEY,
     name   TEXT NOT NULL
@@ -430,7 +430,7 @@ CREATE TABLE site (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 );
-INSERT INTO "site" VALUES('database_id','c768fa1f34add94c');
+INSERT INTO "site" VALUES('database_id','8f0465dd9ee1adcc');
 INSERT INTO "site" VALUES('trial','{"version": 1, "first_ms": 1795305600000, "least_ms": 1795305600000, "is_dated": true, "seals": {"3e2e57f4cfc15cc6": "cb0761d9c1f2f31a544bac0ecf3cd37d10a8358c7c1f1fa57b9d0d220e6795fe"}}
 ');
 CREATE TABLE stays (
@@ -529,7 +529,6 @@ BEGIN SELECT RAISE(ABORT, 'this call is over and archived'); END;
 CREATE INDEX ledger_account ON ledger (account_id, id);
 CREATE UNIQUE INDEX ledger_one_charge_per_call ON ledger (call_id) WHERE kind = 'call';
 CREATE UNIQUE INDEX ledger_one_undo_per_entry ON ledger (undoes) WHERE undoes IS NOT NULL;
-CREATE INDEX ledger_payments ON ledger (at_ms) WHERE call_id IS NULL;
 CREATE INDEX ledger_account_payments ON ledger (account_id, id) WHERE call_id IS NULL;
 CREATE TRIGGER ledger_refuses_update BEFORE UPDATE ON ledger
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: post a correction instead'); END;
@@ -594,6 +593,8 @@ BEGIN
         WHERE period IN (OLD.local_day, substr(OLD.local_day, 1, 7), substr(OLD.local_day, 1, 4));
 END;
 CREATE INDEX calls_number ON calls (number, asked_at_ms);
+CREATE INDEX ledger_payments ON ledger (at_ms, kind, account_id, amount_micros, call_id) WHERE call_id IS NULL;
+CREATE INDEX ledger_account_kinds ON ledger (account_id, kind, id, amount_micros, call_id) WHERE call_id IS NULL;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('mirror',28);
 INSERT INTO "sqlite_sequence" VALUES('changes',55);

@@ -180,7 +180,7 @@ def since_the_finished_periods(office: Exchange) -> None:
     write(office, lambda c: finished_periods.finish(c, "2025"))
 
 
-def since_the_totals_without_row_ids(office: Exchange) -> None:
+def since_the_quicker_lists(office: Exchange) -> None:
     """Schema 13; all the time up to the end of a month was summed up."""
     finished_periods: Any = import_module("coovox_billing.store.finished_periods")
     write(office, lambda c: finished_periods.finish(c, "..2026-02"))
@@ -199,7 +199,7 @@ STORIES = (
     since_the_dashboard,
     since_the_lists,
     since_the_finished_periods,
-    since_the_totals_without_row_ids,
+    since_the_quicker_lists,
 )
 
 
