@@ -7,7 +7,7 @@ from datetime import time
 from itertools import islice
 from typing import Any
 
-from peewee import Tuple, fn
+from peewee import fn
 
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store.models import Account, RateExtension, RateRow, reading
@@ -124,12 +124,21 @@ def names_of(numbers: Iterable[str]) -> dict[str, str]:
 
 def _places(rows: Sequence[Any]) -> list[int]:
     """The place of each among all rates: those between one and the next are counted, in the index alone."""
-    order = Tuple(RateRow.precedence, RateRow.id)
-    before, passed, places = (-1, 0), 0, {}
+    before, place, places = (-1, 0), 0, {}
     for key in sorted((row.precedence, row.id) for row in rows):
-        passed += RateRow.select(fn.COUNT(RateRow.id)).where(order > Tuple(*before), order <= Tuple(*key)).scalar()
-        before, places[key] = key, passed
+        place += sum(RateRow.select(fn.COUNT(RateRow.id)).where(*span).scalar() for span in _spans(before, key))
+        before, places[key] = key, place
     return [places[row.precedence, row.id] for row in rows]
+
+
+def _spans(before: tuple[int, int], last: tuple[int, int]) -> Iterator[tuple[Any, ...]]:
+    """From behind one rate to another, both by precedence and id: in parts that are one stretch of the index each."""
+    if before[0] == last[0]:
+        yield RateRow.precedence == last[0], RateRow.id > before[1], RateRow.id <= last[1]
+        return
+    yield RateRow.precedence == before[0], RateRow.id > before[1]
+    yield RateRow.precedence > before[0], RateRow.precedence < last[0]
+    yield RateRow.precedence == last[0], RateRow.id <= last[1]
 
 
 def _whole(placed: Sequence[tuple[int, Any]]) -> Iterator[RankedRate]:
