@@ -34,6 +34,10 @@ OWN_SECONDS = 5.0
 LIST_SECONDS = 60.0
 SECOND_LIST_SECONDS = 5.0
 SEEN_SECONDS = 30.0
+PACE_SECONDS = 2.0
+BUSY_CALLS_PER_SECOND = 10
+CALM_SECONDS = 60.0
+BUSY_LIST_SECONDS = 2.0
 REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
 
@@ -65,6 +69,7 @@ class LiveCalls:
         self._data_version = 0
         self._is_new_connection = False
         self._find_at = 0.0
+        self._asked, self._paced_at, self._calm_at = 0, time.monotonic(), 0.0
         self._clock_offset = self._read_clock_offset()
 
     @property
@@ -92,6 +97,10 @@ class LiveCalls:
     def forget(self, call_id: str) -> None:
         """The trunk's leg ended."""
         self._calls.pop(call_id, None)
+
+    def count(self) -> None:
+        """A call is asked about: where they are many, Asterisk is spared its events."""
+        self._asked += 1
 
     def look_soon(self) -> None:
         """A call that was booked just now may be on a channel. Where many are, one list finds them all."""
@@ -160,19 +169,36 @@ class LiveCalls:
         self._is_new_connection = True
 
     def _lost(self) -> None:
-        """Where Asterisk died, its calls did just now."""
+        """Where Asterisk died, its calls did just now; where nobody was there, some time since they were seen."""
         for live in self._calls.values():
-            if not live.is_missing:
+            if not live.is_missing and not self.ami.is_resting:
                 live.see()
         self._submit_seen()
 
     async def _tick(self) -> None:
         """Nothing that goes wrong in one look may be the end of looking."""
         try:
+            self._mind_the_pace()
             if self.ami.is_ready:
                 await self._look_ahead()
         except Exception:
             log.exception("the calls in progress could not be looked at")
+
+    def _mind_the_pace(self) -> None:
+        """While calls are many, what events tell is looked up: see `Ami`."""
+        now = time.monotonic()
+        if now - self._paced_at < PACE_SECONDS:
+            return
+        calls_per_second = self._asked / (now - self._paced_at)
+        self._asked, self._paced_at = 0, now
+        if calls_per_second >= BUSY_CALLS_PER_SECOND:
+            self._calm_at = now + CALM_SECONDS
+        is_busy = now < self._calm_at
+        if is_busy != self.ami.is_brief:
+            what = "signs in to Asterisk's manager only to ask" if is_busy else "stays signed in to Asterisk's manager"
+            log.info("%.0f calls a second: billing %s", calls_per_second, what)
+            self.ami.be_brief(is_busy)
+            self._find_at = 0.0
 
     async def _look_ahead(self) -> None:
         self._mind_the_clock()
@@ -215,7 +241,7 @@ class LiveCalls:
         self._find_at = 0.0
 
     async def _is_any_open(self) -> bool:
-        self._find_at = time.monotonic() + LIST_SECONDS
+        self._find_at = time.monotonic() + (BUSY_LIST_SECONDS if self.ami.is_brief else LIST_SECONDS)
         return bool(self._calls) or await self._database.submit(reads.has_any_open_call)
 
     async def _keep_seen(self) -> None:
