@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 
 from coovox_billing.core.clock import CLOCK_TOLERANCE_SECONDS, parse_stamp_ms
@@ -38,6 +39,7 @@ PACE_SECONDS = 2.0
 BUSY_CALLS_PER_SECOND = 10
 CALM_SECONDS = 60.0
 BUSY_LIST_SECONDS = 2.0
+ENDED_KEPT = 256
 REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
 
@@ -66,6 +68,7 @@ class LiveCalls:
         self.compare: Callable[[Roll], Awaitable[Collection[str]]] = _nothing_is_missing
         self._keep_seen_at = 0.0
         self._calls: dict[str, LiveCall] = {}
+        self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
         self._data_version = 0
         self._is_new_connection = False
         self._find_at = 0.0
@@ -95,8 +98,9 @@ class LiveCalls:
         return int(live.talked_seconds * 1000) if live is not None and live.is_timed else None
 
     def forget(self, call_id: str) -> None:
-        """The trunk's leg ended."""
+        """The trunk's leg ended, whatever a list tells that was made just before."""
         self._calls.pop(call_id, None)
+        self._ended.append(call_id)
 
     def count(self) -> None:
         """A call is asked about: where they are many, Asterisk is spared its events."""
@@ -111,7 +115,7 @@ class LiveCalls:
 
         An event may be forged by what a phone dialed, so one about a call that is known changes nothing.
         """
-        if not call_id or call_id == UNSET or call_id in self._calls:
+        if not call_id or call_id == UNSET or call_id in self._calls or call_id in self._ended:
             return
         try:
             answered_ms = parse_stamp_ms("" if stamp == UNSET else stamp)
@@ -141,7 +145,7 @@ class LiveCalls:
     ) -> None:
         if done.cancelled() or done.exception() is not None:
             log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
-            self.forget(answered.call_id)
+            self._calls.pop(answered.call_id, None)
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
         elif answered.call_id not in self._calls:
             self._keep(answered, since, done.result().result)
@@ -296,7 +300,7 @@ class LiveCalls:
             self._find_at = min(self._find_at, time.monotonic() + SECOND_LIST_SECONDS)
         for call_id in talked_seconds.keys() - anywhere - set(still_missing):
             log.warning("call %s has no channel any more", call_id)
-            self.forget(call_id)
+            self._calls.pop(call_id, None)
 
     async def _due(self) -> list[LiveCall]:
         """Those whose time has come and whose channel is there; all, where another process changed the database."""
@@ -321,7 +325,7 @@ class LiveCalls:
     async def _follow(self, live: LiveCall, outlook: Outlook | None) -> None:
         """Make Asterisk do what was decided; what it could not be told is tried again."""
         if outlook is None:
-            self.forget(live.call_id)
+            self._calls.pop(live.call_id, None)
             return
         live.review_at = live.answered + outlook.review_at_seconds
         if outlook.bought_seconds:
