@@ -365,7 +365,8 @@ class Ami:
     async def _ask(self, name: str, fields: Fields, timeout_seconds: float, is_list: bool = False) -> list[Message]:
         if self._rest is not None:
             self._rest.wanted.set()
-            await self._rest.over.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rest.over.wait(), timeout_seconds)
         if self._connection is None:
             raise AmiGone("%(name)s: there is no connection to Asterisk's manager", name=name)
         connection = self._connection
@@ -438,7 +439,8 @@ class Ami:
         """
         await rest.wanted.wait()
         try:
-            connection = await self._sign_in()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await self._sign_in()
         except AmiError:
             self._must_stay = True
             raise

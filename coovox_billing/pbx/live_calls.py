@@ -210,7 +210,7 @@ class LiveCalls:
         if is_first:
             await self._take_over()
             self._is_new_connection = False
-        if is_first or (time.monotonic() >= self._find_at and await self._is_any_open()):
+        if is_first or (time.monotonic() >= self._find_at and await self._is_list_wanted()):
             await self._find_channels(is_first)
         if not self._calls:
             return
@@ -244,9 +244,11 @@ class LiveCalls:
                 self._watch(answered, is_there=False)
         self._find_at = 0.0
 
-    async def _is_any_open(self) -> bool:
-        self._find_at = time.monotonic() + (BUSY_LIST_SECONDS if self.ami.is_brief else LIST_SECONDS)
-        return bool(self._calls) or await self._database.submit(reads.has_any_open_call)
+    async def _is_list_wanted(self) -> bool:
+        """Where calls are open; and whatever is, where nobody would notice in between that Asterisk has died."""
+        is_brief = self.ami.is_brief
+        self._find_at = time.monotonic() + (BUSY_LIST_SECONDS if is_brief else LIST_SECONDS)
+        return is_brief or bool(self._calls) or await self._database.submit(reads.has_any_open_call)
 
     async def _keep_seen(self) -> None:
         """After a power cut, this is the last sign of life."""
