@@ -38,7 +38,7 @@ SEEN_SECONDS = 30.0
 PACE_SECONDS = 2.0
 BUSY_CALLS_PER_SECOND = 10
 CALM_SECONDS = 60.0
-BUSY_LIST_SECONDS = 2.0
+BUSY_LIST_SECONDS, SLOWEST_BUSY_LIST_SECONDS, BUSY_LIST_SHARE = 2.0, 15.0, 0.05
 ENDED_KEPT = 256
 REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
@@ -71,7 +71,7 @@ class LiveCalls:
         self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
         self._data_version = 0
         self._is_new_connection = False
-        self._find_at = 0.0
+        self._find_at, self._list_seconds = 0.0, 0.0
         self._asked, self._paced_at, self._calm_at = 0, time.monotonic(), 0.0
         self._clock_offset = self._read_clock_offset()
 
@@ -247,8 +247,12 @@ class LiveCalls:
     async def _is_list_wanted(self) -> bool:
         """Where calls are open; and whatever is, where nobody would notice in between that Asterisk has died."""
         is_brief = self.ami.is_brief
-        self._find_at = time.monotonic() + (BUSY_LIST_SECONDS if is_brief else LIST_SECONDS)
+        self._find_at = time.monotonic() + (self._busy_list_seconds() if is_brief else LIST_SECONDS)
         return is_brief or bool(self._calls) or await self._database.submit(reads.has_any_open_call)
+
+    def _busy_list_seconds(self) -> float:
+        """A long list is no lighter than the events that it stands for, so it comes less often."""
+        return min(max(BUSY_LIST_SECONDS, self._list_seconds / BUSY_LIST_SHARE), SLOWEST_BUSY_LIST_SECONDS)
 
     async def _keep_seen(self) -> None:
         """After a power cut, this is the last sign of life."""
@@ -265,12 +269,14 @@ class LiveCalls:
     async def _find_channels(self, is_first: bool) -> None:
         """Which channel carries which call, by our own variables. Who spoils the list spoils it for a while only."""
         variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED, dialplan.CALL_ID)
+        began = time.monotonic()
         try:
             channels = await self.ami.listing("Status", {"Variables": ",".join(variables)})
         except (AmiError, AmiGone) as error:
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
             log.warning("the calls in progress could not be listed: %s", error)
             return
+        self._list_seconds = time.monotonic() - began
         there, making = set(), set()
         for channel in channels:
             call_id, stamp, made_id = (channel.variables.get(name, "") for name in variables)
