@@ -33,3 +33,13 @@ DROP TABLE old_trunk_totals;
 DROP INDEX ledger_payments;
 CREATE INDEX ledger_payments ON ledger (at_ms, kind, account_id, amount_micros, call_id) WHERE call_id IS NULL;
 CREATE INDEX ledger_account_kinds ON ledger (account_id, kind, id, amount_micros, call_id) WHERE call_id IS NULL;
+
+-- The order in which rates are preferred, the lowest first, then by their ids: longer prefixes before shorter ones, a
+-- number's length before any, listed extensions before all, then what is open for less time of the week.
+ALTER TABLE rates ADD COLUMN precedence INTEGER GENERATED ALWAYS AS (
+    (((1000 - length(prefix)) * 2 + (number_length = 0)) * 2 + all_extensions) * 1000000
+    + ((substr(end_time, 1, 2) - substr(start_time, 1, 2)) * 3600
+       + (substr(end_time, 4, 2) - substr(start_time, 4, 2)) * 60
+       + substr(end_time, 7, 2) - substr(start_time, 7, 2) + 86400) % 86400 * length(days) + length(days)
+) VIRTUAL;
+CREATE INDEX rates_precedence ON rates (precedence);

@@ -127,9 +127,9 @@ INSERT INTO "changes" VALUES(29,1772442000000,'bill-ann','terminal','extension 2
 INSERT INTO "changes" VALUES(30,1772442000000,'bill-ann','terminal','extension 201','{"status": "unlocked", "name": "Guest"}','{"status": "locked", "name": "Room 201"}');
 INSERT INTO "changes" VALUES(31,1772442000000,'bill-ann','terminal','extension 201','{"checked_in": true}','{"checked_in": false}');
 INSERT INTO "changes" VALUES(32,1772442000000,'bill-ann','terminal','call talking','{"state": "talking"}','{"state": "to be ended"}');
-INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-aax','{}','{"role": "manager", "remark": "the manager"}');
-INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-ty5','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
-INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-ydg','{}','{"role": "auditor", "remark": "the auditor"}');
+INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-8v6','{}','{"role": "manager", "remark": "the manager"}');
+INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-pbh','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
+INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-hhm','{}','{"role": "auditor", "remark": "the auditor"}');
 INSERT INTO "changes" VALUES(36,1795305600000,'owner','terminal','owner','{"second_factor": false}','{"second_factor": true}');
 INSERT INTO "changes" VALUES(37,1772442000000,'bill-ann','terminal','archive 2026-03','{}','{"calls": 7, "file": "/var/lib/coovox-billing/archive/calls-2026-03.csv.gz"}');
 INSERT INTO "changes" VALUES(38,1772442000000,'bill-ann','terminal','tariff draft','{}','{"rates": 4}');
@@ -348,9 +348,9 @@ CREATE TABLE people (
     CHECK ((role = 'cashier') = (recharge_limit_micros IS NOT NULL)),
     CHECK (role = 'cashier' OR daily_limit_micros IS NULL)
 );
-INSERT INTO "people" VALUES(1,'bill-aax','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(2,'bill-ty5','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(3,'bill-ydg','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(1,'bill-8v6','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(2,'bill-pbh','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(3,'bill-hhm','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
 CREATE TABLE pins (
     account_id INTEGER PRIMARY KEY REFERENCES accounts (id),
     hash       TEXT NOT NULL,
@@ -377,7 +377,12 @@ CREATE TABLE rates (
     end_time            TEXT NOT NULL,
     days                TEXT NOT NULL CHECK (days <> ''),
     all_extensions      INTEGER NOT NULL CHECK (all_extensions IN (0, 1))
-);
+, precedence INTEGER GENERATED ALWAYS AS (
+    (((1000 - length(prefix)) * 2 + (number_length = 0)) * 2 + all_extensions) * 1000000
+    + ((substr(end_time, 1, 2) - substr(start_time, 1, 2)) * 3600
+       + (substr(end_time, 4, 2) - substr(start_time, 4, 2)) * 60
+       + substr(end_time, 7, 2) - substr(start_time, 7, 2) + 86400) % 86400 * length(days) + length(days)
+) VIRTUAL);
 INSERT INTO "rates" VALUES(1,1,'city','9',9,100000,60,30000,55,'00:00:00','23:59:59','1234567',1);
 INSERT INTO "rates" VALUES(2,1,'mobile','9',12,100000,60,30000,55,'00:00:00','23:59:59','1234567',1);
 INSERT INTO "rates" VALUES(3,1,'abroad','00',0,0,0,30000,60,'00:00:00','23:59:59','1234567',1);
@@ -388,16 +393,16 @@ CREATE TABLE recovery_codes (
     used_at_ms INTEGER,
     PRIMARY KEY (name, hash)
 ) WITHOUT ROWID;
-INSERT INTO "recovery_codes" VALUES('owner','50d325c0f2e9de267e595e6a289e8dcf6b05d33743355a9dec4b29b80d7520e5',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','6807d052cfc7e4b1c1d5414f0129498f4e9ea03672795126eda9459c537f7b11',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','69cf647dbff9d194dc774f8a66a8e53fe6aabe2b508e882511770155bd1e061a',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','803250473e53bbdd71bf2348fd1069785b1f2d595311b174218507a127e08cfb',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','87043db7596f97c31241fab727ebc7d1a870d30fcbc3d616fbad4daea6931a9d',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','94271657358defb5b2f8401495ed81c16cd039d8114fa7c045422e3223fe0bdf',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','a588aee5cc39571c225241134d8e6a9beec3ddebbec1b7d7f5b3a321229df796',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','aef0ede733aa9994778e6f35ab330aabc4855a88ccc5bb0896dee8553405538c',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','cf30919466d2199b6d30f53718927bb57c0cc2f5ce61767716752b556d53416b',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','e3bb255f0a81ccdc9dddb9d9490390255c9d1b93aa9f3903df4a0fc920179c91',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','472eaeaf03b6d315d32843d014695137b345cfbf89e010a9fd58977a4fd9677e',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','582e3bf5ec6fd87e76d7a89b72f3e390034b6f0c94479e348f8cd53b393fd238',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','5b7a16b730759ffda33fd425de8af7570b311e73698ee5fee5c4f180529306d2',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','742f1c728cd425973533c5bcaf4638c82d2a57985364223a81ddaed89c594909',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','7d6e3e93a51848c554fc9f2ea7df3bceb6ba5390230154916d6244629a38fc8e',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','7da9939f5dce20388c07201355e4e0b3a071cfc31cf85345a5db3260fecb6450',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','8a5fea02767d365e48ded906365b095828856a4a3c43a70131e3fff40d8e1698',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','b237c99b59bb4177df64f062f1bc00c976a77e2ee383c0201ab14735edc48de3',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','cf0168d591fd122921e5b1c7042234543eb66ce113807e97156cecdeca673825',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','dbfb5bb5ff49606a85ff830ca1470ef85928500e568f7fb5e739f753cf7d9f30',NULL);
 CREATE TABLE saved_searches (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     person TEXT NOT NULL,
@@ -414,7 +419,7 @@ CREATE TABLE second_factors (
     -- The newest step of 30 s since 1970 whose code was used: it and older ones are worth nothing any more.
     last_step INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-INSERT INTO "second_factors" VALUES('owner','ZISHFIH335NKN5N5ILQC5US3LN7AAZS5',1,59843520);
+INSERT INTO "second_factors" VALUES('owner','LKTLTWP2NXJ655Y5ILE3GXR7HSOLU5E3',1,59843520);
 CREATE TABLE seen_devices (
     device TEXT PRIMARY KEY,
     name   TEXT NOT NULL
@@ -430,7 +435,7 @@ CREATE TABLE site (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 );
-INSERT INTO "site" VALUES('database_id','8f0465dd9ee1adcc');
+INSERT INTO "site" VALUES('database_id','533cc947fab23644');
 INSERT INTO "site" VALUES('trial','{"version": 1, "first_ms": 1795305600000, "least_ms": 1795305600000, "is_dated": true, "seals": {"3e2e57f4cfc15cc6": "cb0761d9c1f2f31a544bac0ecf3cd37d10a8358c7c1f1fa57b9d0d220e6795fe"}}
 ');
 CREATE TABLE stays (
@@ -595,6 +600,7 @@ END;
 CREATE INDEX calls_number ON calls (number, asked_at_ms);
 CREATE INDEX ledger_payments ON ledger (at_ms, kind, account_id, amount_micros, call_id) WHERE call_id IS NULL;
 CREATE INDEX ledger_account_kinds ON ledger (account_id, kind, id, amount_micros, call_id) WHERE call_id IS NULL;
+CREATE INDEX rates_precedence ON rates (precedence);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('mirror',28);
 INSERT INTO "sqlite_sequence" VALUES('changes',55);
