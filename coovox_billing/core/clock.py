@@ -94,8 +94,8 @@ def local_moment(instant_ms: int, zone: ZoneInfo) -> datetime:
 def wall_clock(zone: ZoneInfo) -> Callable[[int], int]:
     """What tells the site's wall-clock time of many instants, in whole seconds since 1970 began on that clock.
 
-    The zone is asked once for the instants of a day of UTC: since 1970 none has set its clocks twice within five days (tz
-    database).
+    The zone is asked once for the instants of a day of UTC: since 1970 none has set its clocks twice within five days
+    (tz database).
     """
 
     def ahead_seconds(second: int) -> int:
