@@ -20,6 +20,7 @@ from coovox_billing.backup.runner import Runner
 from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
+from coovox_billing.give_way import give_way
 from coovox_billing.opening import open_site
 from coovox_billing.pbx import voicemail
 from coovox_billing.pbx.agi_identity import ask_identity
@@ -51,6 +52,8 @@ def run(config: Config) -> None:
         SetupError: the data directory or the address cannot be used.
     """
     with open_site(config.data) as database:
+        # The thread that writes, which calls may have to wait for, is begun already and does not.
+        give_way()
         owner.ensure_first_password(database, config.data, wall_clock_ms())
         licensing = open_licensing(database, config.data)
         runner = Runner(database, config.data, wall_clock_ms)
