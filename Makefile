@@ -43,7 +43,7 @@ BROWSER_pages := tests/browser $(addprefix --ignore=,$(BROWSER_everywhere) $(BRO
 # What asks programs of Debian's runs with its own packages alone.
 DEBIAN_rest := tests/packaging
 # Sentences that `make messages` collects are given to these.
-SAYING := later Sentence BadInput NotFound Refused SetupError AmiError AmiGone ControllerFault Malformed NotSent PeerGone PlaceTrouble StoreFault TooLate Damaged WrongFile OtherFormat OtherProduct UnknownIssuer OutOfPeriod Revoked OtherDevice TooFewIdentifiers Unfit
+SAYING := later Sentence Numbered BadInput NotFound Refused SetupError AmiError AmiGone ControllerFault Malformed NotSent PeerGone PlaceTrouble StoreFault TooLate Damaged WrongFile OtherFormat OtherProduct UnknownIssuer OutOfPeriod Revoked OtherDevice TooFewIdentifiers Unfit
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 --output-sync=target
 DEBIAN_PACKAGES := sip-tester chromium chromium-driver python3-cryptography python3-flask python3-peewee python3-pyotp \
 	python3-segno python3-waitress python3-tzlocal python3-babel python3-openpyxl python3-serial python3-pytest \

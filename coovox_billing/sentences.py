@@ -49,34 +49,26 @@ def as_json(lines: Iterable[str]) -> str:
 
     A line is `["%(amount)s held for %(limit)s s", {"amount": "0.1200", "limit": 60}]`.
     """
-    return _encoded([_packed(line) for line in lines])
-
-
-def as_json_after(stored: str, lines: Iterable[str]) -> str:
-    """What `as_json` stored, with more sentences after it."""
-    both = [text[1:-1] for text in (stored, as_json(lines))]
-    return f"[{','.join(filter(None, both))}]"
+    return _encoded([packed(line) for line in lines])
 
 
 def from_json(text: str) -> tuple[str, ...]:
     """The sentences that `as_json` stored."""
-    return tuple(_unpacked(line) for line in json.loads(text))
+    return tuple(unpacked(line) for line in json.loads(text))
 
 
-def _packed(value: object) -> object:
+def packed(value: object) -> object:
+    """What `as_json` makes of a sentence; other values as they are."""
     if not isinstance(value, Sentence):
         return value
     if not value.values:
         return [value.message]
-    # Most are plain: to ask here costs half of asking in a call for each.
-    return [
-        value.message,
-        {name: _packed(inner) if isinstance(inner, Sentence) else inner for name, inner in value.values.items()},
-    ]
+    return [value.message, {name: packed(inner) for name, inner in value.values.items()}]
 
 
-def _unpacked(stored: Any) -> Any:
+def unpacked(stored: Any) -> Any:
+    """The sentence of which `packed` made a list; other values as they are."""
     if not isinstance(stored, list):
         return stored
     message, *values = stored
-    return Sentence(message, **{name: _unpacked(inner) for name, inner in (values[0] if values else {}).items()})
+    return Sentence(message, **{name: unpacked(inner) for name, inner in (values[0] if values else {}).items()})

@@ -7,17 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from coovox_billing.core import why
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.rating import cost_micros, units
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.stretch import NOTHING, Promise, lengthen, whole
 from coovox_billing.core.tariff import Choice, Rate, choose
-from coovox_billing.sentences import Sentence
-
-_NO_PREFIX = Sentence("(none)")
-_ANY_LENGTH = Sentence("any length")
-_ALL_EXTENSIONS = Sentence("all extensions")
-_LISTED_EXTENSIONS = Sentence("its list of extensions")
+from coovox_billing.core.why import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,76 +99,48 @@ def _first_promise(rate: Rate, account: AccountView, site: Site, by_stretches: b
     return lengthen(rate, NOTHING, account.available_micros, others_hour_micros, site.terms)
 
 
-def explain_choice(choice: Choice) -> list[str]:
-    """Sentences that say which rate won and why each other that was looked at lost."""
-    if choice.rate is None:
-        won = Sentence("no rate matches")
-    else:
-        won = Sentence("%(rate)s wins: %(claim)s", rate=_title(choice.rate), claim=claim(choice.rate))
-    lost = (Sentence("%(rate)s lost: %(why)s", rate=_title(rate), why=reason) for rate, reason in choice.lost)
-    return [won, *lost]
+def explain_choice(choice: Choice) -> list[Line]:
+    """Lines that say which rate won and why each other that was looked at lost."""
+    won = why.NO_RATE_MATCHES() if choice.rate is None else why.RATE_WINS(_title(choice.rate), claim(choice.rate))
+    return [won, *(why.RATE_LOST(_title(rate), reason) for rate, reason in choice.lost)]
 
 
-def explain_talk(rate: Rate, talk_seconds: int, free_seconds: int) -> list[str]:
-    """What talk costs on a trunk whose first seconds are free, in sentences."""
+def explain_talk(rate: Rate, talk_seconds: int, free_seconds: int) -> list[Line]:
+    """What talk costs on a trunk whose first seconds are free, in lines."""
     if free_seconds == 0 or talk_seconds == 0:
         return [explain_cost(rate, talk_seconds)]
     if talk_seconds <= free_seconds:
-        return [
-            Sentence(
-                "%(talk)s s of talk: no longer than the %(free)s s that are free on the trunk, is 0.0000",
-                talk=talk_seconds,
-                free=free_seconds,
-            )
-        ]
-    longer = Sentence(
-        "longer than the %(free)s s that are free on the trunk, so billed from the answer", free=free_seconds
-    )
-    return [longer, explain_cost(rate, talk_seconds)]
+        return [why.FREE_TALK(talk_seconds, free_seconds)]
+    return [why.LONGER_THAN_FREE(free_seconds), explain_cost(rate, talk_seconds)]
 
 
-def explain_cost(rate: Rate, talk_seconds: int) -> str:
-    """One sentence with which a person can compute the cost again."""
-    return Sentence(
-        "%(talk)s s of talk: %(initial_cost)s for the first %(initial)s s, then %(units)s, is %(total)s",
-        talk=talk_seconds,
-        initial_cost=format_price(rate.initial_cost_micros),
-        initial=rate.initial_seconds,
-        units=_started(rate, units(rate, talk_seconds)),
-        total=format_amount(cost_micros(rate, talk_seconds)),
-    )
+def explain_cost(rate: Rate, talk_seconds: int) -> Line:
+    """One line with which a person can compute the cost again."""
+    started = _started(rate, units(rate, talk_seconds))
+    total = format_amount(cost_micros(rate, talk_seconds))
+    return why.COST(talk_seconds, format_price(rate.initial_cost_micros), rate.initial_seconds, started, total)
 
 
-def explain_shortage(rate: Rate, available_micros: int) -> str:
-    """One sentence that says how much is missing for a first second."""
-    return Sentence(
-        "%(available)s is available, the first second costs %(cost)s",
-        available=format_amount(available_micros),
-        cost=format_amount(cost_micros(rate, 1)),
-    )
+def explain_shortage(rate: Rate, available_micros: int) -> Line:
+    """One line that says how much is missing for a first second."""
+    return why.SHORTAGE(format_amount(available_micros), format_amount(cost_micros(rate, 1)))
 
 
-def _started(rate: Rate, count: int) -> Sentence:
+def _started(rate: Rate, count: int) -> Line:
     price = format_price(rate.rate_micros)
     if count == 1:
-        return Sentence("1 started unit of %(unit)s s at %(price)s", unit=rate.unit_seconds, price=price)
-    return Sentence(
-        "%(count)s started units of %(unit)s s at %(price)s", count=count, unit=rate.unit_seconds, price=price
-    )
+        return why.ONE_UNIT(rate.unit_seconds, price)
+    return why.UNITS(count, rate.unit_seconds, price)
 
 
-def _title(rate: Rate) -> str:
-    if rate.remark:
-        return Sentence("rate %(id)s (%(remark)s)", id=rate.id, remark=rate.remark)
-    return Sentence("rate %(id)s", id=rate.id)
+def _title(rate: Rate) -> Line:
+    return why.RATE_WITH_REMARK(rate.id, rate.remark) if rate.remark else why.RATE(rate.id)
 
 
-def claim(rate: Rate) -> str:
+def claim(rate: Rate) -> Line:
     """What a rate matches, in the words of the order of precedence."""
-    length = Sentence("exactly %(count)s digits", count=rate.number_length) if rate.number_length else _ANY_LENGTH
-    return Sentence(
-        "prefix %(prefix)s, %(length)s, %(reach)s",
-        prefix=rate.prefix or _NO_PREFIX,
-        length=length,
-        reach=_ALL_EXTENSIONS if rate.extensions is None else _LISTED_EXTENSIONS,
+    return why.CLAIM(
+        rate.prefix or why.NO_PREFIX(),
+        why.EXACT_LENGTH(rate.number_length) if rate.number_length else why.ANY_LENGTH(),
+        why.ALL_EXTENSIONS() if rate.extensions is None else why.LISTED_EXTENSIONS(),
     )

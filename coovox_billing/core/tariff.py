@@ -9,22 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from operator import itemgetter
 
-from coovox_billing.sentences import Sentence
+from coovox_billing.core import why
+from coovox_billing.core.why import Line
 
 SECONDS_PER_DAY = 86_400
 ALL_DAYS = frozenset(range(1, 8))
 # Stands for the prefix where calls without a rate are counted.
 NO_RATE = "none"
 
-DAYS_OF_WEEK = (
-    Sentence("Monday"),
-    Sentence("Tuesday"),
-    Sentence("Wednesday"),
-    Sentence("Thursday"),
-    Sentence("Friday"),
-    Sentence("Saturday"),
-    Sentence("Sunday"),
-)
+DAYS_OF_WEEK = tuple(why.sentence(day()) for day in why.DAYS_OF_WEEK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ class Choice:
     """The winning rate (None if nothing matched) and every other with the reason it lost."""
 
     rate: Rate | None
-    lost: tuple[tuple[Rate, str], ...]
+    lost: tuple[tuple[Rate, Line], ...]
 
 
 def choose(rates: Iterable[Rate], extension: str, number: str, moment: datetime) -> Choice:
@@ -96,22 +89,17 @@ def matches(rate: Rate, extension: str, number: str, moment: datetime) -> bool:
     return _obstacle(rate, extension, number, moment) is None
 
 
-def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> str | None:
+def _obstacle(rate: Rate, extension: str, number: str, moment: datetime) -> Line | None:
     if not number.startswith(rate.prefix):
-        return Sentence("its prefix %(prefix)s does not begin the number", prefix=rate.prefix)
+        return why.OTHER_PREFIX(rate.prefix)
     if not rate.active:
-        return Sentence("it is not active")
+        return why.NOT_ACTIVE()
     if rate.number_length not in (0, len(number)):
-        return Sentence(
-            "it is for numbers of %(length)s digits, this one has %(digits)s",
-            length=rate.number_length,
-            digits=len(number),
-        )
+        return why.OTHER_LENGTH(rate.number_length, len(number))
     if rate.extensions is not None and extension not in rate.extensions:
-        return Sentence("it does not apply to extension %(extension)s", extension=extension)
+        return why.OTHER_EXTENSIONS(extension)
     if not is_open(rate, moment):
-        day = DAYS_OF_WEEK[moment.weekday()]
-        return Sentence("it is not open on %(day)s at %(time)s", day=day, time=format(moment, "%H:%M:%S"))
+        return why.NOT_OPEN(why.DAYS_OF_WEEK[moment.weekday()](), format(moment, "%H:%M:%S"))
     return None
 
 
@@ -143,15 +131,15 @@ def precedence(rate: Rate) -> tuple[int, bool, bool, int, int]:
 
 
 _BEATEN_BY = (
-    Sentence("its prefix is shorter"),
-    Sentence("it takes any length, the winner this exact length"),
-    Sentence("it is for all extensions, the winner for a list"),
-    Sentence("it is open more hours per week"),
-    Sentence("it is newer"),
+    why.SHORTER_PREFIX(),
+    why.LESS_EXACT_LENGTH(),
+    why.WIDER_REACH(),
+    why.LONGER_OPEN(),
+    why.NEWER(),
 )
 
 
-def _why_beaten(best: tuple[object, ...], place: tuple[object, ...]) -> str:
+def _why_beaten(best: tuple[object, ...], place: tuple[object, ...]) -> Line:
     pairs = zip(best, place, _BEATEN_BY, strict=True)
     return next(reason for won, beaten, reason in pairs if won != beaten)
 

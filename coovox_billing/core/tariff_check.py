@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from coovox_billing.core import week
+from coovox_billing.core import week, why
 from coovox_billing.core.decision import claim
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.rate_reach import (
@@ -416,7 +416,7 @@ def _why_unmatched(by_prefix: Mapping[str, Sequence[Rate]], newest: Unmatched) -
         return Sentence("Today %(rate)s would price the newest of them.", rate=title(choice.rate))
     if choice.lost:
         rate, reason = choice.lost[0]
-        return Sentence("Of the newest, %(rate)s came closest: %(why)s.", rate=title(rate), why=reason)
+        return Sentence("Of the newest, %(rate)s came closest: %(why)s.", rate=title(rate), why=why.sentence(reason))
     return Sentence("No rate has such a prefix.")
 
 
@@ -429,9 +429,10 @@ def common_beginning(numbers: Sequence[str]) -> str:
 
 def title(rate: Rate) -> Sentence:
     """A rate by what a person knows it by."""
+    claims = why.sentence(claim(rate))
     if rate.remark:
-        return Sentence("Rate %(id)s (%(remark)s; %(claim)s)", id=rate.id, remark=rate.remark, claim=claim(rate))
-    return Sentence("Rate %(id)s (%(claim)s)", id=rate.id, claim=claim(rate))
+        return Sentence("Rate %(id)s (%(remark)s; %(claim)s)", id=rate.id, remark=rate.remark, claim=claims)
+    return Sentence("Rate %(id)s (%(claim)s)", id=rate.id, claim=claims)
 
 
 def _some(words: Sequence[str]) -> str:

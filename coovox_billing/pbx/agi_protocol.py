@@ -14,7 +14,6 @@ MAX_REPLY_BYTES = 4_000_000  # the keys of 100,000 records that the dialplan lef
 MAX_REQUEST_LINES = 100
 MAX_CALL_ID_LENGTH = 64
 
-_PATH = re.compile(r"^agi_network_script: (.*)", re.MULTILINE)
 _ARGUMENT = re.compile(r"^agi_arg_[^:\n]*: ([^=\n]*)=(.*)", re.MULTILINE)
 _REPLY = re.compile(r"(\d{3})[ -](.*)", re.DOTALL)
 _RESULT = re.compile(r"result=(-?\d{1,18})(?: \((.*)\))?.*", re.DOTALL)
@@ -74,7 +73,7 @@ def _parse_request(text: str) -> Request:
     if text.count("\nagi_") != line_ends:
         strange = next(line for line in text.split("\n") if not line.startswith("agi_"))
         raise Malformed("not a line of an AGI request: %(line)s", line=_shown(strange))
-    return Request(_only_path(_PATH.findall(text)), _arguments(text))
+    return Request(_path(text), _arguments(text))
 
 
 def _shown(text: str) -> str:
@@ -82,15 +81,16 @@ def _shown(text: str) -> str:
     return repr(_NOT_SHOWN.sub("", text)[:80])
 
 
-def _only_path(paths: list[str]) -> str:
+def _path(text: str) -> str:
     """Asterisk says once where it goes; a caller that writes lines of his own into the request would say it again."""
+    paths = [after.partition("\n")[0] for after in f"\n{text}".split("\nagi_network_script: ")[1:]]
     if len(paths) > 1:
         raise Malformed("two paths in a request: %(path)s and %(value)s", path=_shown(paths[0]), value=_shown(paths[1]))
     return paths[0] if paths else ""
 
 
 def _arguments(text: str) -> dict[str, str]:
-    arguments = dict(_ARGUMENT.findall(text))
+    arguments = dict(_ARGUMENT.findall(text, max(0, text.find("agi_arg_"))))
     if len(arguments) != text.count("\nagi_arg_") + text.startswith("agi_arg_"):
         strange = _shown(_strange_argument(text))
         raise Malformed("an argument is not name=value, or comes twice: %(argument)s", argument=strange)

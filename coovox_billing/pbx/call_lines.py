@@ -81,8 +81,8 @@ def teller(call_id: str, note: str = "") -> "Callable[[asyncio.Future[Noted[T]]]
 
     def told(done: "asyncio.Future[Noted[T]]") -> None:
         if not done.cancelled() and done.exception() is None:
-            # After whoever waits for it, such as the caller.
-            done.get_loop().call_soon(tell, call_id, done.result(), note)
+            # A timer, for it comes after whoever waits for the same, such as the caller.
+            done.get_loop().call_later(0, tell, call_id, done.result(), note)
 
     return told
 

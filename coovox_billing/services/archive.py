@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from coovox_billing.core import why
 from coovox_billing.core.clock import day_start_ms
 from coovox_billing.core.csv_table import quoted
 from coovox_billing.errors import BadInput, Refused
@@ -279,8 +280,9 @@ def _bounds_ms(month: str) -> tuple[int, int]:
 
 
 def _cells(row: sqlite3.Row, names: Sequence[str]) -> list[str]:
-    """What a row keeps, as text that no spreadsheet runs; nothing for NULL."""
-    return ["" if row[name] is None else quoted(str(row[name])) for name in names]
+    """What a row keeps, as text that no spreadsheet runs and that can be read by itself; nothing for NULL."""
+    values = (why.in_full(row[name]) if name == "why" else row[name] for name in names)
+    return ["" if value is None else quoted(str(value)) for value in values]
 
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], list[list[str]]]]:

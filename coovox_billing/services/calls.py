@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coovox_billing.core import clock, decision, dialed_number, leg, payer
+from coovox_billing.core import clock, decision, dialed_number, leg, payer, why
 from coovox_billing.core.call import ARCHIVED, LOST, Event, State, late_id, next_state
 from coovox_billing.core.decision import AccountView, Verdict
 from coovox_billing.core.dial_options import bypassing_options, vanishing_destinations
@@ -19,8 +19,8 @@ from coovox_billing.core.payer import Origin
 from coovox_billing.core.site_settings import Site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import least_free_seconds
+from coovox_billing.core.why import Line
 from coovox_billing.errors import BadInput
-from coovox_billing.sentences import Sentence, as_json
 from coovox_billing.services import accounts, trunks
 from coovox_billing.store import reads, writes
 
@@ -228,9 +228,9 @@ def account_view(account: AccountRow) -> AccountView:
 
 
 def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Verdict) -> dict[str, Any]:
-    why = decision.explain_choice(verdict.choice) if verdict.rate or verdict.reason == "no-rate" else []
+    lines = decision.explain_choice(verdict.choice) if verdict.rate or verdict.reason == "no-rate" else []
     if account is not None and verdict.rate is not None:
-        why.append(_why_held(account, verdict, verdict.rate))
+        lines.append(_why_held(account, verdict, verdict.rate))
     return {
         "reason": verdict.reason,
         "account_id": account["id"] if account else None,
@@ -240,7 +240,7 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
         "attempt_stamp_ms": question.stamp_ms,
         **writes.promise_columns(verdict.promise),
         "rate": reads.rate_snapshot(verdict.rate) if verdict.rate else None,
-        "why": as_json(why),
+        "why": why.stored(lines),
         "caller_channel": question.origin.channel,
         "caller_uniqueid": question.uniqueid,
         "linkedid": question.linkedid,
@@ -249,26 +249,18 @@ def _asked_columns(question: Question, account: sqlite3.Row | None, verdict: Ver
     }
 
 
-def _why_held(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
-    return Sentence(
-        "balance %(balance)s, credit %(credit)s, held by other calls %(held)s: %(outcome)s",
-        balance=format_amount(account["balance_micros"]),
-        credit=format_amount(account["credit_micros"]),
-        held=format_amount(account["held_micros"]),
-        outcome=_outcome(account, verdict, rate),
-    )
+def _why_held(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> Line:
+    sums = (account["balance_micros"], account["credit_micros"], account["held_micros"])
+    return why.HELD(*map(format_amount, sums), _outcome(account, verdict, rate))
 
 
-def _outcome(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> str:
+def _outcome(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> Line:
     if not verdict.passes:
         return decision.explain_shortage(rate, account_view(account).available_micros)
     amount, limit = format_amount(verdict.hold_micros), verdict.limit_seconds
     if verdict.promise is None or verdict.promise.promised_seconds == limit:
-        return Sentence("%(amount)s held for %(limit)s s", amount=amount, limit=limit)
-    first = verdict.promise.promised_seconds
-    return Sentence(
-        "%(amount)s held for a first %(first)s s, more is bought while it lasts", amount=amount, first=first
-    )
+        return why.HELD_FOR_ALL(amount, limit)
+    return why.HELD_FOR_FIRST(amount, verdict.promise.promised_seconds)
 
 
 def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:

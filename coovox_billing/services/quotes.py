@@ -1,12 +1,14 @@
 """What would a call cost: the same decision as a real call's, without making one (DESIGN §6, `quote`)."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from coovox_billing.core import decision, dialed_number, rating
+from coovox_billing.core import decision, dialed_number, rating, why
 from coovox_billing.core.decision import Verdict
 from coovox_billing.core.tariff import Rate
+from coovox_billing.core.why import Line
 from coovox_billing.errors import BadInput
 from coovox_billing.sentences import Sentence
 from coovox_billing.services.accounts import find
@@ -32,7 +34,7 @@ class Quote:
     passes: bool
     reason: str
     why: tuple[str, ...]
-    lost: tuple[tuple[Rate, str], ...] = ()
+    lost: tuple[tuple[Rate, Line], ...] = ()
     available_micros: int = 0
 
 
@@ -52,10 +54,10 @@ def quote(connection: sqlite3.Connection, extension: str, number_dialed: str, at
     rates = reads.rates_for(connection, dialed_number.prefixes(number), extension)
     verdict = decision.decide(account, number, at.astimezone(site.time_zone), rates, site)
     explained = verdict.rate is not None or verdict.reason == "no-rate"
-    why = decision.explain_choice(verdict.choice) if explained else [_WHY_WITHOUT_RATE[verdict.reason]]
+    said = _sentences(decision.explain_choice(verdict.choice)) if explained else [_WHY_WITHOUT_RATE[verdict.reason]]
     if verdict.rate is not None and verdict.reason == "no-money":
-        why.append(decision.explain_shortage(verdict.rate, account.available_micros))
-    answer = _quote(extension, number, at, seconds, verdict, why)
+        said += _sentences([decision.explain_shortage(verdict.rate, account.available_micros)])
+    answer = _quote(extension, number, at, seconds, verdict, said)
     return replace(answer, lost=verdict.choice.lost, available_micros=account.available_micros)
 
 
@@ -66,10 +68,14 @@ _WHY_WITHOUT_RATE: dict[str, str] = {
 }
 
 
-def _quote(extension: str, number: str, at: datetime, seconds: int, verdict: Verdict, why: list[str]) -> Quote:
+def _sentences(lines: Iterable[Line]) -> list[str]:
+    return [why.sentence(line) for line in lines]
+
+
+def _quote(extension: str, number: str, at: datetime, seconds: int, verdict: Verdict, said: list[str]) -> Quote:
     rate = verdict.rate
     if rate is not None:
-        why = [*why, decision.explain_cost(rate, seconds)]
+        said = [*said, *_sentences([decision.explain_cost(rate, seconds)])]
     return Quote(
         extension=extension,
         number=number,
@@ -81,5 +87,5 @@ def _quote(extension: str, number: str, at: datetime, seconds: int, verdict: Ver
         affordable_seconds=verdict.limit_seconds if verdict.passes else 0,
         passes=verdict.passes,
         reason=verdict.reason,
-        why=tuple(why),
+        why=tuple(said),
     )

@@ -7,7 +7,7 @@ already is not done again.
 import sqlite3
 from dataclasses import dataclass
 
-from coovox_billing.core import clock, decision, leg, rating
+from coovox_billing.core import clock, decision, leg, rating, why
 from coovox_billing.core.call import (
     ALONE,
     ARCHIVED,
@@ -26,19 +26,14 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.core.money import format_amount
 from coovox_billing.core.rating import Charge
 from coovox_billing.core.tariff import NO_RATE, Rate
-from coovox_billing.sentences import Sentence, as_json, as_json_after
+from coovox_billing.core.why import Line
 from coovox_billing.services.calls import account_view, call_of_answered, decide_number, end_columns, release
 from coovox_billing.store import reads, writes
 from coovox_billing.store.writes import Place
 
 ACTOR = "call"
 LEAST_TALK_SECONDS = 1
-NOTHING_SAID = as_json([])
-WHY_LOST = Sentence("closed by rule: nobody told how it ended, so it is charged up to its last sign of life")
-WHY_ARCHIVED = Sentence(
-    "told only after this call had been archived as unanswered: priced by today's rates as of its dialing"
-)
-WHY_CORRECTED = Sentence("corrected: it was closed by rule before its true end was known")
+NOTHING_SAID = why.stored([])
 
 
 def settle(
@@ -154,7 +149,7 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
         cost_micros=charge.cost_micros,
         uncollected_micros=charge.uncollected_micros,
         rate=price.snapshot,
-        why=as_json_after(price.why, [*_why_closed(state, ending), *tolls.why, *moved]),
+        why=why.stored_after(price.why, [*_why_closed(state, ending), *tolls.why, *moved]),
         settled_late=_is_late(state, ending),
         settled_by=ending.source,
         flags=" ".join(sorted(flags)),
@@ -206,14 +201,14 @@ def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
     if not account["billing"]:
         return _Price(None, None, verdict.reason, NOTHING_SAID)
     snapshot = None if verdict.rate is None else reads.rate_snapshot(verdict.rate)
-    return _Price(verdict.rate, snapshot, call["reason"], as_json(decision.explain_choice(verdict.choice)))
+    return _Price(verdict.rate, snapshot, call["reason"], why.stored(decision.explain_choice(verdict.choice)))
 
 
-def _why_closed(state: State, ending: _Ending) -> list[str]:
-    why: list[str] = [WHY_ARCHIVED] if ARCHIVED in ending.flags and state is not State.SETTLED else []
+def _why_closed(state: State, ending: _Ending) -> list[Line]:
+    lines = [why.ARCHIVED()] if ARCHIVED in ending.flags and state is not State.SETTLED else []
     if ending.source is Source.RULE:
-        return [*why, WHY_LOST]
-    return [*why, WHY_CORRECTED] if state is State.SETTLED else why
+        return [*lines, why.LOST()]
+    return [*lines, why.CORRECTED()] if state is State.SETTLED else lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +224,12 @@ class _Tolls:
         return 0 if self.rate is None else rating.cost_of_talk(self.rate, self.talk_seconds, self.free_seconds)
 
     @property
-    def why(self) -> list[str]:
+    def why(self) -> list[Line]:
         """The lines of *why this price* about the talk."""
         return [] if self.rate is None else decision.explain_talk(self.rate, self.talk_seconds, self.free_seconds)
 
 
-def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms: int) -> tuple[Charge, list[str]]:
+def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms: int) -> tuple[Charge, list[Line]]:
     """Take the cost from the account and free the hold; also tells what moved, as lines of *why this price*.
 
     What was charged before, by rule, is brought to the true cost by a correcting entry.
@@ -244,18 +239,17 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     before_micros = call["cost_micros"] - call["uncollected_micros"]
     available = _available_micros(connection, call)
     charge = rating.charge(cost, call["hold_micros"], available, before_micros)
-    why: list[str] = []
+    lines: list[Line] = []
     if more_micros := charge.charged_micros - before_micros:
-        kind, reason = ("correction", WHY_CORRECTED) if call["state"] == State.SETTLED else ("call", "")
+        kind, reason = ("correction", why.sentence(why.CORRECTED())) if call["state"] == State.SETTLED else ("call", "")
         entry = {"call_id": call["call_id"], "reason": reason, "freed_micros": call["hold_micros"]}
         balance = writes.post(connection, call["account_id"], kind, -more_micros, ACTOR, now_ms, **entry)
-        before, after = format_amount(balance + more_micros), format_amount(balance)
-        why.append(Sentence("balance %(before)s before, %(after)s after", before=before, after=after))
+        lines.append(why.BALANCE_MOVED(format_amount(balance + more_micros), format_amount(balance)))
     elif call["hold_micros"]:
         writes.change_hold(connection, call["account_id"], -call["hold_micros"])
     if charge.uncollected_micros:
-        why.append(Sentence("%(amount)s could not be collected", amount=format_amount(charge.uncollected_micros)))
-    return charge, why
+        lines.append(why.NOT_COLLECTED(format_amount(charge.uncollected_micros)))
+    return charge, lines
 
 
 def _available_micros(connection: sqlite3.Connection, call: sqlite3.Row) -> int:

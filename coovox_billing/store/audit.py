@@ -113,14 +113,34 @@ _CHECKS = (
             f"""SELECT kept_key AS extension, period AS found,
                        {" || ', ' || ".join(f"sum({name})" for name in sums)} AS expected
                 FROM (SELECT period, {key} AS kept_key, {", ".join(sums)} FROM finished_{kind}_totals
-                      WHERE period IN (SELECT period FROM finished_periods)
+                      WHERE period IN (SELECT period FROM finished_periods WHERE period NOT LIKE '..%')
                       UNION ALL
                       SELECT period, {daily_key}, {", ".join(f"-{name}" for name in sums)} FROM daily_{kind}_totals
-                      JOIN (SELECT period FROM finished_periods WHERE length(period) < 10)
+                      JOIN (SELECT period FROM finished_periods WHERE length(period) IN (4, 7))
                       ON day BETWEEN period || '-' AND period || '-~') AS both_sides
                 GROUP BY period, kept_key HAVING {" OR ".join(f"sum({name}) <> 0" for name in sums)}""",  # noqa: S608
         )
         for kind, (key, daily_key, sums) in SUMMED_UP.items()
+    ),
+    *(
+        _Check(
+            f"{kind} {{extension}}: {{found}} differs from its month and the time before that ({{expected}})",
+            f"""SELECT kept_key AS extension, '..' || month AS found,
+                       {" || ', ' || ".join(f"sum({name})" for name in sums)} AS expected
+                FROM (SELECT substr(period, 3) AS month, {key} AS kept_key, {", ".join(sums)}
+                      FROM finished_{kind}_totals WHERE period LIKE '..%'
+                      UNION ALL
+                      SELECT period, {key}, {", ".join(f"-{name}" for name in sums)}
+                      FROM finished_{kind}_totals WHERE length(period) = 7
+                      UNION ALL
+                      SELECT strftime('%Y-%m', substr(period, 3) || '-01', '+1 month'), {key},
+                             {", ".join(f"-{name}" for name in sums)}
+                      FROM finished_{kind}_totals WHERE period LIKE '..%') AS both_sides
+                WHERE month IN (SELECT period FROM finished_periods)
+                AND '..' || month IN (SELECT period FROM finished_periods)
+                GROUP BY month, kept_key HAVING {" OR ".join(f"sum({name}) <> 0" for name in sums)}""",  # noqa: S608
+        )
+        for kind, (key, _daily_key, sums) in SUMMED_UP.items()
     ),
     _Check(
         "all extensions: what {found} was summed up to differs from its days ({expected})",
@@ -130,8 +150,14 @@ _CHECKS = (
            FROM finished_periods AS finished LEFT JOIN (
                SELECT period, count(*) AS extensions, sum(calls) AS calls, sum(talk) AS talk, sum(cost) AS cost FROM (
                    SELECT period, extension, sum(calls) AS calls, sum(talk_seconds) AS talk, sum(cost_micros) AS cost
-                   FROM (SELECT period FROM finished_periods) JOIN daily_extension_totals
-                   ON day BETWEEN period AND period || '-~' JOIN accounts ON accounts.id = account_id
+                   FROM (
+                       SELECT finished_periods.period, account_id, daily.calls, daily.talk_seconds, daily.cost_micros
+                       FROM finished_periods JOIN daily_extension_totals AS daily
+                       ON day BETWEEN period AND period || '-~' WHERE period NOT LIKE '..%'
+                       UNION ALL
+                       SELECT period, account_id, calls, talk_seconds, cost_micros
+                       FROM finished_extension_totals WHERE period LIKE '..%'
+                   ) JOIN accounts ON accounts.id = account_id
                    GROUP BY period, extension HAVING sum(calls) > 0)
                GROUP BY period) AS counted ON counted.period = finished.period
            WHERE finished.extensions <> coalesce(counted.extensions, 0) OR finished.calls <> coalesce(counted.calls, 0)

@@ -1,11 +1,17 @@
 """Months and years that are over, summed up out of their days, as plain SQL on the writer's connection.
 
+`..2026-02` is all the time up to the end of that month: ten years are its sum, and some years of them the difference of
+two such. It counts where that of no month in it is missing.
+
 A sum counts as long as the line of its period is in `finished_periods`: `forget` takes that away where something is
 told of one of its days later, in the transaction that changes the day, and the period is waiting to be summed up again.
 """
 
 import sqlite3
 from collections.abc import Iterator
+
+LENGTH_OF_DAY, LENGTH_OF_MONTH, LENGTH_OF_YEAR = 10, 7, 4
+UP_TO = ".."
 
 _SUMS = ("calls", "talk_seconds", "cost_micros")
 # By what is told apart: the key, that key in the table of the days, and what is summed up.
@@ -18,46 +24,74 @@ SUMMED_UP = {
 
 
 def waiting(connection: sqlite3.Connection) -> list[str]:
-    """The months (`2026-02`) and years that are over and not summed up, a year after its months.
+    """The months (`2026-02`), years and days that are over and not summed up, and the times up to the end of a month.
 
-    They are over where calls of a later one were counted, whatever the clock says.
+    They are in the order in which they are to be summed up. A month or day is over where calls of a later one were
+    counted, whatever the clock says; the days of a month are summed up with it.
     """
     first, last = connection.execute("SELECT min(day), max(day) FROM daily_trunk_totals").fetchone()
     if first is None:
         return []
     known = {row[0] for row in connection.execute("SELECT period FROM finished_periods WHERE length(period) < 10")}
-    return [period for period in _periods(first[:7], last[:7]) if period not in known]
+    over = list(months(first, last))
+    periods = [period for month in over for period in (month, *([month[:4]] if month.endswith("-12") else []))]
+    changed = [month for month in over if not {month, UP_TO + month} <= known]
+    since = [UP_TO + month for month in over if changed and month >= changed[0]]
+    days = connection.execute(
+        """SELECT DISTINCT day FROM daily_trunk_totals
+           WHERE day >= ? AND day < ? AND day NOT IN (SELECT period FROM finished_periods)""",
+        (last[:LENGTH_OF_MONTH], last),
+    )
+    return [*(period for period in periods if period not in known), *since, *(row[0] for row in days)]
 
 
-def _periods(first: str, last: str) -> Iterator[str]:
-    """From a month on, up to the one before another."""
-    number, after = (int(month[:4]) * 12 + int(month[5:]) - 1 for month in (first, last))
-    while number < after:
-        yield f"{number // 12:04d}-{number % 12 + 1:02d}"
-        number += 1
-        if number % 12 == 0:
-            yield f"{(number - 1) // 12:04d}"
+def months(first: str, before: str) -> Iterator[str]:
+    """The months from that of a day on, up to the one before that of another."""
+    number, after = (int(day[:4]) * 12 + int(day[5:7]) - 1 for day in (first, before))
+    for month in range(number, after):
+        yield f"{month // 12:04d}-{month % 12 + 1:02d}"
 
 
 def finish(connection: sqlite3.Connection, period: str) -> None:
-    """Sum up a month out of its days, or a year out of its months, of which those that wait are summed up first."""
-    if len(period) == 4:
+    """Sum up one of those that wait: a month out of its days, a year out of its months, of which those wait no more.
+
+    The time up to the end of a month is the month and the time before it, which is summed up first.
+    """
+    if len(period) == LENGTH_OF_YEAR:
         for month in waiting_months(connection, period):
             finish(connection, month)
-    for kind, (key, daily_key, sums) in SUMMED_UP.items():
-        source, key_there, part = f"daily_{kind}_totals", daily_key, "day"
-        if len(period) == 4:
-            source, key_there, part = f"finished_{kind}_totals", key, "period"
-        added_up = ", ".join(f"sum({name})" for name in sums)
-        connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (period,))  # noqa: S608
-        added = f"SELECT ?, {key_there}, {added_up} FROM {source} WHERE {part} BETWEEN ? AND ? GROUP BY 2"  # noqa: S608
-        connection.execute(
-            f"INSERT INTO finished_{kind}_totals (period, {key}, {', '.join(sums)}) {added}",
-            (period, f"{period}-", f"{period}-~"),
-        )
-    if len(period) == 7:
+    if len(period) == LENGTH_OF_DAY:
+        _draw_line(connection, period, "daily_extension_totals", "day = ?", (period,))
+        return
+    for kind in SUMMED_UP:
+        _sum_up(connection, kind, period)
+    if len(period) == LENGTH_OF_MONTH:
         _finish_days(connection, period)
+        connection.execute("DELETE FROM finished_periods WHERE period BETWEEN ? AND '..~'", (UP_TO + period,))
     _draw_line(connection, period, "finished_extension_totals", "period = ?", (period,))
+
+
+def _sum_up(connection: sqlite3.Connection, kind: str, period: str) -> None:
+    key, daily_key, sums = SUMMED_UP[kind]
+    source, key_there, condition = f"finished_{kind}_totals", key, "period BETWEEN ? AND ?"
+    bounds = (f"{period}-", f"{period}-~")
+    if len(period) == LENGTH_OF_MONTH:
+        source, key_there, condition = f"daily_{kind}_totals", daily_key, "day BETWEEN ? AND ?"
+    elif period.startswith(UP_TO):
+        month = period.removeprefix(UP_TO)
+        condition, bounds = "period IN (?, ?)", (month, UP_TO + _month_before(month))
+    added_up = ", ".join(f"sum({name})" for name in sums)
+    connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (period,))  # noqa: S608
+    connection.execute(
+        f"""INSERT INTO finished_{kind}_totals (period, {key}, {", ".join(sums)})
+            SELECT ?, {key_there}, {added_up} FROM {source} WHERE {condition} GROUP BY 2""",  # noqa: S608
+        (period, *bounds),
+    )
+
+
+def _month_before(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1:04d}-12" if number == 1 else f"{year:04d}-{number - 1:02d}"
 
 
 def waiting_months(connection: sqlite3.Connection, year: str) -> list[str]:

@@ -394,7 +394,10 @@ class RecoveryCode(_Table):
 
 
 class RateRow(_Table):
-    """A rate; prices in micros, times in whole seconds, `days` the ISO weekdays on which its window opens."""
+    """A rate; prices in micros, times in whole seconds, `days` the ISO weekdays on which its window opens.
+
+    Of those that match, the one with the lowest `precedence` is preferred, of equal ones the oldest.
+    """
 
     active = BooleanField()
     remark = CharField()
@@ -408,6 +411,7 @@ class RateRow(_Table):
     end_time = CharField()
     days = CharField()
     all_extensions = BooleanField()
+    precedence = IntegerField()
 
     class Meta:
         table_name = "rates"

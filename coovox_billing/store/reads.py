@@ -68,9 +68,9 @@ def account_by_device(connection: sqlite3.Connection, device: str) -> sqlite3.Ro
 def account_of_payer(connection: sqlite3.Connection, device: str, extension: str) -> sqlite3.Row | None:
     """The open account that lists a device, else the one of an extension."""
     row: sqlite3.Row | None = connection.execute(
-        "SELECT accounts.*, 1 AS rank FROM devices JOIN accounts ON accounts.id = devices.account_id "
-        "WHERE device = ? AND closed_at_ms IS NULL UNION ALL "
-        "SELECT accounts.*, 2 AS rank FROM accounts WHERE extension = ? AND closed_at_ms IS NULL ORDER BY rank LIMIT 1",
+        "SELECT * FROM accounts WHERE id = coalesce("
+        "(SELECT id FROM devices JOIN accounts ON id = account_id WHERE device = ? AND closed_at_ms IS NULL),"
+        " (SELECT id FROM accounts WHERE extension = ? AND closed_at_ms IS NULL))",
         (device, extension),
     ).fetchone()
     return row
@@ -371,7 +371,7 @@ def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension
         f"LEFT JOIN rate_extensions ON rate_id = rates.id AND rate_extensions.extension = ? WHERE prefix IN ({marks})",
         (extension, *prefixes),
     )
-    return [_rate_of_row(row) for row in rows]
+    return [_rate_of_row(tuple(row)) for row in rows]
 
 
 def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
@@ -390,7 +390,8 @@ def all_rates(connection: sqlite3.Connection) -> list[Rate]:
     return [rate_of_columns(row, frozenset(listed.get(row["id"], ()))) for row in rows]
 
 
-def _rate_of_row(row: sqlite3.Row) -> Rate:
+@lru_cache(maxsize=256)
+def _rate_of_row(row: tuple[Any, ...]) -> Rate:
     number, prefix, length, initial_cost, initial, price, unit, start, end, days, active, remark, is_for_all, one = row
     extensions = None if is_for_all else frozenset([one] if one else [])
     window = _window(start, end, days)

@@ -15,14 +15,13 @@ from heapq import heappop, heappush
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from coovox_billing.core import clock, decision, rating, tariff
+from coovox_billing.core import clock, decision, rating, tariff, why
 from coovox_billing.core.call import LOST, Source, State
 from coovox_billing.core.dialed_number import prefixes
 from coovox_billing.core.money import format_amount, parse_amount, parse_price
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.stretch import NOTHING, Promise, whole
 from coovox_billing.core.tariff import NO_RATE, Choice, Rate
-from coovox_billing.sentences import as_json
 from coovox_billing.services import accounts, activation, payments, settlement, trunks
 from coovox_billing.services import site as site_service
 from coovox_billing.services.accounts import Person
@@ -296,7 +295,7 @@ class Decade:
     ) -> None:
         self._rows += 1
         call_id = str(self._draw.randrange(10**17, 10**18))
-        decided, promise, reason, why = _UNDECIDED, None, "", ""
+        decided, promise, reason, told = _UNDECIDED, None, "", ""
         if contact.number == EMERGENCY_NUMBER:
             reason = "emergency"
         elif phone.is_locked:
@@ -305,16 +304,16 @@ class Decade:
             reason = "not-billed"
         else:
             decided = _decide(contact, is_peak, asked_ms)
-            why = decided.why
+            told = decided.why
             if decided.rate is None:
                 reason = "no-rate"
             else:
                 promise = whole(decided.rate, phone.available_micros, SITE.terms)
-                why += _why_held(phone, decided.rate, promise)
+                told += _why_held(phone, decided.rate, promise)
                 reason = "no-money" if promise is NOTHING or promise == NOTHING else ""
         answered_ms, ended_ms, rang_ms = self._answer(asked_ms, promise)
         asked = Asked(
-            self._rows, call_id, phone, contact.number, trunk, asked_ms, day, hour, reason, decided, promise, why,
+            self._rows, call_id, phone, contact.number, trunk, asked_ms, day, hour, reason, decided, promise, told,
             answered_ms, ended_ms, rang_ms,
         )  # fmt: skip
         if reason in ("locked", "no-rate", "no-money"):
@@ -353,21 +352,21 @@ class Decade:
     def _settle(self, asked: Asked, answered_ms: int) -> None:
         """What was promised is held, so that each call can be charged whole."""
         phone, rate = asked.phone, asked.decided.rate
-        seconds, cost_micros, why = (asked.ended_ms - answered_ms) // 1000, 0, asked.why
+        seconds, cost_micros, told = (asked.ended_ms - answered_ms) // 1000, 0, asked.why
         is_lost = self._draw.random() < _LOST
         if is_lost:
             seconds = max(1, seconds)
             asked = asked._replace(ended_ms=answered_ms + seconds * 1000)
-            why += _WHY_LOST
+            told += _WHY_LOST
         if rate is not None:
             cost_micros = _cost_micros(rate, seconds)
-            why += _why_talk(rate, seconds)
+            told += _why_talk(rate, seconds)
         if cost_micros:
             before_micros, after_micros = phone.balance_micros, phone.balance_micros - cost_micros
-            why += _WHY_MOVED % (format_amount(before_micros), format_amount(after_micros))
+            told += _WHY_MOVED % (format_amount(before_micros), format_amount(after_micros))
             phone.balance_micros = after_micros
             self._enter(phone, "call", before_micros, asked.call_id, settlement.ACTOR, asked.ended_ms)
-        self._written.calls.append(_row(asked._replace(why=why), State.SETTLED, seconds, cost_micros, is_lost))
+        self._written.calls.append(_row(asked._replace(why=told), State.SETTLED, seconds, cost_micros, is_lost))
         destination = NO_RATE if rate is None else rate.prefix
         for table, key in zip(TOTALS, (phone.account_id, asked.trunk, asked.hour, destination), strict=True):
             _add(self._written.totals[table], (asked.day, key), 1, seconds, cost_micros, 0, 0)
@@ -388,18 +387,15 @@ class Decade:
 
 
 _UNDECIDED = Decided(None, None, "")
-_WHY_LOST = "," + as_json([settlement.WHY_LOST])[1:-1]
-_WHY_MOVED = ',["balance %%(before)s before, %%(after)s after",{"before":"%s","after":"%s"}]'
-_WHY_HELD = (
-    ',["balance %%(balance)s, credit %%(credit)s, held by other calls %%(held)s: %%(outcome)s",'
-    '{"balance":"%s","credit":"%s","held":"%s","outcome":%s}]'
-)
-_OUTCOME = '["%%(amount)s held for %%(limit)s s",{"amount":"%s","limit":%d}]'
+_WHY_LOST = "," + why.stored([why.LOST()])[1:-1]
+_WHY_MOVED = f',[{why.BALANCE_MOVED.number},"%s","%s"]'
+_WHY_HELD = f',[{why.HELD.number},"%s","%s","%s",%s]'
+_OUTCOME = f'[{why.HELD_FOR_ALL.number},"%s",%d]'
 
 
 def _why_held(phone: Phone, rate: Rate, promise: Promise) -> str:
     if promise == NOTHING:
-        outcome = as_json([decision.explain_shortage(rate, phone.available_micros)])[1:-1]
+        outcome = why.stored([decision.explain_shortage(rate, phone.available_micros)])[1:-1]
     else:
         outcome = _OUTCOME % (format_amount(promise.hold_micros), promise.limit_seconds)
     sums = map(format_amount, (phone.balance_micros, phone.credit_micros, phone.held_micros))
@@ -418,7 +414,7 @@ def _decide(contact: Contact, is_peak: bool, asked_ms: int) -> Decided:
 
 
 def _why_chosen(choice: Choice) -> str:
-    return "," + as_json(decision.explain_choice(choice))[1:-1]
+    return "," + why.stored(decision.explain_choice(choice))[1:-1]
 
 
 @cache
@@ -433,7 +429,7 @@ def _cost_micros(rate: Rate, talk_seconds: int) -> int:
 
 @cache
 def _why_talk(rate: Rate, talk_seconds: int) -> str:
-    return "," + as_json(decision.explain_talk(rate, talk_seconds, 0))[1:-1]
+    return "," + why.stored(decision.explain_talk(rate, talk_seconds, 0))[1:-1]
 
 
 def _row(

@@ -18,8 +18,7 @@ from tests.bench.servers import DEBIAN_PYTHON, free_port, running
 from tests.bench.table import Row
 from tests.footprint.box import Browser
 
-EXTENSIONS = 500
-FEW_RATES, USUAL_RATES = 10, 1_000
+FEW_RATES = 10
 HISTORIES = (0, 100_000, 1_000_000)
 CALLERS = (1, 16)
 NUMBERS = 2_000
@@ -48,20 +47,20 @@ def measure(folder: Path, options: Options) -> Iterator[Row]:
     calls.build(folder)
     (folder / "numbers").write_text("\n".join(_numbers()) + "\n")
     histories = [size for size in HISTORIES if size < options.past_calls] + [options.past_calls]
-    of_calls = [_a_site(folder, f"{size:,} past calls", USUAL_RATES, size) for size in histories]
-    of_rates = [_a_site(folder, f"{size:,} rates", size, 0) for size in (FEW_RATES, options.rates)]
+    of_calls = [_a_site(folder, f"{size:,} past calls", options.rates, size) for size in histories]
+    few_rates = _a_site(folder, f"{FEW_RATES} rates", FEW_RATES, 0)
     with ExitStack() as running_planes:
-        for grown in (*of_calls, *of_rates):
+        for grown in (few_rates, *of_calls):
             plane = calls.a_call_plane(grown.name, free_port(), grown.data)
             grown.measured = Measured(running_planes.enter_context(plane))
             calls.learn_mirror(folder, grown.measured, grown.data)
         for _ in range(options.rounds):
             for callers in CALLERS:
-                for grown in (*of_calls, *of_rates):
+                for grown in (few_rates, *of_calls):
                     _make_calls(folder, grown, callers, options.count)
         yield from _of_calls(of_calls)
-        yield from _grows("rates", of_rates[0], of_rates[-1])
-        yield from _grows("past calls", of_calls[0], of_calls[-1])
+        yield from _grows(f"{options.rates:,} rates / {FEW_RATES}", few_rates, of_calls[0])
+        yield from _grows(f"{options.past_calls:,} past calls / none", of_calls[0], of_calls[-1])
     for grown in of_calls:
         yield from _of_lists(grown, options.rounds)
     yield from _of_the_web(of_calls[-1])
@@ -76,7 +75,7 @@ def _numbers() -> list[str]:
 
 def _a_site(folder: Path, name: str, rates: int, past_calls: int) -> Grown:
     """One whose extensions can pay."""
-    data = sites.a_copy(sites.a_site(EXTENSIONS, rates, past_calls), folder / name.replace(" ", "-"))
+    data = sites.a_copy(sites.a_site(pages.EXTENSIONS, rates, past_calls), folder / name.replace(" ", "-"))
     size = (data / FILE_NAME).stat().st_size
     with open_database(data) as database:
         database.write(lambda c: [_let_pay(c, str(1000 + number)) for number in range(calls.EXTENSIONS)])
@@ -114,7 +113,8 @@ def _grows(what: str, few: Grown, many: Grown) -> Iterator[Row]:
     for kind in ("authorize", "call"):
         for callers in CALLERS:
             ratio = many.p50_us(kind, callers) / few.p50_us(kind, callers)
-            yield Row(f"{kind} p50, {callers} callers, {many.name} / {few.name}", what, ratio, MOST_GROWTH)
+            times = f"{many.p50_us(kind, callers):.0f} / {few.p50_us(kind, callers):.0f} us"
+            yield Row(f"{kind} p50, {callers} callers, {what}", times, ratio, MOST_GROWTH)
 
 
 def _of_lists(grown: Grown, rounds: int) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from coovox_billing.core.decision import (
 from coovox_billing.core.money import parse_amount
 from coovox_billing.core.rating import cost_micros
 from coovox_billing.core.site_settings import Site
+from coovox_billing.core.why import sentence
 from tests.cast import (
     CITY_NUMBER,
     GUIDE_RATE,
@@ -143,28 +144,30 @@ def test_it_follows_the_policy_for_calls_that_nobody_pays(policy: str, number: s
 
 
 def test_it_says_why_a_rate_won_and_the_others_lost() -> None:
-    lines = explain_choice(_decide(RECEPTION, CITY_NUMBER).choice)
+    lines = [sentence(line) for line in explain_choice(_decide(RECEPTION, CITY_NUMBER).choice)]
     assert lines[0] == "rate 1 (city) wins: prefix 9, exactly 9 digits, all extensions"
     assert lines[-1] == "rate 2 (mobile) lost: it is for numbers of 12 digits, this one has 9"
     assert len(lines) == len(RATES)
 
 
 def test_it_says_that_no_rate_matches() -> None:
-    assert explain_choice(_decide(RECEPTION, UNKNOWN).choice)[0] == "no rate matches"
+    assert sentence(explain_choice(_decide(RECEPTION, UNKNOWN).choice)[0]) == "no rate matches"
 
 
 @pytest.mark.parametrize(
-    ("talk", "sentence"),
+    ("talk", "told"),
     [
         (60, "60 s of talk: 0.1000 for the first 60 s, then 0 started units of 55 s at 0.0200, is 0.1000"),
         (61, "61 s of talk: 0.1000 for the first 60 s, then 1 started unit of 55 s at 0.0200, is 0.1200"),
         (116, "116 s of talk: 0.1000 for the first 60 s, then 2 started units of 55 s at 0.0200, is 0.1400"),
     ],
 )
-def test_it_explains_the_arithmetic_of_a_cost(talk: int, sentence: str) -> None:
-    assert explain_cost(GUIDE_RATE, talk) == sentence
+def test_it_explains_the_arithmetic_of_a_cost(talk: int, told: str) -> None:
+    assert sentence(explain_cost(GUIDE_RATE, talk)) == told
 
 
 def test_it_names_a_rate_without_remark_by_its_number() -> None:
     choice = decide(RECEPTION, "55", MONDAY_MORNING, [a_rate(id=7, prefix="", number_length=0, remark="")], SITE).choice
-    assert explain_choice(choice) == ["rate 7 wins: prefix (none), any length, all extensions"]
+    assert [sentence(line) for line in explain_choice(choice)] == [
+        "rate 7 wins: prefix (none), any length, all extensions"
+    ]

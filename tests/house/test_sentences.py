@@ -24,7 +24,7 @@ def _errors() -> set[str]:
     return found - own
 
 
-SAYING = {"Sentence", *_errors()}
+SAYING = {"Sentence", "Numbered", *_errors()}
 
 
 def said(tree: ast.AST) -> list[ast.Call]:
@@ -35,6 +35,9 @@ def said(tree: ast.AST) -> list[ast.Call]:
 
 def fault(call: ast.Call) -> str:
     """What is wrong with a sentence, empty for a good one."""
+    if ast.unparse(call.func).rpartition(".")[2] == "Numbered":
+        kinds = [type(arg.value) for arg in call.args if isinstance(arg, ast.Constant)]
+        return "" if kinds == [str, int] and not call.keywords else "it is not one literal and its number"
     texts = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "hint")]
     literals = [text.value for text in texts if isinstance(text, ast.Constant) and isinstance(text.value, str)]
     if len(call.args) != 1 or len(literals) != len(texts):
@@ -73,6 +76,9 @@ def test_it_says_each_sentence_with_its_values(module: Path) -> None:
         ("raise BadInput('no %(name)s', **values)", False),
         ("raise BadInput('100% of %(name)s', name=name)", False),
         ("Sentence('no', hint=f'add {name}')", False),
+        ("Numbered('no %(name)s', 5)", True),
+        ("Numbered('no ' + name, 5)", False),
+        ("Numbered('no %(name)s', number)", False),
     ],
 )
 def test_it_finds_what_no_translator_could_translate(source: str, fine: bool) -> None:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
+from coovox_billing.core import why
 from coovox_billing.core.money import format_amount, parse_amount
 from coovox_billing.core.payer import Origin
-from coovox_billing.sentences import from_json
 from coovox_billing.services import trunks
 from coovox_billing.services.calls import Answer
 from coovox_billing.store import writes
@@ -553,10 +553,10 @@ def test_it_counts_a_call_on_the_day_on_which_it_was_dialed(exchange: Exchange) 
 def test_it_keeps_why_this_price(exchange: Exchange) -> None:
     exchange.ask("1")
     exchange.settle("1", 116)
-    why = from_json(exchange.call("1")["why"])
-    assert why[0] == "rate 1 (city) wins: prefix 9, exactly 9 digits, all extensions"
-    assert "2 started units of 55 s" in why[-2]
-    assert why[-1] == "balance 10.0000 before, 9.8600 after"
+    told = why.read(exchange.call("1")["why"])
+    assert told[0] == "rate 1 (city) wins: prefix 9, exactly 9 digits, all extensions"
+    assert "2 started units of 55 s" in told[-2]
+    assert told[-1] == "balance 10.0000 before, 9.8600 after"
 
 
 def test_it_prices_a_second_trunk_that_answered_while_billing_was_down(exchange: Exchange) -> None:
@@ -607,7 +607,7 @@ def test_it_charges_nothing_for_talk_within_the_trunks_free_seconds(
     exchange.settle("1", talk)
     call = exchange.call("1")
     assert (format_amount(call["cost_micros"]), call["talk_seconds"], call["free_seconds"]) == (cost, talk, 30)
-    assert [line for line in from_json(call["why"]) if line.startswith(told)]
+    assert [line for line in why.read(call["why"]) if line.startswith(told)]
     assert exchange.money("100")[1] == "0.0000"
 
 

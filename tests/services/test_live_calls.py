@@ -5,9 +5,9 @@ from math import inf
 
 import pytest
 
+from coovox_billing.core import why
 from coovox_billing.core.clock import OwnTime
 from coovox_billing.core.money import parse_amount
-from coovox_billing.sentences import from_json
 from coovox_billing.services import settlement
 from coovox_billing.services.live_calls import LIFTED, Outlook
 from tests.cast import Exchange, a_leg
@@ -165,7 +165,7 @@ def test_it_lifts_limits_and_charges_the_talk_so_far_when_billing_is_deactivated
     exchange.settle("1", 4_000)
     call = exchange.call("1")
     assert (call["talk_seconds"], call["cost_micros"]) == (4_000, 1_000_000)
-    assert from_json(call["why"])[-2].startswith("25 s of talk")
+    assert why.read(call["why"])[-2].startswith("25 s of talk")
 
 
 def test_it_lets_all_calls_pass_unbilled_while_billing_is_not_active(exchange: Exchange) -> None:

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from coovox_billing.core import why
 from coovox_billing.core.call import Source
 from coovox_billing.core.clock import UNKNOWN
 from coovox_billing.core.evidence import Trace
-from coovox_billing.sentences import from_json
 from coovox_billing.services import reconciliation, settlement
-from coovox_billing.services.settlement import WHY_CORRECTED, WHY_LOST
 from coovox_billing.store.lists.calls import CallQuery
 from coovox_billing.store.models import open_reading
 from tests.cast import NOW_MS, SITE, Exchange, a_leg, look_up
@@ -55,7 +54,7 @@ def test_it_charges_a_lost_call_up_to_its_last_sign_of_life(
     assert (call["talk_seconds"], call["uncollected_micros"], call["settled_late"]) == (charged_seconds, 0, 1)
     assert call["ended_at_ms"] - call["answered_at_ms"] == charged_seconds * 1000
     assert exchange.money("100") == (balance, "0.0000")
-    assert WHY_LOST in from_json(call["why"])
+    assert why.sentence(why.LOST()) in why.read(call["why"])
 
 
 def test_it_closes_a_lost_call_once(exchange: Exchange) -> None:
@@ -103,10 +102,10 @@ def test_it_corrects_a_close_by_rule(
     assert "lost" not in call["flags"].split()
     found = _entries(exchange)
     assert [entry[:2] for entry in found] == entries
-    assert [entry[2:] for entry in found[1:]] == [("1", WHY_CORRECTED)] * (len(entries) - 1)
+    assert [entry[2:] for entry in found[1:]] == [("1", why.sentence(why.CORRECTED()))] * (len(entries) - 1)
     assert exchange.money("100") == (balance, "0.0000")
     assert call["cost_micros"] == call["uncollected_micros"] - sum(int(str(entry[1])) for entry in found)
-    assert WHY_CORRECTED in from_json(call["why"])
+    assert why.sentence(why.CORRECTED()) in why.read(call["why"])
 
 
 def test_it_corrects_once(exchange: Exchange) -> None:

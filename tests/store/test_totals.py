@@ -118,6 +118,28 @@ def test_ten_years_are_read_as_years_months_and_a_few_days(database: Database) -
     assert [(first[:7], last[:7]) for first, last in time.spans] == [("2026-03", "2026-03")]
 
 
+def test_the_sum_of_many_years_is_all_the_time_less_what_was_before(database: Database) -> None:
+    time = totals.cover_together(date(2017, 5, 1), date(2026, 1, 2))
+    assert (time.periods, time.less) == (("..2025-12",), ("..2017-04",))
+    assert time.spans == (("2026-01-01", "2026-01-02"),)
+    assert totals.cover_together(None, None).less == ()
+
+
+def test_the_days_of_a_month_that_is_not_over_are_summed_up_once_they_are(database: Database) -> None:
+    for day in ("2026-03-04", "2026-03-05"):
+        database.write(lambda c, day=day: writes.add_to_totals(c, Place(day, 1, "GSM", 10, "9"), 1, 60, 20_000))
+    waiting = database.read(finished_periods.waiting)
+    assert waiting[-1] == "2026-03-04"
+    for period in waiting:
+        database.write(lambda connection, period=period: finished_periods.finish(connection, period))
+    lines, left = totals.finished(None, None, "day")
+    assert lines[-1] == ("2026-03-04", 1, 1, 60, 20_000)
+    assert left.spans[-1] == ("2026-03-05", "2026-03-05")
+    assert not [found for found in database.read(audit) if "summed up" in found.message]
+    database.write(lambda connection: finished_periods.forget(connection, "2026-03-04"))
+    assert totals.finished(None, None, "day")[1].spans[-1] == ("2026-03-03", "2026-03-05")
+
+
 def count_one_more(connection: sqlite3.Connection) -> None:
     writes.add_to_totals(connection, Place("2019-07-16", 1, "carrier", 10, "9"), 1, 60, 20_000)
 
@@ -144,12 +166,16 @@ def test_what_is_told_late_counts_at_once_and_is_summed_up_anew(
     database.write(change)
     now = {trunk.trunk: trunk for trunk in Breakdown().trunks()}["carrier"]
     assert (now.sums.calls - before.sums.calls, now.unanswered - before.unanswered) in ((1, 0), (0, 0), (0, -1))
-    assert database.read(finished_periods.waiting) == ["2019-07", "2019"]
+    waiting = database.read(finished_periods.waiting)
+    assert waiting[:4] == ["2019-07", "2019", "..2019-07", "..2019-08"]
+    assert waiting[-1] == "..2026-02"
     assert [(first[:7], last[:7]) for first, last in totals.cover(None, None, "year").spans] == [
         ("2019-07", "2019-07"),
         ("2026-03", "2026-03"),
     ]
-    database.write(lambda connection: finished_periods.finish(connection, "2019"))
+    assert totals.cover_together(None, None).less == ()
+    for period in waiting:
+        database.write(lambda connection, period=period: finished_periods.finish(connection, period))
     assert database.read(finished_periods.waiting) == []
     assert not [found for found in database.read(audit) if "summed up" in found.message]
     assert {trunk.trunk: trunk for trunk in Breakdown().trunks()}["carrier"] == now
@@ -171,6 +197,12 @@ def test_a_site_without_calls_has_nothing_to_sum_up(tmp_path: Path) -> None:
         ("UPDATE finished_extension_totals SET calls = calls + 1 WHERE account_id = 2", "extension 2: what 2016"),
         ("UPDATE finished_trunk_totals SET refused = refused + 1 WHERE trunk = 'GSM'", "trunk GSM: what 2016"),
         ("DELETE FROM finished_hour_totals WHERE period = '2017'", "hour "),
+        ("DELETE FROM finished_hour_totals WHERE period = '..2017-05'", "hour "),
+        (
+            "UPDATE finished_trunk_totals SET calls = 0 WHERE period = '..2019-01' AND trunk = 'GSM'",
+            "trunk GSM: ..2019-01",
+        ),
+        ("UPDATE finished_periods SET calls = 7 WHERE period = '..2020-01'", "all extensions: what ..2020-01 was"),
         ("UPDATE finished_destination_totals SET cost_micros = 0 WHERE destination = '9'", "destination 9: what 2016"),
         ("UPDATE finished_periods SET extensions = 0 WHERE period = '2018'", "all extensions: what 2018 was"),
         ("UPDATE finished_periods SET cost_micros = 7 WHERE length(period) = 10", "all extensions: what 2016-03-"),

@@ -12,6 +12,7 @@ import pytest
 from coovox_billing.core.roles import Role
 from coovox_billing.core.tariff_check import Kind
 from coovox_billing.services import rates
+from coovox_billing.web.pages.rates import check
 from coovox_billing.web.pages.rates.check import KINDS
 from tests import cast
 from tests.web import story
@@ -45,6 +46,19 @@ def call_without_rate(desk: Desk, call_id: str, number: str, at_ms: int = cast.N
 def test_it_says_where_nothing_is_found(owner_desk: Desk) -> None:
     assert "Nothing was found" in owner_desk.page("/rate/check")
     assert "Check" in owner_desk.page("/rate")
+
+
+def test_many_rates_are_looked_through_after_the_page_is_shown(
+    owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(owner_desk, COPY)
+    monkeypatch.setattr(check, "CHECKED_AT_ONCE", 3)
+    html = owner_desk.page("/rate/check?finding=shadowed")
+    later = unescape(html.partition('hx-get="')[2].partition('"')[0])
+    assert "Never wins" not in html
+    assert f'href="{later.replace("&", "&amp;")}"' in html
+    (row,) = cells(owner_desk.page(later))
+    assert row[0] == "Never wins"
 
 
 def test_it_leads_to_the_rate_that_never_wins_and_to_the_one_before_it(owner_desk: Desk) -> None:

@@ -1,7 +1,9 @@
-"""Long lists read block by block, so that who reads them slowly keeps no snapshot of the database."""
+"""Long lists: read block by block, so that who reads them slowly keeps no snapshot, or all at once."""
 
 from collections.abc import Iterator
 from typing import Any
+
+from coovox_billing.store.models import reading
 
 ROWS_AT_ONCE = 1_000
 
@@ -13,3 +15,9 @@ def in_blocks(rows: Any, identity: Any) -> Iterator[Any]:
         yield from block
         last = getattr(block[-1], identity.name)
         block = list(rows.where(identity < last).limit(ROWS_AT_ONCE))
+
+
+def fetched(query: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query as plain tuples, straight from the cursor: quicker where there are thousands."""
+    rows: list[tuple[Any, ...]] = reading.execute(query).fetchall()
+    return rows

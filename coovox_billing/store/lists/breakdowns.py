@@ -81,7 +81,7 @@ class Breakdown:
         return {(hour // 24 or 7, hour % 24): Sums(*sums) for hour, *sums in grouped}
 
     def _rows(self, kind: Kind) -> Any:
-        return totals.rows_of(kind, totals.cover(self.first_day, self.last_day, "year"))
+        return totals.rows_of(kind, totals.cover_together(self.first_day, self.last_day))
 
 
 def _sums(rows: Any) -> list[Any]:

@@ -70,7 +70,7 @@ class CallCounts:
 
     def totals(self) -> Totals:
         """How many they are, and their sums."""
-        rows = self._rows(totals.cover(self.first_day, self.last_day, "year"))
+        rows = self._rows(totals.cover_together(self.first_day, self.last_day))
         sums = (fn.SUM(self._calls(rows)), *self._talk_and_cost(rows))
         calls, talk_seconds, cost_micros = totals.select(rows, *(fn.COALESCE(total, 0) for total in sums)).get()
         return Totals(calls + len(self._open_days()), talk_seconds, cost_micros)

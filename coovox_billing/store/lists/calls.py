@@ -10,16 +10,16 @@ from zoneinfo import ZoneInfo
 
 from peewee import JOIN, SQL, Tuple, Value, fn
 
+from coovox_billing.core import why
 from coovox_billing.core.call import OPEN_STATES, State
 from coovox_billing.core.clock import day_start_ms
 from coovox_billing.core.rating import affordable_seconds, cost_of_talk
 from coovox_billing.core.tariff import NO_RATE, Rate
-from coovox_billing.sentences import from_json
 from coovox_billing.store import reads
-from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.blocks import ROWS_AT_ONCE, fetched
 from coovox_billing.store.lists.call_counts import CallCounts, Totals, last_archived_day
 from coovox_billing.store.lists.own_account import OwnAccount, is_own_call
-from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk, reading
+from coovox_billing.store.models import Account, ArchiveFile, Call, DailyTrunkTotal, Trunk
 
 STATES_OF = {
     "answered": (State.SETTLED,),
@@ -80,7 +80,7 @@ class LoggedCall:
     @property
     def why(self) -> tuple[str, ...]:
         """What was decided, and why this price."""
-        return from_json(self.why_json)
+        return why.read(self.why_json)
 
     @property
     def ring_seconds(self) -> int:
@@ -425,8 +425,7 @@ def _line_columns() -> list[Any]:
 
 
 def _lines(rows: Any) -> list[CallLine]:
-    """Straight from the cursor: there are hundreds of thousands."""
-    return list(map(CallLine._make, reading.execute(rows).fetchall()))
+    return list(map(CallLine._make, fetched(rows)))
 
 
 def logged_call(row: Any) -> LoggedCall:

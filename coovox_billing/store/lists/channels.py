@@ -6,6 +6,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from coovox_billing.core.call import State
+from coovox_billing.store.lists.blocks import fetched
 from coovox_billing.store.models import Call, Trunk
 
 # Nobody lets it ring longer; where the end of ringing was never told, a later instant is the one of looking for it.
@@ -46,10 +47,10 @@ def spans(since_ms: int, now_ms: int, longest_seconds: int) -> list[tuple[int, i
     """
     earliest_ms = since_ms - longest_seconds * 1000 - MOST_RINGING_MS
     columns = (Call.state, Call.asked_at_ms, Call.answered_at_ms, Call.ended_at_ms, Call.talk_seconds)
-    rows: Any = Call.select(*columns).where(
+    rows = Call.select(*columns).where(
         Call.asked_at_ms >= earliest_ms, Call.asked_at_ms < now_ms, Call.state.not_in(_MAKES_NO_CALL)
     )
-    return [(asked_ms, _end_ms(now_ms, state, asked_ms, *ends)) for state, asked_ms, *ends in rows.tuples()]
+    return [(asked_ms, _end_ms(now_ms, state, asked_ms, *ends)) for state, asked_ms, *ends in fetched(rows)]
 
 
 def _end_ms(

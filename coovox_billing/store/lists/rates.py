@@ -7,15 +7,15 @@ from datetime import time
 from itertools import islice
 from typing import Any
 
-from peewee import SQL, Case, fn
+from peewee import fn
 
-from coovox_billing.core.tariff import SECONDS_PER_DAY, Rate
+from coovox_billing.core.tariff import Rate
 from coovox_billing.store.models import Account, RateExtension, RateRow, reading
 
 _ROWS_AT_ONCE = 500
 
 PRECEDENCE = "order"
-_SORTS = {
+_SORTS: dict[str, Any] = {
     "remark": RateRow.remark,
     "prefix": RateRow.prefix,
     "length": RateRow.number_length,
@@ -61,13 +61,13 @@ class RateQuery:
 
     def page(self, limit: int, offset: int) -> Sequence[RankedRate]:
         """Some of them."""
-        rows = self._rows(RateRow).objects().limit(limit).offset(offset)
-        return list(_whole([(row.place, row) for row in rows]))
+        rows = list(self._matching(RateRow.select()).order_by(*self._order()).limit(limit).offset(offset))
+        return list(_whole([(place, row) for place, row in zip(_places(rows), rows, strict=True)]))
 
     def stream(self) -> Iterator[RankedRate]:
         """All of them, one by one, in the order of one look; read some at a time, so that no snapshot is held."""
         ids, places = array("q"), array("q")
-        for row_id, place in reading.execute(self._rows(RateRow.id)):
+        for row_id, place in reading.execute(self._placed_ids()):
             ids.append(row_id)
             places.append(place)
         for first in range(0, len(ids), _ROWS_AT_ONCE):
@@ -76,16 +76,18 @@ class RateQuery:
             placed = zip(places[some], map(rows.get, ids[some]), strict=True)
             yield from _whole([(place, row) for place, row in placed if row is not None])
 
-    def _rows(self, columns: Any) -> Any:
+    def _placed_ids(self) -> Any:
         ranks = RateRow.alias()
-        ranked = ranks.select(ranks.id, fn.ROW_NUMBER().over(order_by=_precedence(ranks)).alias("place"))
-        rows = RateRow.select(columns, ranked.c.place.alias("place")).join(ranked, on=(ranked.c.id == RateRow.id))
+        in_order = (ranks.precedence, ranks.id)
+        ranked = ranks.select(ranks.id, fn.ROW_NUMBER().over(order_by=in_order).alias("place"))
+        rows = RateRow.select(RateRow.id, ranked.c.place).join(ranked, on=(ranked.c.id == RateRow.id))
         return self._matching(rows).order_by(*self._order())
 
     def _order(self) -> list[Any]:
         word = self.sort.removeprefix("-")
-        column = _SORTS.get(word, SQL("place"))
-        return [column.desc() if self.sort.startswith("-") else column.asc(), SQL("place")]
+        in_order: list[Any] = [RateRow.precedence, RateRow.id]
+        columns = [_SORTS[word]] if word in _SORTS else in_order
+        return [column.desc() if self.sort.startswith("-") else column for column in columns] + in_order
 
     def _matching(self, rows: Any) -> Any:
         if self.prefix:
@@ -120,21 +122,23 @@ def names_of(numbers: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _precedence(rates: Any) -> list[Any]:
-    """DESIGN §4, as `core.tariff` prefers."""
-    span = _second_of_day(rates.end_time) - _second_of_day(rates.start_time)
-    return [
-        fn.LENGTH(rates.prefix).desc(),
-        (rates.number_length == 0).asc(),
-        rates.all_extensions.asc(),
-        ((Case(None, [(span < 0, span + SECONDS_PER_DAY)], span) + 1) * fn.LENGTH(rates.days)).asc(),
-        rates.id.asc(),
-    ]
+def _places(rows: Sequence[Any]) -> list[int]:
+    """The place of each among all rates: those between one and the next are counted, in the index alone."""
+    before, place, places = (-1, 0), 0, {}
+    for key in sorted((row.precedence, row.id) for row in rows):
+        place += sum(RateRow.select(fn.COUNT(RateRow.id)).where(*span).scalar() for span in _spans(before, key))
+        before, places[key] = key, place
+    return [places[row.precedence, row.id] for row in rows]
 
 
-def _second_of_day(clock: Any) -> Any:
-    hour, minute, second = (fn.SUBSTR(clock, place, 2).cast("integer") for place in (1, 4, 7))
-    return hour * 3600 + minute * 60 + second
+def _spans(before: tuple[int, int], last: tuple[int, int]) -> Iterator[tuple[Any, ...]]:
+    """From behind one rate to another, both by precedence and id: in parts that are one stretch of the index each."""
+    if before[0] == last[0]:
+        yield RateRow.precedence == last[0], RateRow.id > before[1], RateRow.id <= last[1]
+        return
+    yield RateRow.precedence == before[0], RateRow.id > before[1]
+    yield RateRow.precedence > before[0], RateRow.precedence < last[0]
+    yield RateRow.precedence == last[0], RateRow.id <= last[1]
 
 
 def _whole(placed: Sequence[tuple[int, Any]]) -> Iterator[RankedRate]:

@@ -14,7 +14,7 @@ from typing import Any
 from peewee import SQL, Value, fn
 
 from coovox_billing.store.lists import totals
-from coovox_billing.store.lists.blocks import ROWS_AT_ONCE
+from coovox_billing.store.lists.blocks import ROWS_AT_ONCE, fetched
 from coovox_billing.store.lists.totals import LENGTH_OF, Cover, Line
 from coovox_billing.store.models import Account, DailyTrunkTotal
 
@@ -60,7 +60,7 @@ class StatisticsQuery:
     @cached_property
     def totals(self) -> Sums:
         """What all of the rows sum to."""
-        rows = self._sums_of(totals.cover(self.first_day, self.last_day, "year"))
+        rows = self._sums_of(totals.cover_together(self.first_day, self.last_day))
         return Sums(*totals.select(rows, *_sums(rows)).get())
 
     def count(self) -> int:
@@ -77,8 +77,11 @@ class StatisticsQuery:
             before += rows
         if not shown:
             return []
-        narrowed = self._between(shown[-1][0], shown[0][0])
-        read = list(narrowed.ordered().limit(limit).offset(offset - shown[0][1]))
+        narrowed, passed = self._between(shown[-1][0], shown[0][0]), offset - shown[0][1]
+        told_apart = self._extensions_of.get(shown[0][0]) if EACH in self.extensions and len(shown) == 1 else None
+        if told_apart:
+            narrowed, passed = replace(narrowed, extensions=tuple(told_apart[passed : passed + limit])), 0
+        read = fetched(narrowed.ordered().limit(limit).offset(passed))
         names = _names(Account.extension << {row[1] for row in read}) if self.extensions else {}
         return [_period_of(row, names) for row in read]
 
@@ -93,7 +96,7 @@ class StatisticsQuery:
         newest = list(islice(self._rows_of_periods, most))
         if not newest:
             return []
-        lines, time = self._between(newest[-1], newest[0])._lines()
+        lines, time = self._between(newest[-1], newest[0])._lines
         sums_of = {line.period: Sums(line.calls, line.talk_seconds, line.cost_micros) for line in lines}
         rows = self._sums_of(time)
         period = self._period(rows)
@@ -101,6 +104,7 @@ class StatisticsQuery:
         sums_of.update({name: Sums(*sums) for name, *sums in grouped})
         return [(name, sums_of[name]) for name in reversed(newest)]
 
+    @cached_property
     def _lines(self) -> tuple[list[Line], Cover]:
         """Where each extension is asked for, the periods that are known as such, and what is left of the time."""
         if EACH in self.extensions:
@@ -129,24 +133,31 @@ class StatisticsQuery:
         """Of each period with calls how many rows it has, the newest first."""
         if not self.extensions and self.by == "day":
             return dict.fromkeys(self._days_with_calls(), 1)
-        lines, time = self._lines()
+        lines, _time = self._lines
         found = {line.period: line.extensions for line in lines if line.extensions}
-        grouped = self._grouped(time).alias("rows")
-        period = grouped.c.named
-        found.update(totals.select(grouped, period, fn.COUNT(period)).group_by(period))
+        found.update((period, len(extensions)) for period, extensions in self._extensions_of.items())
         return dict(sorted(found.items(), reverse=True))
+
+    @cached_property
+    def _extensions_of(self) -> dict[str, list[str]]:
+        """Of each period that is not known as such, the extensions with calls in their order."""
+        _lines, time = self._lines
+        found: dict[str, list[str]] = {}
+        for period, extension in fetched(self._grouped(time, with_sums=False)):
+            found.setdefault(period, []).append(extension)
+        return {period: sorted(extensions, key=_by_number) for period, extensions in found.items()}
 
     def _days_with_calls(self) -> Iterator[str]:
         day = DailyTrunkTotal.day
         for first, last in totals.cover(self.first_day, self.last_day, "day").spans:
             days: Any = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
-            yield from (row[0] for row in days.distinct().order_by(day.desc()).tuples())
+            yield from (row[0] for row in fetched(days.distinct().order_by(day.desc())))
 
-    def _grouped(self, time: Cover | None = None) -> Any:
+    def _grouped(self, time: Cover | None = None, with_sums: bool = True) -> Any:
         """A row for each period and extension with calls; what corrections took all calls out of has none."""
         rows = self._totals_of(totals.cover(self.first_day, self.last_day, self.by) if time is None else time)
         period, extension = self._period(rows), Account.extension if self.extensions else Value("")
-        columns = (period.alias("named"), extension.alias("extension"), *_sums(rows))
+        columns = (period.alias("named"), extension.alias("extension"), *(_sums(rows) if with_sums else ()))
         grouped = totals.select(rows, *columns)
         if self.extensions:
             grouped = grouped.join(Account, on=(Account.id == rows.c.key)).group_by(period, extension)
@@ -185,6 +196,10 @@ def unknown(extensions: Sequence[str]) -> list[str]:
     """Those that no account ever had."""
     known = _names(Account.extension << extensions)
     return [extension for extension in extensions if extension not in known and extension != EACH]
+
+
+def _by_number(extension: str) -> tuple[int, str]:
+    return len(extension), extension
 
 
 def _accounts_of(extensions: Sequence[str]) -> list[int]:

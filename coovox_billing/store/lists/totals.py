@@ -5,7 +5,7 @@ years, months and days. So a list of ten years reads hundreds of rows for each e
 """
 
 from calendar import monthrange
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from peewee import Select, fn
 
+from coovox_billing.store.finished_periods import UP_TO
+from coovox_billing.store.lists.blocks import fetched
 from coovox_billing.store.models import (
     DailyDestinationTotal,
     DailyExtensionTotal,
@@ -28,6 +30,10 @@ from coovox_billing.store.models import (
 
 # As many characters of `2026-03-01` as name a period.
 LENGTH_OF = {"day": 10, "month": 7, "year": 4}
+# A sum of so many periods is as quick as what is taken of all the time up to their end.
+MOST_APART = 2
+# Behind every sign of a period.
+AFTER = "~"
 _SUMS = ("calls", "talk_seconds", "cost_micros")
 
 
@@ -70,10 +76,14 @@ DESTINATIONS = Kind(
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Finished periods, and spans of days (first and last) between them: together a time, each day of it once."""
+    """Finished periods, and spans of days (first and last) between them: together a time, each day of it once.
+
+    `less` are periods that are to be taken away of those.
+    """
 
     periods: tuple[str, ...]
     spans: tuple[tuple[str, str], ...]
+    less: tuple[str, ...] = ()
 
 
 def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
@@ -95,11 +105,27 @@ def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
     return _covered(asked, inside)
 
 
+def cover_together(first_day: date | None, last_day: date | None) -> Cover:
+    """The same where only the sum of all of it is asked for: all the time up to its end, less what was before it."""
+    time = cover(first_day, last_day, "year")
+    if len(time.periods) <= MOST_APART:
+        return time
+    first, last = first_of(time.periods[0])[:7], last_of(time.periods[-1])[:7]
+    period = FinishedPeriod.period
+    known = {row[0] for row in fetched(FinishedPeriod.select(period).where(fn.LENGTH(period) < LENGTH_OF["day"]))}
+    counted = _days_counted() or ("", "")
+    months = list(_months(counted[0], last))
+    if not known.issuperset(months) or not known.issuperset(UP_TO + month for month in months):
+        return time
+    before = [UP_TO + month for month in months if month < first]
+    return Cover((UP_TO + last,), time.spans, tuple(before[-1:]))
+
+
 def _finished_between(first_day: str, last_day: str) -> list[str]:
     """The months and years that are summed up."""
     period = FinishedPeriod.period
-    found: Any = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
-    return [row[0] for row in found.where(fn.LENGTH(period) < LENGTH_OF["day"]).tuples()]
+    found = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
+    return [row[0] for row in fetched(found.where(fn.LENGTH(period) < LENGTH_OF["day"]))]
 
 
 def _covered(asked: tuple[str, str], finished: Container[str]) -> Cover:
@@ -122,7 +148,7 @@ def rows_of(kind: Kind, time: Cover, keys: Sequence[Any] | None = None) -> Any:
 
     Only those of some `keys`, where they are told.
     """
-    daily, finished = kind.daily, kind.finished
+    daily = kind.daily
     parts = []
     for first, last in time.spans:
         part = _part(daily, daily.day, kind.daily_key, kind.sums)
@@ -133,8 +159,9 @@ def rows_of(kind: Kind, time: Cover, keys: Sequence[Any] | None = None) -> Any:
             days = DailyTrunkTotal.select(DailyTrunkTotal.day).where(DailyTrunkTotal.day.between(first, last))
             parts.append(part.where(daily.day << days.distinct(), kind.daily_key << keys))
     if time.periods or not parts:
-        part = _part(finished, finished.period, kind.finished_key, kind.sums).where(finished.period << time.periods)
-        parts.append(part if keys is None else part.where(kind.finished_key << keys))
+        parts.append(_finished_part(kind, time.periods, keys))
+    if time.less:
+        parts.append(_finished_part(kind, time.less, keys, is_less=True))
     return reduce(lambda some, more: some.union_all(more), parts).alias("totals")
 
 
@@ -157,18 +184,33 @@ def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[li
     """The lines of the finished days, months or years of a time, as `by` says, and what of the time is left."""
     time = cover(first_day, last_day, "month" if by == "day" else by)
     length = LENGTH_OF[by]
-    if by == "day":
-        wanted = fn.SUBSTR(FinishedPeriod.period, 1, LENGTH_OF["month"]) << time.periods
-        rest = Cover((), time.spans)
-    else:
-        wanted = FinishedPeriod.period << [period for period in time.periods if len(period) == length]
+    if by != "day":
         rest = Cover(tuple(period for period in time.periods if len(period) != length), time.spans)
-    lines: Any = FinishedPeriod.select().where(wanted, fn.LENGTH(FinishedPeriod.period) == length)
-    return [Line(*row) for row in lines.tuples()], rest
+        return _lines(set(time.periods) - set(rest.periods), length), rest
+    days = [day for span in time.spans for day in _days(*span)]
+    lines = _lines({*time.periods, *days}, length)
+    known = {line.period for line in lines}
+    return lines, Cover((), tuple(_spans(day for day in days if day not in known)))
 
 
-def _part(table: Any, period: Any, key: Any, sums: Iterable[str]) -> Any:
-    return table.select(period.alias("period"), key.alias("key"), *(getattr(table, name) for name in sums))
+def _lines(of: Collection[str], length: int) -> list[Line]:
+    """Those of so long periods that are among some, or of months that are."""
+    period = FinishedPeriod.period
+    columns = (period, FinishedPeriod.extensions, *(getattr(FinishedPeriod, name) for name in _SUMS))
+    between = period.between(min(of, default=""), max(of, default="") + AFTER)
+    lines = fetched(FinishedPeriod.select(*columns).where(between, fn.LENGTH(period) == length))
+    return [Line._make(line) for line in lines if line[0] in of or line[0][: LENGTH_OF["month"]] in of]
+
+
+def _finished_part(kind: Kind, periods: Sequence[str], keys: Sequence[Any] | None, is_less: bool = False) -> Any:
+    table = kind.finished
+    part = _part(table, table.period, kind.finished_key, kind.sums, is_less).where(table.period << periods)
+    return part if keys is None else part.where(kind.finished_key << keys)
+
+
+def _part(table: Any, period: Any, key: Any, sums: Iterable[str], is_less: bool = False) -> Any:
+    columns = [0 - getattr(table, name) if is_less else getattr(table, name) for name in sums]
+    return table.select(period.alias("period"), key.alias("key"), *columns)
 
 
 def _days_counted() -> tuple[str, str] | None:
@@ -195,6 +237,23 @@ def last_of(period: str) -> str:
     if len(period) == LENGTH_OF["month"]:
         return f"{period}-{monthrange(int(period[:4]), int(period[5:]))[1]:02d}"
     return f"{period}-12-31" if len(period) == LENGTH_OF["year"] else period
+
+
+def _days(first: str, last: str) -> Iterator[str]:
+    """From one to another."""
+    day = date.fromisoformat(first)
+    while (name := day.isoformat()) <= last:
+        yield name
+        day += timedelta(days=1)
+
+
+def _spans(days: Iterable[str]) -> list[tuple[str, str]]:
+    """The first and the last of those that follow one another."""
+    spans: list[tuple[str, str]] = []
+    for day in days:
+        first = spans.pop()[0] if spans and spans[-1][1] == _before(day) else day
+        spans.append((first, day))
+    return spans
 
 
 def _before(day: str) -> str:

@@ -180,6 +180,12 @@ def since_the_finished_periods(office: Exchange) -> None:
     write(office, lambda c: finished_periods.finish(c, "2025"))
 
 
+def since_the_quicker_lists(office: Exchange) -> None:
+    """Schema 13; all the time up to the end of a month was summed up."""
+    finished_periods: Any = import_module("coovox_billing.store.finished_periods")
+    write(office, lambda c: finished_periods.finish(c, "..2026-02"))
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -193,6 +199,7 @@ STORIES = (
     since_the_dashboard,
     since_the_lists,
     since_the_finished_periods,
+    since_the_quicker_lists,
 )
 
 

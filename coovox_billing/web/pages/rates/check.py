@@ -11,6 +11,7 @@ from coovox_billing.core.clock import local_day
 from coovox_billing.core.tariff_check import Finding, Kind
 from coovox_billing.services import rate_check, rates, tariff_drafts
 from coovox_billing.store import dialed, queries
+from coovox_billing.store.lists.rates import RateQuery
 from coovox_billing.store.tariff_drafts import Draft
 from coovox_billing.web import downloads, tables
 from coovox_billing.web.access import READERS, may, needs
@@ -37,6 +38,8 @@ KINDS = {
     Kind.PRICE: later("Price far off"),
     Kind.UNDIALED: later("Never dialed"),
 }
+# To look through more takes so long that the page is shown before.
+CHECKED_AT_ONCE = 200
 _NAME = "coovox_dialed"
 MARKS = {Kind.UNPRICED: "bad", Kind.NO_RATE: "bad", Kind.GAP: "bad", Kind.UNDIALED: "quiet"}
 
@@ -108,6 +111,8 @@ def _of_today() -> list[Finding]:
 
 def _page(draft: Draft | None) -> str:
     arguments = Arguments(request.args)
+    if "checked" not in request.args and RateQuery().count() > CHECKED_AT_ONCE:
+        return render_template("rates/check.html", draft=draft, page=None, days=rate_check.DAYS)
     query = _query(draft, arguments)
     return render_template(
         "rates/check.html",

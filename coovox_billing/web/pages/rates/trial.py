@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from coovox_billing.core import clock, decision
+from coovox_billing.core import clock, decision, why
 from coovox_billing.core.rate_fields import parse_field
 from coovox_billing.core.tariff import Choice
 from coovox_billing.errors import NotFound
@@ -46,6 +46,7 @@ def show() -> ResponseReturnValue:
         reasons=formats.REASONS,
         title_of=rate_words.title,
         sentences=[] if answer is None else _sentences(answer),
+        lost=[] if answer is None else [(rate, told(why.sentence(line))) for rate, line in answer.lost],
         errors=arguments.errors,
         now=now,
         default_seconds=DEFAULT_SECONDS,
@@ -78,8 +79,11 @@ def _answer(arguments: Arguments, zone: ZoneInfo, now: datetime) -> Quote | None
 
 def _sentences(answer: Quote) -> list[str]:
     """What is told of the answer, but for the rates that lost, which stand apart."""
-    won, *lost = decision.explain_choice(Choice(answer.rate, answer.lost))
-    ours = won if answer.rate is None else _("It wins: %(claim)s", claim=told(decision.claim(answer.rate)))
+    won, *lost = map(why.sentence, decision.explain_choice(Choice(answer.rate, answer.lost)))
+    if answer.rate is None:
+        ours = told(won)
+    else:
+        ours = _("It wins: %(claim)s", claim=told(why.sentence(decision.claim(answer.rate))))
     return [ours if sentence == won else told(sentence) for sentence in answer.why if sentence not in lost]
 
 
