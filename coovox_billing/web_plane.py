@@ -20,6 +20,8 @@ from coovox_billing.backup.runner import Runner
 from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
+from coovox_billing.frugal_memory import give_back_holes
+from coovox_billing.give_way import give_way
 from coovox_billing.opening import open_site
 from coovox_billing.pbx import voicemail
 from coovox_billing.pbx.agi_identity import ask_identity
@@ -37,6 +39,7 @@ MOST_UNREAD_BYTES = 256 * 1024
 PROBE_SECONDS = 1.0
 HEALTH_PROBE_SECONDS = 0.5
 STUCK_SECONDS = 60.0
+TIDYING_BEATS = 5
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -51,6 +54,8 @@ def run(config: Config) -> None:
         SetupError: the data directory or the address cannot be used.
     """
     with open_site(config.data) as database:
+        # The thread that writes, which calls may have to wait for, is begun already and does not.
+        give_way()
         owner.ensure_first_password(database, config.data, wall_clock_ms())
         licensing = open_licensing(database, config.data)
         runner = Runner(database, config.data, wall_clock_ms)
@@ -166,7 +171,11 @@ class Pulse:
         self._await_turn()
         heartbeat.ready()
         was_told = False
+        beats = 0
         while self.beat() and not was_told:
+            beats += 1
+            if beats % TIDYING_BEATS == 0:
+                give_back_holes()
             time.sleep(heartbeat.BEAT_SECONDS)
             was_told = _stopping.is_set()
             self._await_turn()

@@ -143,6 +143,8 @@ class AgiHandlers:
     async def _decide(self, question: Question, deadline: float) -> "_Decided | None":
         now_ms = self._now_ms()
         by_stretches = self._live_calls is not None and self._live_calls.is_ready
+        if self._live_calls is not None:
+            self._live_calls.count()
 
         def decide(connection: sqlite3.Connection) -> _Decided:
             answer = calls.authorize(connection, question, now_ms, by_stretches)

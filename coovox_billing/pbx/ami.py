@@ -8,6 +8,11 @@ Asterisk writes numbers and variables as they are, so a telephone that dials
 `9%0D%0A%0D%0AEvent%3A...` writes messages of its own between Asterisk's. It
 knows no ActionID of ours: responses and lists are to be believed, events
 without one are hints.
+
+Asterisk makes events as long as anybody is signed in, whatever he reads: a
+fifth more of its work for each call, and where calls are many it takes none
+for a while. So the connection may be brief: it is given up when nobody asks,
+and made again for the next question.
 """
 
 import asyncio
@@ -21,7 +26,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from coovox_billing.errors import BillingError
+from coovox_billing.core.whole_number import parse_whole
+from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.pbx.ami_protocol import (
     AMI_SETTING,
     AmiAddress,
@@ -42,12 +48,14 @@ SLOWEST_RETRY_SECONDS = 10.0
 HEALTHY_SECONDS = 5.0
 PING_AFTER_SECONDS = 30.0
 PING_PATIENCE_SECONDS = 10.0
+LINGER_SECONDS = 0.02
 MAX_LIST_EVENTS = 100_000
 MAX_LISTED_CHARACTERS = 32_000_000
 MAX_WAITING = 1_000
 MAX_UNSENT_BYTES = 1_000_000
 
 ACCEPTED = frozenset({"Success", "Follows", "Goodbye"})
+LONGEST_UPTIME_SECONDS = 10**10
 MISCOUNTED = ("DBGetTreeComplete", "1")  # what Asterisk 16 says, however many there were
 
 log = logging.getLogger(__name__)
@@ -79,7 +87,9 @@ class _Connection(asyncio.Protocol):
     def __init__(self, on_event: Callable[[Message], None]) -> None:
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = loop.create_future()
-        self.booted: asyncio.Future[None] = loop.create_future()
+        self.booted: asyncio.Future[int | None] = loop.create_future()
+        self.left: asyncio.Future[None] = loop.create_future()
+        self.asked = 0
         self.heard_at = time.monotonic()
         self._on_event = on_event
         self._reader = MessageReader()
@@ -87,7 +97,6 @@ class _Connection(asyncio.Protocol):
         self._waiting: dict[str, _Waiting] = {}
         self._listing: _Waiting | None = None
         self._listed_characters = 0
-        self._sent = 0
         own = os.urandom(8).hex()
         self._actions, self._lists = f"coovox-{own}-", f"coovox-list-{own}-"
 
@@ -97,8 +106,8 @@ class _Connection(asyncio.Protocol):
             raise AmiGone("%(name)s: there is no connection to Asterisk's manager", name=name)
         if len(self._waiting) >= MAX_WAITING:
             raise AmiGone("%(name)s: %(most)s commands wait for Asterisk already", name=name, most=MAX_WAITING)
-        self._sent += 1
-        action_id = f"{self._lists if is_list else self._actions}{self._sent}"
+        self.asked += 1
+        action_id = f"{self._lists if is_list else self._actions}{self.asked}"
         data = action_bytes(name, action_id, fields)
         waiting = self._waiting[action_id] = _Waiting(is_list)
         self._transport.write(data)
@@ -115,6 +124,11 @@ class _Connection(asyncio.Protocol):
             self._waiting.pop(action_id, None)
             self._listed_characters -= waiting.size
         return [response] if waiting.items is None else waiting.items
+
+    def leave(self) -> None:
+        """Nobody needs it any more, unless somebody still waits for an answer."""
+        if not self._waiting and not self.left.done():
+            self.left.set_result(None)
 
     def end(self, reason: str) -> None:
         """Close at once; whoever waits is told."""
@@ -155,7 +169,7 @@ class _Connection(asyncio.Protocol):
         if event and not action_id.startswith(self._lists):
             self._on_event(message)
             if event == "FullyBooted" and not self.booted.done():
-                self.booted.set_result(None)
+                self.booted.set_result(_uptime_seconds(message))
         elif waiting is None or waiting.answer.done():
             return
         elif event:
@@ -229,8 +243,27 @@ def _system_errors(error: Exception) -> set[int]:
     return {error.errno} if error.errno else {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
 
 
+def _uptime_seconds(booted: Message) -> int | None:
+    """For how long Asterisk has been up, in whole seconds; None where it does not tell."""
+    try:
+        return parse_whole(booted.get("Uptime"), 0, LONGEST_UPTIME_SECONDS)
+    except BadInput:
+        return None
+
+
 def _nothing() -> None:
     """What is done on an occasion that nobody asked for."""
+
+
+class _Rest:
+    """Between two connections to one Asterisk: whoever asks ends it, and waits until it is over."""
+
+    __slots__ = ("over", "since", "wanted")
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        self.wanted = asyncio.Event()
+        self.over = asyncio.Event()
 
 
 class Ami:
@@ -238,7 +271,8 @@ class Ami:
 
     `on_event` gets every event that is no part of a list's answer; whoever can dial can forge one. Each `on_ready`
     is followed by one `on_lost`, when the connection ends or `run` is canceled. What a callback raises is logged.
-    `connections` have been ready so far: another number is another connection, and may be another Asterisk.
+    `connections` have been ready so far: another number is another connection, and may be another Asterisk. Those
+    that are made again after a rest are one: the same Asterisk was there all the time.
     """
 
     def __init__(
@@ -254,13 +288,31 @@ class Ami:
         self._on_lost = on_lost
         self.connections = 0
         self._connection: _Connection | None = None
+        self._rest: _Rest | None = None
+        self._is_brief = self._must_stay = False
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._complaint = ""
 
     @property
     def is_ready(self) -> bool:
-        """Whether commands can be sent: signed in, and Asterisk is fully booted."""
-        return self._connection is not None and not self._connection.ended.done()
+        """Whether commands can be sent: signed in, and Asterisk is fully booted; or resting from that."""
+        return self.is_resting or (self._connection is not None and not self._connection.ended.done())
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether there is no connection because nobody asks; also where the way back from a rest fails."""
+        return self._rest is not None
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it rests when nobody asks."""
+        return self._is_brief
+
+    def be_brief(self, is_brief: bool) -> None:
+        """Rest from now on when nobody asks, or stay. The events of a rest are lost."""
+        self._is_brief = is_brief
+        if self._rest is not None and not is_brief:
+            self._rest.wanted.set()
 
     @property
     def complaint(self) -> str:
@@ -296,7 +348,7 @@ class Ami:
             AmiGone: not ready, or no answer; what it did is not known.
             ValueError: a line end in a name or value; nothing was sent.
         """
-        (response,) = await self._ready_connection(name).ask(name, fields, timeout_seconds)
+        (response,) = await self._ask(name, fields, timeout_seconds)
         return response
 
     async def listing(self, name: str, fields: Fields = (), timeout_seconds: float = 10.0) -> list[Message]:
@@ -308,48 +360,95 @@ class Ami:
             AmiGone: not ready, or the list was not complete in time.
             ValueError: a line end in a name or value; nothing was sent.
         """
-        return await self._ready_connection(name).ask(name, fields, timeout_seconds, is_list=True)
+        return await self._ask(name, fields, timeout_seconds, is_list=True)
 
-    def _ready_connection(self, name: str) -> _Connection:
+    async def _ask(self, name: str, fields: Fields, timeout_seconds: float, is_list: bool = False) -> list[Message]:
+        if self._rest is not None:
+            self._rest.wanted.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rest.over.wait(), timeout_seconds)
         if self._connection is None:
             raise AmiGone("%(name)s: there is no connection to Asterisk's manager", name=name)
-        return self._connection
+        connection = self._connection
+        try:
+            return await connection.ask(name, fields, timeout_seconds, is_list)
+        finally:
+            if self._is_brief:
+                asyncio.get_running_loop().call_later(LINGER_SECONDS, self._leave, connection, connection.asked)
+
+    def _leave(self, connection: _Connection, asked: int) -> None:
+        """Unless somebody asked since. One that does not tell how long it is up could be another when we come back."""
+        is_told = connection.booted.done() and connection.booted.result() is not None
+        if self._is_brief and is_told and not self._must_stay and connection.asked == asked:
+            connection.leave()
 
     async def _stay(self) -> None:
-        """One connection, until it is lost.
+        """One connection until it is lost, or brief ones until one fails.
 
         Raises:
             AmiError: Asterisk does not let us in.
             AmiGone, OSError: there was no connection, or it is over.
         """
-        connection = _Connection(lambda message: _call(self._on_event, message))
-        try:
-            await self._sign_in(connection)
-            await self._watch(connection, connection.booted)
-            await self._be_ready(connection)
-        finally:
-            connection.end(Sentence("the connection to Asterisk's manager is closed"))
-
-    async def _sign_in(self, connection: _Connection) -> None:
-        address = self._address
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await asyncio.get_running_loop().create_connection(lambda: connection, address.host, address.port)
-        fields = {"Username": address.user, "Secret": address.secret, "Events": "on"}
-        await connection.ask("Login", fields, CONNECT_SECONDS)
-
-    async def _be_ready(self, connection: _Connection) -> None:
+        connection = await self._sign_in()
         log.info("signed in to Asterisk's manager at %s", self._address)
         self._connection, self._complaint = connection, ""
         ready_at = time.monotonic()
         self.connections += 1
         _call(self._on_ready)
         try:
-            await self._watch(connection, connection.ended)
+            while True:
+                await self._watch(connection, connection.left)
+                self._connection, self._rest = None, _Rest()
+                _close(connection)
+                connection = await self._come_back(self._rest)
+                self._rest.over.set()
+                self._connection, self._rest = connection, None
         finally:
             self._connection = None
             if time.monotonic() - ready_at >= HEALTHY_SECONDS:
                 self._retry_seconds = FIRST_RETRY_SECONDS
             _call(self._on_lost)
+            if self._rest is not None:
+                self._rest.over.set()
+                self._rest = None
+            _close(connection)
+
+    async def _sign_in(self) -> _Connection:
+        """A new connection, once Asterisk has booted.
+
+        Raises:
+            AmiError, AmiGone, OSError: there is none.
+        """
+        connection, address = _Connection(lambda message: _call(self._on_event, message)), self._address
+        fields = {"Username": address.user, "Secret": address.secret, "Events": "on"}
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await asyncio.get_running_loop().create_connection(lambda: connection, address.host, address.port)
+            await connection.ask("Login", fields, CONNECT_SECONDS)
+            await self._watch(connection, connection.booted)
+        except BaseException:
+            _close(connection)
+            raise
+        return connection
+
+    async def _come_back(self, rest: _Rest) -> _Connection:
+        """The connection after a rest, once somebody asks.
+
+        Raises:
+            AmiError, AmiGone, OSError: there is none, or Asterisk may have started since.
+        """
+        await rest.wanted.wait()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await self._sign_in()
+        except AmiError:
+            self._must_stay = True
+            raise
+        uptime_seconds = connection.booted.result()
+        if uptime_seconds is None or uptime_seconds < time.monotonic() - rest.since:
+            _close(connection)
+            raise AmiGone("Asterisk has started anew")
+        return connection
 
     async def _watch(self, connection: _Connection, until: asyncio.Future[Any]) -> None:
         """Wait, and ask a silent peer for a sign of life.
@@ -375,6 +474,10 @@ class Ami:
         if text != self._complaint:
             self._complaint = text
             log.log(level, "%s", text)
+
+
+def _close(connection: _Connection) -> None:
+    connection.end(Sentence("the connection to Asterisk's manager is closed"))
 
 
 def _call(callback: Callable[..., None], *arguments: Message) -> None:

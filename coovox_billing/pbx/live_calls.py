@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 
 from coovox_billing.core.clock import CLOCK_TOLERANCE_SECONDS, parse_stamp_ms
@@ -34,6 +35,11 @@ OWN_SECONDS = 5.0
 LIST_SECONDS = 60.0
 SECOND_LIST_SECONDS = 5.0
 SEEN_SECONDS = 30.0
+PACE_SECONDS = 2.0
+BUSY_CALLS_PER_SECOND = 10
+CALM_SECONDS = 60.0
+BUSY_LIST_SECONDS, SLOWEST_BUSY_LIST_SECONDS, BUSY_LIST_SHARE = 2.0, 15.0, 0.05
+ENDED_KEPT = 256
 REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
 
@@ -62,9 +68,11 @@ class LiveCalls:
         self.compare: Callable[[Roll], Awaitable[Collection[str]]] = _nothing_is_missing
         self._keep_seen_at = 0.0
         self._calls: dict[str, LiveCall] = {}
+        self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
         self._data_version = 0
         self._is_new_connection = False
-        self._find_at = 0.0
+        self._find_at, self._list_seconds = 0.0, 0.0
+        self._asked, self._paced_at, self._calm_at = 0, time.monotonic(), 0.0
         self._clock_offset = self._read_clock_offset()
 
     @property
@@ -90,8 +98,13 @@ class LiveCalls:
         return int(live.talked_seconds * 1000) if live is not None and live.is_timed else None
 
     def forget(self, call_id: str) -> None:
-        """The trunk's leg ended."""
+        """The trunk's leg ended, whatever a list tells that was made just before."""
         self._calls.pop(call_id, None)
+        self._ended.append(call_id)
+
+    def count(self) -> None:
+        """A call is asked about: where they are many, Asterisk is spared its events."""
+        self._asked += 1
 
     def look_soon(self) -> None:
         """A call that was booked just now may be on a channel. Where many are, one list finds them all."""
@@ -102,7 +115,7 @@ class LiveCalls:
 
         An event may be forged by what a phone dialed, so one about a call that is known changes nothing.
         """
-        if not call_id or call_id == UNSET or call_id in self._calls:
+        if not call_id or call_id == UNSET or call_id in self._calls or call_id in self._ended:
             return
         try:
             answered_ms = parse_stamp_ms("" if stamp == UNSET else stamp)
@@ -132,7 +145,7 @@ class LiveCalls:
     ) -> None:
         if done.cancelled() or done.exception() is not None:
             log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
-            self.forget(answered.call_id)
+            self._calls.pop(answered.call_id, None)
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
         elif answered.call_id not in self._calls:
             self._keep(answered, since, done.result().result)
@@ -160,19 +173,36 @@ class LiveCalls:
         self._is_new_connection = True
 
     def _lost(self) -> None:
-        """Where Asterisk died, its calls did just now."""
+        """Where Asterisk died, its calls did just now; where nobody was there, some time since they were seen."""
         for live in self._calls.values():
-            if not live.is_missing:
+            if not live.is_missing and not self.ami.is_resting:
                 live.see()
         self._submit_seen()
 
     async def _tick(self) -> None:
         """Nothing that goes wrong in one look may be the end of looking."""
         try:
+            self._mind_the_pace()
             if self.ami.is_ready:
                 await self._look_ahead()
         except Exception:
             log.exception("the calls in progress could not be looked at")
+
+    def _mind_the_pace(self) -> None:
+        """While calls are many, what events tell is looked up: see `Ami`."""
+        now = time.monotonic()
+        if now - self._paced_at < PACE_SECONDS:
+            return
+        calls_per_second = self._asked / (now - self._paced_at)
+        self._asked, self._paced_at = 0, now
+        if calls_per_second >= BUSY_CALLS_PER_SECOND:
+            self._calm_at = now + CALM_SECONDS
+        is_busy = now < self._calm_at
+        if is_busy != self.ami.is_brief:
+            what = "signs in to Asterisk's manager only to ask" if is_busy else "stays signed in to Asterisk's manager"
+            log.info("%.0f calls a second: billing %s", calls_per_second, what)
+            self.ami.be_brief(is_busy)
+            self._find_at = 0.0
 
     async def _look_ahead(self) -> None:
         self._mind_the_clock()
@@ -180,7 +210,7 @@ class LiveCalls:
         if is_first:
             await self._take_over()
             self._is_new_connection = False
-        if is_first or (time.monotonic() >= self._find_at and await self._is_any_open()):
+        if is_first or (time.monotonic() >= self._find_at and await self._is_list_wanted()):
             await self._find_channels(is_first)
         if not self._calls:
             return
@@ -214,9 +244,15 @@ class LiveCalls:
                 self._watch(answered, is_there=False)
         self._find_at = 0.0
 
-    async def _is_any_open(self) -> bool:
-        self._find_at = time.monotonic() + LIST_SECONDS
-        return bool(self._calls) or await self._database.submit(reads.has_any_open_call)
+    async def _is_list_wanted(self) -> bool:
+        """Where calls are open; and whatever is, where nobody would notice in between that Asterisk has died."""
+        is_brief = self.ami.is_brief
+        self._find_at = time.monotonic() + (self._busy_list_seconds() if is_brief else LIST_SECONDS)
+        return is_brief or bool(self._calls) or await self._database.submit(reads.has_any_open_call)
+
+    def _busy_list_seconds(self) -> float:
+        """A long list is no lighter than the events that it stands for, so it comes less often."""
+        return min(max(BUSY_LIST_SECONDS, self._list_seconds / BUSY_LIST_SHARE), SLOWEST_BUSY_LIST_SECONDS)
 
     async def _keep_seen(self) -> None:
         """After a power cut, this is the last sign of life."""
@@ -233,12 +269,14 @@ class LiveCalls:
     async def _find_channels(self, is_first: bool) -> None:
         """Which channel carries which call, by our own variables. Who spoils the list spoils it for a while only."""
         variables = (dialplan.LEG_ID, dialplan.LEG_ANSWERED, dialplan.CALL_ID)
+        began = time.monotonic()
         try:
             channels = await self.ami.listing("Status", {"Variables": ",".join(variables)})
         except (AmiError, AmiGone) as error:
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
             log.warning("the calls in progress could not be listed: %s", error)
             return
+        self._list_seconds = time.monotonic() - began
         there, making = set(), set()
         for channel in channels:
             call_id, stamp, made_id = (channel.variables.get(name, "") for name in variables)
@@ -270,7 +308,7 @@ class LiveCalls:
             self._find_at = min(self._find_at, time.monotonic() + SECOND_LIST_SECONDS)
         for call_id in talked_seconds.keys() - anywhere - set(still_missing):
             log.warning("call %s has no channel any more", call_id)
-            self.forget(call_id)
+            self._calls.pop(call_id, None)
 
     async def _due(self) -> list[LiveCall]:
         """Those whose time has come and whose channel is there; all, where another process changed the database."""
@@ -295,7 +333,7 @@ class LiveCalls:
     async def _follow(self, live: LiveCall, outlook: Outlook | None) -> None:
         """Make Asterisk do what was decided; what it could not be told is tried again."""
         if outlook is None:
-            self.forget(live.call_id)
+            self._calls.pop(live.call_id, None)
             return
         live.review_at = live.answered + outlook.review_at_seconds
         if outlook.bought_seconds:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from coovox_billing.web import (
     words,
 )
 from coovox_billing.web.brake import Brake
-from coovox_billing.web.front import Front, tidy_prefix
+from coovox_billing.web.front import Environ, Front, tidy_prefix
 from coovox_billing.web.pages import (
     account,
     billing_manager,
@@ -61,6 +61,7 @@ from coovox_billing.web.pages import (
 )
 from coovox_billing.web.pages.addons import backups as backups_page
 from coovox_billing.web.pages.addons import billing_settings, enter, first_steps
+from coovox_billing.web.pages_first import pages_first
 from coovox_billing.web.parts import Parts, no_mailboxes, no_manager
 from coovox_billing.web.pin_brake import PinBrake
 
@@ -101,10 +102,15 @@ class ExactPaths(Map):
 
 
 class Pages(Flask):
-    """Flask with exact paths, and bodies bounded by route."""
+    """Flask with exact paths, and bodies bounded by route; files wait for its pages."""
 
     url_map_class: type[Map] = ExactPaths
     request_class = bodies.BoundedRequest
+
+    def wsgi_app(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Make a page, or what comes before the first piece of a file."""
+        with pages_first:
+            return super().wsgi_app(environ, start_response)
 
 
 def create_app(

@@ -19,6 +19,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from coovox_billing.web import cells, workbook
 from coovox_billing.web.cells import safe_text
 from coovox_billing.web.listing import Column, Query
+from coovox_billing.web.pages_first import pages_first
 from coovox_billing.web.words import gettext as _
 
 CSV_TYPE = "text/csv; charset=utf-8"
@@ -72,7 +73,10 @@ def streamed(
 
 
 class _Running:
-    """A download, whose place is free again once it was read, closed or, after a HEAD, never asked for."""
+    """A download, whose place is free again once it was read, closed or, after a HEAD, never asked for.
+
+    Pages that are asked for meanwhile are made between its pieces.
+    """
 
     def __init__(self, pieces: Iterator[Any], running: BoundedSemaphore) -> None:
         self._pieces = pieces
@@ -83,6 +87,7 @@ class _Running:
         return self
 
     def __next__(self) -> Any:
+        pages_first.let_pass()
         return next(self._pieces)
 
     def close(self) -> None:

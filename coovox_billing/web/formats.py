@@ -23,7 +23,7 @@ from coovox_billing.core.site_settings import (
     TWELVE_HOURS,
     TWENTY_FOUR_HOURS,
 )
-from coovox_billing.core.tariff import NO_RATE, SECONDS_PER_DAY
+from coovox_billing.core.tariff import NO_RATE
 from coovox_billing.services import stays
 from coovox_billing.store import queries
 from coovox_billing.store.lists.calls import CallLine, LiveCall, LoggedCall
@@ -116,13 +116,16 @@ def moments_in_files(zone: ZoneInfo) -> Callable[[int], str]:
     date_format = DEFAULT_DATE_FORMAT if word == BY_LANGUAGE else word
     wall_seconds = clock.wall_clock(zone)
 
+    after_the_hour = [f":{minute}:{second}" for minute in _TWO_DIGITS[:60] for second in _TWO_DIGITS[:60]]
+
     @lru_cache(maxsize=_DAYS_KEPT)
     def day_of(days: int) -> str:
         return in_date_format(date(1970, 1, 1) + timedelta(days=days), date_format)
 
     def written(instant_ms: int) -> str:
-        days, second_of_day = divmod(wall_seconds(instant_ms), SECONDS_PER_DAY)
-        return f"{day_of(days)} {duration(second_of_day)}"
+        hours, second = divmod(wall_seconds(instant_ms), clock.SECONDS_PER_HOUR)
+        days, hour = divmod(hours, 24)
+        return f"{day_of(days)} {_TWO_DIGITS[hour]}{after_the_hour[second]}"
 
     return written
 

@@ -1,8 +1,8 @@
 """Sites of any size and ten years of age, each made once and kept: what a big site costs is measured on them.
 
 `a_site` makes one or finds it, in `run/bench` or where COOVOX_BENCH_SITES says: nobody writes into it. Who does so
-takes `a_copy`, or has it `lent`, which is as quick for a site of any size. A kept site is of exactly this schema and
-of this generator, else it is made anew.
+takes `a_copy` or `a_spare`, or has it `lent`, which is as quick for a site of any size, but its log is never brought
+home. A kept site is of exactly this schema and of this generator, else it is made anew.
 """
 
 import fcntl
@@ -21,6 +21,7 @@ from tests.bench import decade
 from tests.bench.servers import ROOT
 
 SITES = Path(os.environ.get("COOVOX_BENCH_SITES", ROOT / "run" / "bench"))
+_BLOCK_BYTES = 1 << 20
 _BUILT_APART = ("calls", "ledger")
 
 
@@ -43,6 +44,26 @@ def a_site(extensions: int = 50, rates: int = 1_000, past_calls: int = 100_000) 
 def a_copy(site: Path, folder: Path) -> Path:
     """The same site to write into, in a folder that is not there yet."""
     return Path(shutil.copytree(site, folder))
+
+
+def a_spare(site: Path) -> Path:
+    """A second one to write into, which is kept too: what was written into it before is taken back, and no more.
+
+    So a large site is copied once. A disk that just took ten gigabytes would be slow at what is measured next.
+    """
+    spare = site.with_name(f"{site.name}-spare")
+    if not spare.exists():
+        return a_copy(site, spare)
+    for path in spare.iterdir():
+        if path.name != FILE_NAME:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with (site / FILE_NAME).open("rb") as kept, (spare / FILE_NAME).open("r+b") as written:
+        while block := kept.read(_BLOCK_BYTES):
+            if written.read(len(block)) != block:
+                written.seek(kept.tell() - len(block))
+                written.write(block)
+        written.truncate(kept.tell())
+    return spare
 
 
 @contextmanager

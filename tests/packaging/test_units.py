@@ -77,6 +77,12 @@ def test_the_pages_may_write_backups_onto_a_stick_and_where_the_document_says() 
     assert set(sticks.split()) == {"-/media", "-/mnt", "-/run/media", "-/srv"}
 
 
+def test_the_pages_give_way_to_calls_and_are_not_ended_for_saying_so() -> None:
+    unit = PACKAGING / "coovox-billing-web.service"
+    assert values(unit, "CPUWeight") == ["10"]
+    assert "setpriority" in values(unit, "SystemCallFilter")[-1].split(), "it is one of @resources"
+
+
 def test_it_never_ends_with_asterisk() -> None:
     ties = [
         tie for unit in UNITS for name in ("Requires", "BindsTo", "PartOf", "Requisite") for tie in values(unit, name)

@@ -119,6 +119,7 @@ class FakeAmi:
         self.connections = 0
         self.greeting = GREETING
         self.is_booted = True
+        self.uptime = "3600"
         self.sends_bytes_singly = False
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -136,6 +137,10 @@ class FakeAmi:
     @property
     def address(self) -> AmiAddress:
         return AmiAddress(HOST, self._port, USER, SECRET)
+
+    @property
+    def is_anybody_there(self) -> bool:
+        return bool(self._writers)
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, HOST, self._port)
@@ -168,7 +173,7 @@ class FakeAmi:
     def sign_in(self, action: Action) -> str:
         if (action.get("Username"), action.get("Secret")) != (USER, SECRET):
             return refused(action, "Authentication failed")
-        booted = event("FullyBooted", {"Privilege": "system,all"}) if self.is_booted else ""
+        booted = event("FullyBooted", {"Privilege": "system,all", "Uptime": self.uptime}) if self.is_booted else ""
         return success(action, ("Message", "Authentication accepted")) + booted
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -727,6 +727,133 @@ def test_it_is_not_ready_while_nobody_listens() -> None:
     with_fake(story)
 
 
+# Being there only to ask
+
+
+def with_brief(story: Callable[[FakeAmi, Client], Awaitable[None]], uptime: str = "3600") -> None:
+    """A story between a fake manager and a client that rests, if it may."""
+
+    async def rested(fake: FakeAmi, client: Client) -> None:
+        client.ami.be_brief(True)
+        await client.ami.action("Ping")
+        await asyncio.sleep(0.05)
+        await story(fake, client)
+
+    def started(fake: FakeAmi) -> None:
+        fake.uptime = uptime
+
+    with_fake(rested, started)
+
+
+def test_it_signs_off_when_nobody_asks_and_comes_back_for_a_question() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        for connections in (2, 3):
+            assert (client.ami.is_ready, client.ami.is_resting, fake.is_anybody_there) == (True, True, False)
+            assert (await client.ami.action("Ping")).get("Response") == "Success"
+            assert (client.ami.is_resting, fake.connections) == (False, connections)
+            await until(lambda: client.ami.is_resting and not fake.is_anybody_there)
+        assert (client.ami.connections, client.occasions) == (1, ["ready"])
+
+    with_brief(story)
+
+
+def test_it_comes_back_once_for_all_who_ask_at_once() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        fake.answers["Status"] = lambda action: listed(action, "Status", CHANNEL)
+        answers = await asyncio.gather(*(client.ami.action("Ping") for _ in range(5)), client.ami.listing("Status"))
+        assert (len(answers), fake.connections) == (6, 2)
+
+    with_brief(story)
+
+
+def test_it_does_not_sign_off_while_somebody_waits_for_an_answer() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        waiting: list[Action] = []
+        fake.answers["Slow"] = lambda action: waiting.append(action) or ""  # type: ignore[func-returns-value]
+        slow = asyncio.create_task(client.ami.action("Slow"))
+        await until(lambda: waiting)
+        await client.ami.action("Ping")
+        await asyncio.sleep(0.05)
+        await fake.send(success(waiting[0]))
+        assert (await slow).get("Response") == "Success"
+        assert fake.connections == 2
+
+    with_brief(story)
+
+
+def test_it_stays_again_when_it_shall() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        client.ami.be_brief(False)
+        await until(lambda: not client.ami.is_resting)
+        await client.ami.action("Ping")
+        await asyncio.sleep(0.05)
+        await fake.send(event("Hello"))
+        await until(lambda: "Hello" in client.events)
+        assert (fake.connections, client.occasions) == (2, ["ready"])
+
+    with_brief(story)
+
+
+def test_it_takes_an_asterisk_that_started_during_a_rest_for_another_one() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        fake.uptime = "0"
+        with pytest.raises(AmiGone):
+            await client.ami.action("Ping")
+        await until(lambda: client.occasions == ["ready", "lost", "ready"])
+        assert client.ami.connections == 2
+
+    with_brief(story)
+
+
+def test_it_tells_that_asterisk_died_during_a_rest() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        was_resting: list[bool] = []
+        client.ami._on_lost = lambda: was_resting.append(client.ami.is_resting)
+        await fake.stop()
+        with pytest.raises(AmiGone):
+            await client.ami.action("Ping")
+        assert (client.ami.is_ready, client.ami.is_resting, was_resting) == (False, False, [True])
+        await fake.start()
+        await until(lambda: client.occasions == ["ready", "ready"])
+
+    with_brief(story)
+
+
+@pytest.mark.parametrize("uptime", ["", "-1", "a while", "9" * 5000])
+def test_it_does_not_leave_an_asterisk_that_does_not_tell_how_long_it_is_up(uptime: str) -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        assert (client.ami.is_ready, client.ami.is_resting, fake.connections) == (True, False, 1)
+
+    with_brief(story, uptime)
+
+
+def test_it_rests_no_more_where_it_was_not_let_in_again() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        fake.answers["Login"] = lambda action: refused(action, "Login Already In Use")
+        with pytest.raises(AmiGone):
+            await client.ami.action("Ping")
+        fake.answers["Login"] = fake.sign_in
+        await until(lambda: client.occasions == ["ready", "lost", "ready"])
+        await client.ami.action("Ping")
+        await asyncio.sleep(0.05)
+        assert fake.is_anybody_there
+
+    with_brief(story)
+
+
+def test_it_keeps_nobody_waiting_for_an_asterisk_that_does_not_let_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        monkeypatch.setattr(ami_module, "CONNECT_SECONDS", 0.1)
+        fake.is_booted = False
+        with pytest.raises(AmiGone):
+            await client.ami.action("Ping", timeout_seconds=0.02)
+        assert client.ami.is_resting
+        await until(lambda: client.occasions == ["ready", "lost"])
+        assert not client.ami.is_ready
+
+    with_brief(story)
+
+
 def test_it_asks_a_silent_peer_for_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ami_module, "PING_AFTER_SECONDS", 0.05)
     monkeypatch.setattr(ami_module, "PING_PATIENCE_SECONDS", 0.1)

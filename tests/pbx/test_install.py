@@ -178,6 +178,7 @@ def test_it_makes_an_ami_user_with_a_random_secret_and_includes_it(etc: Path, tm
         "permit = 127.0.0.1/255.255.255.255",
         "eventfilter = UserEvent: CooVoxAnswered",
         "eventfilter = Event: FullyBooted",
+        "displayconnects = no",
         "read = system,call,user",
         "write = system,call,originate",
     ]

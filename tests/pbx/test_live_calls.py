@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from coovox_billing.pbx import dialplan_variables as dialplan
+from coovox_billing.pbx import live_calls as watcher
 from coovox_billing.pbx.agi_handlers import AgiHandlers
 from coovox_billing.pbx.live_calls import TICK_SECONDS
 from coovox_billing.services.live_calls import request_end
@@ -379,5 +380,90 @@ def test_it_charges_no_time_in_which_it_hung(exchange: Exchange) -> None:
         await AgiHandlers(box.database, box.clock, box.live).book("1", leg)
         call = exchange.call("1")
         assert (call["state"], call["talk_seconds"], call["flags"]) == ("settled", 1, "")
+
+    tell(exchange, story)
+
+
+# While calls are many
+
+
+@pytest.fixture
+def many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call in a tenth of a second is many here."""
+    monkeypatch.setattr(watcher, "PACE_SECONDS", 0.05)
+    monkeypatch.setattr(watcher, "CALM_SECONDS", 0.3)
+    monkeypatch.setattr(watcher, "BUSY_LIST_SECONDS", 0.05)
+
+
+async def becomes_busy(box: Box) -> None:
+    box.live.count()
+    await box.until(lambda: box.live.ami.is_resting)
+
+
+@pytest.mark.usefixtures("many_calls")
+def test_it_finds_what_it_does_not_hear_while_calls_are_many(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await becomes_busy(box)
+        box.asks("1")
+        box.switchboard.is_talking("1")
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        assert box.state("1") == "talking"
+        assert box.live.since_answer_ms("1") is not None
+        assert (box.live.ami.connections, box.switchboard.trunk.timeouts) == (1, [pytest.approx(60, abs=1)])
+
+    tell(exchange, story)
+
+
+@pytest.mark.usefixtures("many_calls")
+def test_it_stays_again_when_calls_are_few(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await becomes_busy(box)
+        await box.until(lambda: not box.live.ami.is_brief and not box.live.ami.is_resting)
+        box.asks("1")
+        await box.switchboard.answers_call("1")
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        assert box.switchboard.fake.is_anybody_there
+        assert not box.live.ami.is_resting
+
+    tell(exchange, story)
+
+
+@pytest.mark.usefixtures("many_calls")
+def test_it_does_not_take_for_a_sign_of_life_that_nobody_is_there_in_a_rest(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        await box.switchboard.answers_call("1", talked_seconds=20)
+        await box.until(lambda: box.live._calls)
+        (live,) = box.live._calls.values()
+        await box.until(lambda: box.switchboard.trunk.timeouts)
+        await becomes_busy(box)
+        box.switchboard.spoil_status()
+        live.seen_seconds = 11
+        await box.switchboard.fake.stop()
+        await box.until(lambda: not box.live.is_ready)
+        assert live.seen_seconds == 11
+
+    tell(exchange, story)
+
+
+@pytest.mark.usefixtures("many_calls")
+def test_it_notices_an_asterisk_that_started_anew_though_no_call_is_open(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        await becomes_busy(box)
+        box.switchboard.fake.uptime = "0"
+        await box.until(lambda: box.live.ami.connections == 2)
+
+    tell(exchange, story)
+
+
+def test_it_does_not_adopt_again_what_a_late_event_or_list_tells_of(exchange: Exchange) -> None:
+    async def story(box: Box) -> None:
+        box.asks("1")
+        box.live.forget("1")
+        await box.switchboard.answers_call("1")
+        box.live._find_at = 0.0
+        await box.a_while()
+        assert box.switchboard.fake.asked("Status")
+        assert not box.switchboard.trunk.timeouts
 
     tell(exchange, story)

@@ -1,8 +1,12 @@
-"""Who reads a long list slowly keeps no snapshot, so that the log of the database does not grow meanwhile."""
+"""Who reads a long list slowly keeps no snapshot, so that the log of the database does not grow meanwhile; and what
+is far down costs no more than what is at its top.
+"""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,16 @@ def test_a_slow_reader_keeps_no_snapshot(directory: Path, query: Query[object]) 
         assert [row.id for row in read] == [row.id for row in whole]  # type: ignore[attr-defined]
     else:
         assert read == whole
+
+
+def test_a_long_list_costs_the_same_all_the_way_down(directory: Path) -> None:
+    rows = CallQuery(ZONE, date(2000, 1, 1), date(2037, 12, 31)).stream()
+    steps = count()
+    reading.connection().set_progress_handler(lambda: next(steps) < 0, 1)
+    try:
+        counted = [next(steps) for _ in rows]
+    finally:
+        reading.connection().set_progress_handler(None, 1)
+    of_blocks = [later - sooner for sooner, later in pairwise(counted[::2])]
+    assert len(of_blocks) >= 5
+    assert max(of_blocks) <= of_blocks[0]

@@ -28,6 +28,22 @@ for _ in range(4):
     served.wait()
 print(resident_mb() - before)
 """
+HOLES = """
+import resource
+from pathlib import Path
+from coovox_billing.frugal_memory import give_back_freed, give_back_holes
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+give_back_freed()
+pieces = [bytearray(1_000) for _ in range(32 * 1024)]
+kept = pieces[::100]
+del pieces
+before = resident_mb()
+give_back_holes()
+print(before - resident_mb())
+"""
 
 
 def growth_mb(how: str) -> float:
@@ -40,6 +56,12 @@ def test_it_gives_back_what_each_sign_in_took() -> None:
     frugal, usual = growth_mb("frugal"), growth_mb("usual")
     assert frugal < 4, "a hash takes 16 MB while it is made, and none afterwards"
     assert usual > frugal + 16, "glibc gives it back by itself: coovox_billing.frugal_memory has become needless"
+
+
+def test_it_gives_back_what_is_free_between_pieces() -> None:
+    command = [sys.executable, "-c", HOLES]
+    freed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert float(freed.stdout) > 16, "of 32 MB, in which every hundredth piece is still needed"
 
 
 def test_it_loads_what_asks_asterisk_only_where_it_is_asked() -> None:

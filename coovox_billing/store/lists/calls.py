@@ -218,12 +218,16 @@ class CallQuery:
 
     def stream(self) -> Iterator[CallLine]:
         """All of them, one by one; each thousand is a read of its own, so that a slow reader holds no snapshot."""
-        rows = _newest_first(self._selected(*_line_columns()).join(Account, JOIN.LEFT_OUTER)).limit(ROWS_AT_ONCE)
-        lines = _lines(rows)
+        lines = _lines(self._newest_lines())
         while lines:
             yield from lines
-            last = (lines[-1].asked_at_ms, lines[-1].row)
-            lines = _lines(rows.where(Tuple(Call.asked_at_ms, Call.id) < Tuple(*last)))
+            last = lines[-1]
+            older = replace(self, until_ms=last.asked_at_ms + 1)._newest_lines()
+            lines = _lines(older.where(Tuple(Call.asked_at_ms, Call.id) < Tuple(last.asked_at_ms, last.row)))
+
+    def _newest_lines(self) -> Any:
+        lines = self._selected(*_line_columns()).join(Account, JOIN.LEFT_OUTER)
+        return _newest_first(lines).limit(ROWS_AT_ONCE)
 
     def _keys(self) -> Any:
         """Ids in their order, out of the index alone."""
@@ -253,17 +257,22 @@ class CallQuery:
             yield self._asked_at_ms >= earliest_ms
             yield Call.local_day >= self.first_day.isoformat()
         if self.last_day is not None:
-            after = day_start_ms(self.last_day, self.zone) + (timedelta(days=1) + _ZONES_APART) // timedelta(
-                milliseconds=1
-            )
-            yield self._asked_at_ms < after
             yield Call.local_day <= self.last_day.isoformat()
+        if self._end_ms is not None:
+            yield self._asked_at_ms < self._end_ms
         if self.weekday is not None:
             yield fn.STRFTIME("%w", Call.local_day) == str(self.weekday % 7)
         if self.hour is not None:
             yield Call.local_hour == self.hour
-        if self.until_ms is not None:
-            yield self._asked_at_ms < self.until_ms
+
+    @property
+    def _end_ms(self) -> int | None:
+        """When all had been asked; one bound of the two, as SQLite searches its index by the first that it is told."""
+        ends = [] if self.until_ms is None else [self.until_ms]
+        if self.last_day is not None:
+            after = timedelta(days=1) + _ZONES_APART
+            ends.append(day_start_ms(self.last_day, self.zone) + after // timedelta(milliseconds=1))
+        return min(ends, default=None)
 
     def _of_whom(self) -> Iterator[Any]:
         if self.of_account is not None:

@@ -120,10 +120,12 @@ class Tally:
 
     def stream(self) -> Iterator[CallLine]:
         talk, cost = self.totals
+        talk_seconds = cost_micros = 0
         for call in self.query.stream():
-            self.totals[talk] += call.talk_seconds
-            self.totals[cost] += call.cost_micros
+            talk_seconds += call.talk_seconds
+            cost_micros += call.cost_micros
             yield call
+        self.totals[talk], self.totals[cost] = talk_seconds, cost_micros
 
 
 def _query(arguments: Arguments) -> CallQuery:
