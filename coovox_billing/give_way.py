@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-NICENESS = 10
+NICENESS = 5
 
 _AUTOGROUP = Path("/proc/self/autogroup")
 

@@ -79,7 +79,7 @@ def test_the_pages_may_write_backups_onto_a_stick_and_where_the_document_says() 
 
 def test_the_pages_give_way_to_calls_and_are_not_ended_for_saying_so() -> None:
     unit = PACKAGING / "coovox-billing-web.service"
-    assert values(unit, "CPUWeight") == ["10"]
+    assert values(unit, "CPUWeight") == ["30"]
     assert "setpriority" in values(unit, "SystemCallFilter")[-1].split(), "it is one of @resources"
 
 
