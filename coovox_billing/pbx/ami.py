@@ -260,10 +260,12 @@ class _Rest:
 
     __slots__ = ("over", "since", "wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, is_wanted: bool) -> None:
         self.since = time.monotonic()
         self.wanted = asyncio.Event()
         self.over = asyncio.Event()
+        if is_wanted:
+            self.wanted.set()
 
 
 class Ami:
@@ -398,7 +400,7 @@ class Ami:
         try:
             while True:
                 await self._watch(connection, connection.left)
-                self._connection, self._rest = None, _Rest()
+                self._connection, self._rest = None, _Rest(is_wanted=not self._is_brief)
                 _close(connection)
                 connection = await self._come_back(self._rest)
                 self._rest.over.set()

@@ -730,19 +730,16 @@ def test_it_is_not_ready_while_nobody_listens() -> None:
 # Being there only to ask
 
 
-def with_brief(story: Callable[[FakeAmi, Client], Awaitable[None]], uptime: str = "3600") -> None:
-    """A story between a fake manager and a client that rests, if it may."""
+def with_brief(story: Callable[[FakeAmi, Client], Awaitable[None]]) -> None:
+    """A story between a fake manager and a client that rests."""
 
     async def rested(fake: FakeAmi, client: Client) -> None:
         client.ami.be_brief(True)
         await client.ami.action("Ping")
-        await asyncio.sleep(0.05)
+        await until(lambda: client.ami.is_resting and not fake.is_anybody_there)
         await story(fake, client)
 
-    def started(fake: FakeAmi) -> None:
-        fake.uptime = uptime
-
-    with_fake(rested, started)
+    with_fake(rested, lambda fake: setattr(fake, "uptime", "3600"))
 
 
 def test_it_signs_off_when_nobody_asks_and_comes_back_for_a_question() -> None:
@@ -794,6 +791,17 @@ def test_it_stays_again_when_it_shall() -> None:
     with_brief(story)
 
 
+def test_it_comes_back_unasked_where_it_shall_stay_just_as_it_leaves() -> None:
+    async def story(fake: FakeAmi, client: Client) -> None:
+        await client.ami.action("Ping")
+        assert client.ami._connection is not None
+        client.ami._connection.leave()
+        client.ami.be_brief(False)
+        await until(lambda: fake.connections == 3 and not client.ami.is_resting)
+
+    with_brief(story)
+
+
 def test_it_takes_an_asterisk_that_started_during_a_rest_for_another_one() -> None:
     async def story(fake: FakeAmi, client: Client) -> None:
         fake.uptime = "0"
@@ -822,9 +830,12 @@ def test_it_tells_that_asterisk_died_during_a_rest() -> None:
 @pytest.mark.parametrize("uptime", ["", "-1", "a while", "9" * 5000])
 def test_it_does_not_leave_an_asterisk_that_does_not_tell_how_long_it_is_up(uptime: str) -> None:
     async def story(fake: FakeAmi, client: Client) -> None:
+        client.ami.be_brief(True)
+        await client.ami.action("Ping")
+        await asyncio.sleep(0.05)
         assert (client.ami.is_ready, client.ami.is_resting, fake.connections) == (True, False, 1)
 
-    with_brief(story, uptime)
+    with_fake(story, lambda fake: setattr(fake, "uptime", uptime))
 
 
 def test_it_rests_no_more_where_it_was_not_let_in_again() -> None:
