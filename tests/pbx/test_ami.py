@@ -739,7 +739,7 @@ def with_brief(story: Callable[[FakeAmi, Client], Awaitable[None]]) -> None:
         await until(lambda: client.ami.is_resting and not fake.is_anybody_there)
         await story(fake, client)
 
-    with_fake(rested, lambda fake: setattr(fake, "uptime", "3600"))
+    with_fake(rested)
 
 
 def test_it_signs_off_when_nobody_asks_and_comes_back_for_a_question() -> None:
