@@ -368,7 +368,9 @@ class Ami:
         if self._rest is not None:
             self._rest.wanted.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._rest.over.wait(), timeout_seconds)
+                # Not wait_for: that of Python 3.11 forgets that it was canceled where the rest is over at that moment.
+                async with asyncio.timeout(timeout_seconds):
+                    await self._rest.over.wait()
         if self._connection is None:
             raise AmiGone("%(name)s: there is no connection to Asterisk's manager", name=name)
         connection = self._connection
