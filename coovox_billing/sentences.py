@@ -49,7 +49,7 @@ def as_json(lines: Iterable[str]) -> str:
 
     A line is `["%(amount)s held for %(limit)s s", {"amount": "0.1200", "limit": 60}]`.
     """
-    return _encoded([packed(line) for line in lines])
+    return _encoded([_packed(line) for line in lines])
 
 
 def from_json(text: str) -> tuple[str, ...]:
@@ -57,17 +57,16 @@ def from_json(text: str) -> tuple[str, ...]:
     return tuple(unpacked(line) for line in json.loads(text))
 
 
-def packed(value: object) -> object:
-    """What `as_json` makes of a sentence; other values as they are."""
+def _packed(value: object) -> object:
     if not isinstance(value, Sentence):
         return value
     if not value.values:
         return [value.message]
-    return [value.message, {name: packed(inner) for name, inner in value.values.items()}]
+    return [value.message, {name: _packed(inner) for name, inner in value.values.items()}]
 
 
 def unpacked(stored: Any) -> Any:
-    """The sentence of which `packed` made a list; other values as they are."""
+    """The sentence of which `as_json` made a list; other values as they are."""
     if not isinstance(stored, list):
         return stored
     message, *values = stored

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from coovox_billing.sentences import Sentence, made_of, packed, unpacked
+from coovox_billing.sentences import Sentence, as_json, made_of, unpacked
 
 # A sentence's number with the values of its places, in their order; a value may be a line itself.
 Line = tuple[Any, ...]
@@ -131,7 +131,7 @@ def read(text: str) -> tuple[str, ...]:
 def in_full(text: str) -> str:
     """What is stored, to be read without this list: each sentence with its values by name; other text as it is."""
     try:
-        return _encoded([packed(said) for said in read(text)])
+        return as_json(read(text))
     except (ValueError, LookupError, TypeError):
         return text
 

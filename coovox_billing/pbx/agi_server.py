@@ -171,7 +171,7 @@ class AgiServer:
         self._handlers = handlers
         self._allowed = allowed
         self._sessions: dict[int, Session] = {}
-        # One descriptor for the loop instead of one for each short session, which is half of what the loop costs then.
+        # One descriptor for the loop instead of one for each short session.
         self._readable = select.epoll()
         self._listening: list[socket.socket] = []
         self._sweeper: asyncio.TimerHandle | None = None
