@@ -136,11 +136,35 @@ _CHECKS = (
                       SELECT strftime('%Y-%m', substr(period, 3) || '-01', '+1 month'), {key},
                              {", ".join(f"-{name}" for name in sums)}
                       FROM finished_{kind}_totals WHERE period LIKE '..%') AS both_sides
-                WHERE month IN (SELECT period FROM finished_periods)
+                WHERE month IN (SELECT period FROM finished_periods WHERE length(period) = 7)
                 AND '..' || month IN (SELECT period FROM finished_periods)
                 GROUP BY month, kept_key HAVING {" OR ".join(f"sum({name}) <> 0" for name in sums)}""",  # noqa: S608
         )
         for kind, (key, _daily_key, sums) in SUMMED_UP.items()
+    ),
+    *(
+        _Check(
+            f"{kind} {{extension}}: {{found}} differs from the month before and its days ({{expected}})",
+            f"""WITH times AS (
+                    SELECT period, substr(period, 3, 7) AS month, substr(period, 3) AS until
+                    FROM finished_periods AS summed WHERE length(period) = 12 AND NOT EXISTS (
+                        SELECT 1 FROM daily_trunk_totals
+                        WHERE day BETWEEN substr(summed.period, 3, 7) AND substr(summed.period, 3)
+                        AND day NOT IN (SELECT period FROM finished_periods)))
+                SELECT kept_key AS extension, period AS found,
+                       {" || ', ' || ".join(f"sum({name})" for name in sums)} AS expected
+                FROM (SELECT period, {key} AS kept_key, {", ".join(sums)}
+                      FROM finished_{kind}_totals WHERE period IN (SELECT period FROM times)
+                      UNION ALL
+                      SELECT times.period, {key}, {", ".join(f"-{name}" for name in sums)}
+                      FROM times JOIN finished_{kind}_totals AS before
+                      ON before.period = '..' || strftime('%Y-%m', month || '-01', '-1 month')
+                      UNION ALL
+                      SELECT times.period, {daily_key}, {", ".join(f"-{name}" for name in sums)}
+                      FROM times JOIN daily_{kind}_totals ON day BETWEEN month AND until)
+                GROUP BY period, kept_key HAVING {" OR ".join(f"sum({name}) <> 0" for name in sums)}""",  # noqa: S608
+        )
+        for kind, (key, daily_key, sums) in SUMMED_UP.items()
     ),
     _Check(
         "all extensions: what {found} was summed up to differs from its days ({expected})",

@@ -218,13 +218,14 @@ class FinishedPeriod(_Table):
 
 
 class FinishedExtensionTotal(_Table):
-    """An account's answered calls of a month or year; it counts where that is a `FinishedPeriod`."""
+    """An account's answered calls of a month or year, and on how many days; it counts if that is a `FinishedPeriod`."""
 
     period = CharField()
     account = ForeignKeyField(Account)
     calls = IntegerField()
     talk_seconds = IntegerField()
     cost_micros = IntegerField()
+    days = IntegerField()
 
     class Meta:
         table_name = "finished_extension_totals"

@@ -118,6 +118,11 @@ class Money(RuleBasedStateMachine):
         """The month counts as over, though its calls go on: each of them makes it wait again."""
         self.here.database.write(lambda connection: finished_periods.finish(connection, "2026-03"))
 
+    @rule(day=st.sampled_from(["2026-03-01", "2026-03-02", "2026-03-03"]))
+    def sum_up_a_day(self, day: str) -> None:
+        """With all the time up to its end; calls of it go on too."""
+        self.here.database.write(lambda connection: finished_periods.finish(connection, day))
+
     @rule(name_and_text=site_settings)
     def set(self, name_and_text: tuple[str, str]) -> None:
         self.here.set(*name_and_text)

@@ -25,7 +25,7 @@ MONEY = (
     "SELECT id, extension, balance_micros, credit_micros, held_micros FROM accounts",
     "SELECT id, account_id, kind, amount_micros, balance_before_micros, balance_after_micros, call_id FROM ledger",
     "SELECT call_id, state, talk_seconds, cost_micros, hold_micros, uncollected_micros, rate FROM calls",
-    "SELECT * FROM daily_extension_totals ORDER BY day, account_id",
+    "SELECT day, account_id, calls, talk_seconds, cost_micros FROM daily_extension_totals ORDER BY day, account_id",
     "SELECT * FROM changes",
     "SELECT name, value FROM site ORDER BY name",
 )

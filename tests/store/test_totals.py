@@ -11,10 +11,11 @@ import pytest
 from coovox_billing.store import finished_periods, writes
 from coovox_billing.store.audit import audit
 from coovox_billing.store.database import Database, open_database
+from coovox_billing.store.finished_periods import SUMMED_UP
 from coovox_billing.store.lists import totals
 from coovox_billing.store.lists.breakdowns import Breakdown
 from coovox_billing.store.lists.statistics import StatisticsQuery
-from coovox_billing.store.lists.totals import LENGTH_OF
+from coovox_billing.store.lists.totals import LENGTH_OF, Cover
 from coovox_billing.store.models import open_reading, reading
 from coovox_billing.store.writes import Place
 from tests import cast
@@ -31,6 +32,7 @@ BOUNDS = [
 ]
 DIALED = "calls JOIN accounts ON accounts.id = calls.account_id WHERE state = 'settled' AND local_day BETWEEN ? AND ?"
 SUMS = "count(*), sum(talk_seconds), sum(cost_micros)"
+EACH_SUM = f"SELECT accounts.extension, {SUMS} FROM {DIALED} GROUP BY 1"
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +55,56 @@ def look(database: Database, query: str, *values: object) -> list[tuple[Any, ...
     return cast.look_up(database.path, query, values)
 
 
+def sum_up(database: Database) -> list[str]:
+    waiting = database.read(finished_periods.waiting)
+    for period in waiting:
+        database.write(lambda connection, period=period: finished_periods.finish(connection, period))
+    return waiting
+
+
+def end_in_february(connection: sqlite3.Connection) -> None:
+    """What was told of March was of a day before: so February is not over, but for all of its days up to the last."""
+    for table, day in (("calls", "local_day"), *((f"daily_{kind}_totals", "day") for kind in SUMMED_UP)):
+        connection.execute(f"UPDATE {table} SET {day} = '2026-02-28' WHERE {day} = '2026-03-02'")
+    for table in ("finished_periods", *(f"finished_{kind}_totals" for kind in SUMMED_UP)):
+        connection.execute(f"DELETE FROM {table} WHERE period >= '2026-02' OR period = '..2026-02'")
+
+
 @pytest.mark.parametrize("bounds", BOUNDS)
 @pytest.mark.parametrize("by", LENGTH_OF)
 @pytest.mark.parametrize("extensions", [(), ("*",), ("1000",), ("1003", "1007", "1011")])
 def test_statistics_are_a_recount(
     database: Database, by: str, extensions: tuple[str, ...], bounds: tuple[date | None, date | None]
 ) -> None:
-    query = StatisticsQuery(*bounds, by, extensions)
+    assert_a_recount(database, StatisticsQuery(*bounds, by, extensions))
+
+
+@pytest.mark.parametrize("bounds", [(None, None), (date(2018, 3, 5), date(2026, 2, 26)), (date(2026, 2, 25), None)])
+@pytest.mark.parametrize("extensions", [(), ("*",), ("1000", "1004")])
+def test_so_they_are_in_a_month_that_is_not_over(
+    database: Database, extensions: tuple[str, ...], bounds: tuple[date | None, date | None]
+) -> None:
+    database.write(end_in_february)
+    assert sum_up(database)[-1] == "2026-02-26"
+    assert totals.summed_up().up_to[-2:] == ("2026-02-24", "2026-02-26")
+    assert not [found for found in database.read(audit) if "trigger" not in found.message]
+    for by in LENGTH_OF:
+        assert_a_recount(database, StatisticsQuery(*bounds, by, extensions))
+    shown = {share.key: flat_sums(share.sums) for share in Breakdown(*bounds).extensions(100)}
+    days = [str(bounds[0] or "0"), str(bounds[1] or "9")]
+    assert shown == {key: tuple(sums) for key, *sums in look(database, EACH_SUM, *days)}
+
+
+def test_an_extension_with_two_accounts_on_a_day_has_one_row_for_it(database: Database) -> None:
+    database.write(
+        lambda c: c.execute("UPDATE accounts SET extension = '1000', closed_at_ms = 1 WHERE extension = '1001'")
+    )
+    for by in LENGTH_OF:
+        assert_a_recount(database, StatisticsQuery(None, None, by, ("1000",)))
+
+
+def assert_a_recount(database: Database, query: StatisticsQuery) -> None:
+    bounds, by, extensions = (query.first_day, query.last_day), query.by, query.extensions
     named = "''" if not extensions else "accounts.extension"
     among = "" if extensions in ((), ("*",)) else f"AND accounts.extension IN ({', '.join(extensions)})"
     days = [str(bounds[0] or "0"), str(bounds[1] or "9")]
@@ -113,31 +158,45 @@ def flat_sums(sums: Any) -> tuple[int, int, int]:
 
 
 def test_ten_years_are_read_as_years_months_and_a_few_days(database: Database) -> None:
-    time = totals.cover(None, None, "year")
+    time = totals.summed_up().cover(None, None, "year")
     assert time.periods == (*map(str, range(2016, 2026)), "2026-01", "2026-02")
     assert [(first[:7], last[:7]) for first, last in time.spans] == [("2026-03", "2026-03")]
 
 
 def test_the_sum_of_many_years_is_all_the_time_less_what_was_before(database: Database) -> None:
-    time = totals.cover_together(date(2017, 5, 1), date(2026, 1, 2))
+    time = totals.summed_up().cover_together(date(2017, 5, 1), date(2026, 1, 2))
     assert (time.periods, time.less) == (("..2025-12",), ("..2017-04",))
     assert time.spans == (("2026-01-01", "2026-01-02"),)
-    assert totals.cover_together(None, None).less == ()
+    assert totals.summed_up().cover_together(None, None).less == ()
 
 
 def test_the_days_of_a_month_that_is_not_over_are_summed_up_once_they_are(database: Database) -> None:
     for day in ("2026-03-04", "2026-03-05"):
         database.write(lambda c, day=day: writes.add_to_totals(c, Place(day, 1, "GSM", 10, "9"), 1, 60, 20_000))
-    waiting = database.read(finished_periods.waiting)
-    assert waiting[-1] == "2026-03-04"
-    for period in waiting:
-        database.write(lambda connection, period=period: finished_periods.finish(connection, period))
-    lines, left = totals.finished(None, None, "day")
-    assert lines[-1] == ("2026-03-04", 1, 1, 60, 20_000)
+    assert sum_up(database) == ["2026-03-02", "2026-03-04"]
+    assert sum_up(database) == []
+    lines, left = totals.summed_up().lines(None, None, "day")
+    assert lines["2026-03-04"] == 1
+    assert totals.sums_of_lines(["2026-03-04"], "day") == [("2026-03-04", 1, 60, 20_000)]
     assert left.spans[-1] == ("2026-03-05", "2026-03-05")
-    assert not [found for found in database.read(audit) if "summed up" in found.message]
+    assert totals.summed_up().cover_together(None, None) == Cover(("..2026-03-04",), (("2026-03-05", "2026-03-05"),))
+    assert not [found for found in database.read(audit) if "summed up" in found.message or ".." in found.message]
     database.write(lambda connection: finished_periods.forget(connection, "2026-03-04"))
-    assert totals.finished(None, None, "day")[1].spans[-1] == ("2026-03-03", "2026-03-05")
+    assert totals.summed_up().lines(None, None, "day")[1].spans[-1] == ("2026-03-03", "2026-03-05")
+    assert totals.summed_up().cover_together(None, None) == Cover(("..2026-03-02",), (("2026-03-03", "2026-03-05"),))
+    assert sum_up(database) == ["2026-03-04"]
+    database.write(lambda connection: finished_periods.forget(connection, "2026-03-02"))
+    assert totals.summed_up().cover_together(None, None).periods == ("..2026-02",)
+    assert sum_up(database) == ["2026-03-02", "2026-03-04"]
+
+
+def test_the_sums_up_to_its_days_go_once_the_month_is_over(database: Database) -> None:
+    for day in ("2026-03-04", "2026-04-01"):
+        database.write(lambda c, day=day: writes.add_to_totals(c, Place(day, 1, "GSM", 10, "9"), 1, 60, 20_000))
+        sum_up(database)
+    assert totals.summed_up().cover_together(None, None).periods == ("..2026-03",)
+    for table in ("finished_periods", *(f"finished_{kind}_totals" for kind in SUMMED_UP)):
+        assert look(database, f"SELECT count(*) FROM {table} WHERE period LIKE '..2026-03-%'") == [(0,)]
 
 
 def count_one_more(connection: sqlite3.Connection) -> None:
@@ -169,11 +228,11 @@ def test_what_is_told_late_counts_at_once_and_is_summed_up_anew(
     waiting = database.read(finished_periods.waiting)
     assert waiting[:4] == ["2019-07", "2019", "..2019-07", "..2019-08"]
     assert waiting[-1] == "..2026-02"
-    assert [(first[:7], last[:7]) for first, last in totals.cover(None, None, "year").spans] == [
+    assert [(first[:7], last[:7]) for first, last in totals.summed_up().cover(None, None, "year").spans] == [
         ("2019-07", "2019-07"),
         ("2026-03", "2026-03"),
     ]
-    assert totals.cover_together(None, None).less == ()
+    assert totals.summed_up().cover_together(None, None).less == ()
     for period in waiting:
         database.write(lambda connection, period=period: finished_periods.finish(connection, period))
     assert database.read(finished_periods.waiting) == []
@@ -202,6 +261,15 @@ def test_a_site_without_calls_has_nothing_to_sum_up(tmp_path: Path) -> None:
             "UPDATE finished_trunk_totals SET calls = 0 WHERE period = '..2019-01' AND trunk = 'GSM'",
             "trunk GSM: ..2019-01",
         ),
+        (
+            "UPDATE finished_trunk_totals SET unanswered = 9 WHERE period = '..2026-02-24' AND trunk = 'GSM'",
+            "trunk GSM: ..2026-02-24",
+        ),
+        ("UPDATE finished_extension_totals SET days = 0 WHERE period = '2026-01'", "extension "),
+        (
+            "UPDATE finished_periods SET calls = 7 WHERE period = '..2026-02-26'",
+            "all extensions: what ..2026-02-26 was",
+        ),
         ("UPDATE finished_periods SET calls = 7 WHERE period = '..2020-01'", "all extensions: what ..2020-01 was"),
         ("UPDATE finished_destination_totals SET cost_micros = 0 WHERE destination = '9'", "destination 9: what 2016"),
         ("UPDATE finished_periods SET extensions = 0 WHERE period = '2018'", "all extensions: what 2018 was"),
@@ -209,6 +277,8 @@ def test_a_site_without_calls_has_nothing_to_sum_up(tmp_path: Path) -> None:
     ],
 )
 def test_the_audit_recounts_them(database: Database, change: str, found: str) -> None:
+    database.write(end_in_february)
+    sum_up(database)
     assert database.read(audit) == []
     database.write(lambda connection: connection.execute(change))
     assert any(finding.message.startswith(found) for finding in database.read(audit))

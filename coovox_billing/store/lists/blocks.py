@@ -21,3 +21,9 @@ def fetched(query: Any) -> list[tuple[Any, ...]]:
     """The rows of a query as plain tuples, straight from the cursor: quicker where there are thousands."""
     rows: list[tuple[Any, ...]] = reading.execute(query).fetchall()
     return rows
+
+
+def looked_up(query: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows of a query that is written out: what each page asks for is not put together each time."""
+    rows: list[tuple[Any, ...]] = reading.execute_sql(query, values).fetchall()
+    return rows

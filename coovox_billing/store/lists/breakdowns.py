@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from peewee import fn
 
 from coovox_billing.store.lists import totals
 from coovox_billing.store.lists.statistics import Sums
-from coovox_billing.store.lists.totals import Kind
+from coovox_billing.store.lists.totals import Cover, Kind
 from coovox_billing.store.models import Account, RateRow
 
 
@@ -37,7 +38,7 @@ class TrunkShare:
         return (2000 * self.sums.calls + seized) // (2 * seized)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Breakdown:
     """The calls of the local days from `first_day` to `last_day`, None for no bound."""
 
@@ -81,7 +82,11 @@ class Breakdown:
         return {(hour // 24 or 7, hour % 24): Sums(*sums) for hour, *sums in grouped}
 
     def _rows(self, kind: Kind) -> Any:
-        return totals.rows_of(kind, totals.cover_together(self.first_day, self.last_day))
+        return totals.rows_of(kind, self._time)
+
+    @cached_property
+    def _time(self) -> Cover:
+        return totals.summed_up().cover_together(self.first_day, self.last_day)
 
 
 def _sums(rows: Any) -> list[Any]:

@@ -70,7 +70,7 @@ class CallCounts:
 
     def totals(self) -> Totals:
         """How many they are, and their sums."""
-        rows = self._rows(totals.cover_together(self.first_day, self.last_day))
+        rows = self._rows(totals.summed_up().cover_together(self.first_day, self.last_day))
         sums = (fn.SUM(self._calls(rows)), *self._talk_and_cost(rows))
         calls, talk_seconds, cost_micros = totals.select(rows, *(fn.COALESCE(total, 0) for total in sums)).get()
         return Totals(calls + len(self._open_days()), talk_seconds, cost_micros)
@@ -92,7 +92,7 @@ class CallCounts:
 
     def _counted(self, widest: str) -> list[tuple[str, int]]:
         """Periods with how many of the calls they have, the newest first."""
-        time = totals.cover(self.first_day, self.last_day, widest)
+        time = totals.summed_up().cover(self.first_day, self.last_day, widest)
         rows = self._rows(time)
         counted = dict(iter(totals.select(rows, rows.c.period, fn.SUM(self._calls(rows))).group_by(rows.c.period)))
         for day in self._open_days():

@@ -4,8 +4,9 @@ All is every answered call, of whatever extension or none, as the call log has t
 A call that no extension is charged for is in no extension's rows.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import islice
@@ -15,10 +16,12 @@ from peewee import SQL, Value, fn
 
 from coovox_billing.store.lists import totals
 from coovox_billing.store.lists.blocks import ROWS_AT_ONCE, fetched
-from coovox_billing.store.lists.totals import LENGTH_OF, Cover, Line
+from coovox_billing.store.lists.totals import LENGTH_OF, Cover, SummedUp
 from coovox_billing.store.models import Account, DailyTrunkTotal
 
 EACH = "*"
+# Rows of more periods than these are few in each of them, so they are read at once.
+MOST_APART = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,7 @@ class StatisticsQuery:
     @cached_property
     def totals(self) -> Sums:
         """What all of the rows sum to."""
-        rows = self._sums_of(totals.cover_together(self.first_day, self.last_day))
-        return Sums(*totals.select(rows, *_sums(rows)).get())
+        return self._sum_of(self._summed_up.cover_together(self.first_day, self.last_day))
 
     def count(self) -> int:
         """How many rows there are."""
@@ -69,19 +71,16 @@ class StatisticsQuery:
 
     def page(self, limit: int, offset: int) -> Sequence[Period]:
         """Some of the rows, the newest first; only the periods that they are of are looked at."""
-        before = 0
-        shown: list[tuple[str, int]] = []
+        before, passed = 0, offset
+        shown: list[str] = []
         for period, rows in self._rows_of_periods.items():
-            if before + rows > offset and before < offset + limit:
-                shown.append((period, before))
+            if before >= offset + limit:
+                break
+            if before + rows > offset:
+                passed = passed if shown else offset - before
+                shown.append(period)
             before += rows
-        if not shown:
-            return []
-        narrowed, passed = self._between(shown[-1][0], shown[0][0]), offset - shown[0][1]
-        told_apart = self._extensions_of.get(shown[0][0]) if EACH in self.extensions and len(shown) == 1 else None
-        if told_apart:
-            narrowed, passed = replace(narrowed, extensions=tuple(told_apart[passed : passed + limit])), 0
-        read = fetched(narrowed.ordered().limit(limit).offset(passed))
+        read = self._read(shown, limit, passed) if shown else []
         names = _names(Account.extension << {row[1] for row in read}) if self.extensions else {}
         return [_period_of(row, names) for row in read]
 
@@ -89,27 +88,81 @@ class StatisticsQuery:
         """All of the rows, one by one; read some periods at a time, so that a slow reader holds no snapshot."""
         names = _names(True) if self.extensions else {}
         for some in self._periods_at_once():
-            yield from [_period_of(row, names) for row in self._between(some[-1], some[0]).ordered()]
+            yield from [_period_of(row, names) for row in fetched(self._ordered(self._time(some)))]
 
     def by_period(self, most: int) -> list[tuple[str, Sums]]:
         """The newest periods with calls, the oldest first; `extensions` are taken together."""
-        newest = list(islice(self._rows_of_periods, most))
-        if not newest:
-            return []
-        lines, time = self._between(newest[-1], newest[0])._lines
-        sums_of = {line.period: Sums(line.calls, line.talk_seconds, line.cost_micros) for line in lines}
-        rows = self._sums_of(time)
-        period = self._period(rows)
-        grouped = totals.select(rows, period, *_sums(rows)).group_by(period).having(fn.SUM(rows.c.calls) > 0)
-        sums_of.update({name: Sums(*sums) for name, *sums in grouped})
-        return [(name, sums_of[name]) for name in reversed(newest)]
+        newest = self._newest(most)
+        if EACH in self.extensions:
+            known = totals.sums_of_lines(self._lines[0].keys() & newest, self.by)
+            sums_of = {period: Sums(*sums) for period, *sums in known}
+            sums_of |= {period: self._sum_of(self._together(period)) for period in newest if period not in sums_of}
+        else:
+            rows = self._totals_of(self._time(newest))
+            period = self._period(rows)
+            grouped = totals.select(rows, period, *_sums(rows)).group_by(period).having(fn.SUM(rows.c.calls) > 0)
+            sums_of = {period: Sums(*sums) for period, *sums in fetched(grouped)}
+        return sorted(sums_of.items())[-most:]
 
     @cached_property
-    def _lines(self) -> tuple[list[Line], Cover]:
-        """Where each extension is asked for, the periods that are known as such, and what is left of the time."""
+    def _summed_up(self) -> SummedUp:
+        return totals.summed_up()
+
+    @cached_property
+    def _rows_of_periods(self) -> dict[str, int]:
+        """Of each period with calls how many rows it has, the newest first; days may be counted by the month."""
         if EACH in self.extensions:
-            return totals.finished(self.first_day, self.last_day, self.by)
-        return [], totals.cover(self.first_day, self.last_day, self.by)
+            found = {period: extensions for period, extensions in self._lines[0].items() if extensions}
+            found.update((period, len(extensions)) for period, extensions in self._extensions_of.items() if extensions)
+        elif self.by != "day":
+            found = dict(Counter(row[0] for row in self._few_rows))
+        elif self.extensions:
+            found = self._days_of_extensions()
+        else:
+            return dict.fromkeys(self._days_with_calls(), 1)
+        return dict(sorted(found.items(), reverse=True))
+
+    @cached_property
+    def _lines(self) -> tuple[dict[str, int], Cover]:
+        """Where each extension is asked for, the periods that are known as such, and what is left of the time."""
+        return self._summed_up.lines(self.first_day, self.last_day, self.by)
+
+    @cached_property
+    def _extensions_of(self) -> dict[str, list[str]]:
+        """Of each period that is not known as such, the extensions with calls in their order."""
+        left = totals.periods_of(self._lines[1], self.by)
+        return {period: totals.extensions_with_calls(self._together(period)) for period in left}
+
+    @cached_property
+    def _few_rows(self) -> list[tuple[Any, ...]]:
+        """All of the rows, where neither each extension is asked for nor each day."""
+        return fetched(self._ordered(self._summed_up.cover(self.first_day, self.last_day, self.by)))
+
+    def _days_of_extensions(self) -> dict[str, int]:
+        """On how many days of each finished month, and whether on other days, some extensions had calls."""
+        accounts = _accounts_of(self.extensions)
+        # Two accounts of one extension may have had calls on one day.
+        are_apart = len(accounts) <= len(self.extensions)
+        time = self._summed_up.cover(self.first_day, self.last_day, "month" if are_apart else "day")
+        found = Counter(row[0] for row in fetched(self._grouped(Cover((), time.spans), with_sums=False)))
+        return found | {month: days for month, days in totals.days_with_calls(accounts, time.periods) if days}
+
+    def _days_with_calls(self) -> Iterator[str]:
+        day = DailyTrunkTotal.day
+        for first, last in self._summed_up.cover(self.first_day, self.last_day, "day").spans:
+            days: Any = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
+            yield from (row[0] for row in fetched(days.distinct().order_by(day.desc())))
+
+    def _newest(self, most: int) -> list[str]:
+        """As many of the newest periods as have so many days, months or years with calls at least."""
+        rows, newest = 0, []
+        for period, count in self._rows_of_periods.items():
+            if rows >= most:
+                break
+            newest.append(period)
+            # Each of these may have been in each row of a day.
+            rows += 1 if EACH in self.extensions else -(-count // max(1, len(self.extensions)))
+        return newest
 
     def _periods_at_once(self) -> Iterator[list[str]]:
         """The periods with calls, the newest first, some at a time: about as many as have so many rows together."""
@@ -123,39 +176,36 @@ class StatisticsQuery:
         if some:
             yield some
 
-    def ordered(self) -> Any:
-        """The rows as a query, the newest first: period, extension, sums."""
-        rows = self._grouped()
-        return rows.order_by(SQL("named").desc(), fn.LENGTH(SQL("extension")), SQL("extension"))
+    def _read(self, periods: list[str], limit: int, passed: int) -> list[tuple[Any, ...]]:
+        """Some of the rows of periods, which follow one another."""
+        if EACH in self.extensions and len(periods) <= MOST_APART:
+            rows = ((period, extension) for period in periods for extension in self._extensions_in(period))
+            wanted: dict[str, list[str]] = {}
+            for period, extension in islice(rows, passed, passed + limit):
+                wanted.setdefault(period, []).append(extension)
+            return [row for period, extensions in wanted.items() for row in self._rows_in(period, extensions)]
+        if EACH not in self.extensions and self.by != "day":
+            return [row for row in self._few_rows if row[0] in periods][passed : passed + limit]
+        return fetched(self._ordered(self._time(periods)).limit(limit).offset(passed))
 
-    @cached_property
-    def _rows_of_periods(self) -> dict[str, int]:
-        """Of each period with calls how many rows it has, the newest first."""
-        if not self.extensions and self.by == "day":
-            return dict.fromkeys(self._days_with_calls(), 1)
-        lines, _time = self._lines
-        found = {line.period: line.extensions for line in lines if line.extensions}
-        found.update((period, len(extensions)) for period, extensions in self._extensions_of.items())
-        return dict(sorted(found.items(), reverse=True))
+    def _extensions_in(self, period: str) -> list[str]:
+        known = self._extensions_of.get(period)
+        return totals.extensions_with_calls(self._together(period)) if known is None else known
 
-    @cached_property
-    def _extensions_of(self) -> dict[str, list[str]]:
-        """Of each period that is not known as such, the extensions with calls in their order."""
-        _lines, time = self._lines
-        found: dict[str, list[str]] = {}
-        for period, extension in fetched(self._grouped(time, with_sums=False)):
-            found.setdefault(period, []).append(extension)
-        return {period: sorted(extensions, key=_by_number) for period, extensions in found.items()}
+    def _rows_in(self, period: str, extensions: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The rows of some extensions, in one period."""
+        rows = totals.rows_of(totals.EXTENSIONS, self._together(period), _accounts_of(extensions))
+        selected = totals.select(rows, Value(period), Account.extension, *_sums(rows))
+        grouped = selected.join(Account, on=(Account.id == rows.c.key)).group_by(Account.extension)
+        return fetched(grouped.order_by(fn.LENGTH(Account.extension), Account.extension))
 
-    def _days_with_calls(self) -> Iterator[str]:
-        day = DailyTrunkTotal.day
-        for first, last in totals.cover(self.first_day, self.last_day, "day").spans:
-            days: Any = DailyTrunkTotal.select(day).where(DailyTrunkTotal.calls > 0, day.between(first, last))
-            yield from (row[0] for row in fetched(days.distinct().order_by(day.desc())))
+    def _ordered(self, time: Cover) -> Any:
+        """The rows of a time as a query, the newest first: period, extension, sums."""
+        return self._grouped(time).order_by(SQL("named").desc(), fn.LENGTH(SQL("extension")), SQL("extension"))
 
-    def _grouped(self, time: Cover | None = None, with_sums: bool = True) -> Any:
+    def _grouped(self, time: Cover, with_sums: bool = True) -> Any:
         """A row for each period and extension with calls; what corrections took all calls out of has none."""
-        rows = self._totals_of(totals.cover(self.first_day, self.last_day, self.by) if time is None else time)
+        rows = self._totals_of(time)
         period, extension = self._period(rows), Account.extension if self.extensions else Value("")
         columns = (period.alias("named"), extension.alias("extension"), *(_sums(rows) if with_sums else ()))
         grouped = totals.select(rows, *columns)
@@ -173,33 +223,32 @@ class StatisticsQuery:
             return totals.rows_of(totals.EXTENSIONS, time)
         return totals.rows_of(totals.EXTENSIONS, time, _accounts_of(self.extensions))
 
-    def _sums_of(self, time: Cover) -> Any:
-        """The same where extensions need not be told apart."""
-        if EACH in self.extensions:
-            return totals.rows_of(totals.ALL_EXTENSIONS, time)
-        return self._totals_of(time)
+    def _sum_of(self, time: Cover) -> Sums:
+        """What the rows of a time sum to, where extensions need not be told apart."""
+        rows = totals.rows_of(totals.ALL_EXTENSIONS, time) if EACH in self.extensions else self._totals_of(time)
+        return Sums(*fetched(totals.select(rows, *_sums(rows)))[0])
 
     def _period(self, rows: Any) -> Any:
         return fn.SUBSTR(rows.c.period, 1, LENGTH_OF[self.by])
 
-    def _between(self, first: str, last: str) -> "StatisticsQuery":
-        """The same of no more than the days from one period to another."""
-        first_day, last_day = date.fromisoformat(totals.first_of(first)), date.fromisoformat(totals.last_of(last))
-        return replace(
-            self,
-            first_day=first_day if self.first_day is None else max(first_day, self.first_day),
-            last_day=last_day if self.last_day is None else min(last_day, self.last_day),
-        )
+    def _time(self, periods: Sequence[str]) -> Cover:
+        """The time from the last to the first of some, which are the newest first."""
+        return self._summed_up.cover(*self._days_of(periods), self.by) if periods else Cover((), ())
+
+    def _together(self, period: str) -> Cover:
+        """The time of one, where it needs not be told apart."""
+        return self._summed_up.cover_together(*self._days_of([period]))
+
+    def _days_of(self, periods: Sequence[str]) -> tuple[date, date]:
+        """Those of the search from the last to the first of some."""
+        first, last = date.fromisoformat(totals.first_of(periods[-1])), date.fromisoformat(totals.last_of(periods[0]))
+        return max(first, self.first_day or date.min), min(last, self.last_day or date.max)
 
 
 def unknown(extensions: Sequence[str]) -> list[str]:
     """Those that no account ever had."""
     known = _names(Account.extension << extensions)
     return [extension for extension in extensions if extension not in known and extension != EACH]
-
-
-def _by_number(extension: str) -> tuple[int, str]:
-    return len(extension), extension
 
 
 def _accounts_of(extensions: Sequence[str]) -> list[int]:

@@ -9,12 +9,13 @@ from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
-from typing import Any, NamedTuple
+from itertools import takewhile
+from typing import Any
 
 from peewee import Select, fn
 
 from coovox_billing.store.finished_periods import UP_TO
-from coovox_billing.store.lists.blocks import fetched
+from coovox_billing.store.lists.blocks import fetched, looked_up
 from coovox_billing.store.models import (
     DailyDestinationTotal,
     DailyExtensionTotal,
@@ -30,10 +31,6 @@ from coovox_billing.store.models import (
 
 # As many characters of `2026-03-01` as name a period.
 LENGTH_OF = {"day": 10, "month": 7, "year": 4}
-# A sum of so many periods is as quick as what is taken of all the time up to their end.
-MOST_APART = 2
-# Behind every sign of a period.
-AFTER = "~"
 _SUMS = ("calls", "talk_seconds", "cost_micros")
 
 
@@ -86,57 +83,118 @@ class Cover:
     less: tuple[str, ...] = ()
 
 
-def cover(first_day: date | None, last_day: date | None, widest: str) -> Cover:
-    """The time from one day to another, None for no bound, by periods up to the `widest`, a word of `LENGTH_OF`.
+@dataclass(frozen=True, slots=True)
+class SummedUp:
+    """What is summed up of the days with calls, which are those from the `first` to the `last`; none if that is before.
 
-    By days it is all days.
+    `periods` are months and years; the time up to the end of each of `up_to`, months and days, is a sum too.
     """
-    counted = _days_counted()
-    if counted is None:
-        return Cover((), ())
-    first = date.min.isoformat() if first_day is None else first_day.isoformat()
-    last = date.max.isoformat() if last_day is None else last_day.isoformat()
-    asked = max(first, counted[0]), min(last, counted[1])
-    longest = LENGTH_OF[widest]
-    known = _finished_between(*asked) if longest < LENGTH_OF["day"] else ()
-    inside = {
-        period for period in known if len(period) >= longest and first <= first_of(period) and last_of(period) <= last
-    }
-    return _covered(asked, inside)
+
+    first: str
+    last: str
+    periods: frozenset[str]
+    up_to: tuple[str, ...]
+
+    def cover(self, first_day: date | None, last_day: date | None, widest: str) -> Cover:
+        """The time from one day to another, None for no bound, by periods up to the `widest`, a word of `LENGTH_OF`.
+
+        By days it is all days.
+        """
+        first, last = self._with_calls(first_day, last_day)
+        if first > last:
+            return Cover((), ())
+        if widest == "day":
+            return Cover((), ((first, last),))
+        asked_first, asked_last = str(first_day or date.min), str(last_day or date.max)
+        inside = {
+            period
+            for period in self.periods
+            if len(period) >= LENGTH_OF[widest] and asked_first <= first_of(period) and _is_over_by(period, asked_last)
+        }
+        return _covered(first, last, inside)
+
+    def cover_together(self, first_day: date | None, last_day: date | None) -> Cover:
+        """The same where only the sum of it is asked for: so, or as all the time up to its end less what was before.
+
+        Whichever has fewer parts.
+        """
+        time = self.cover(first_day, last_day, "year")
+        first, last = self._with_calls(first_day, last_day)
+        until = next((period for period in reversed(self.up_to) if _is_over_by(period, last)), "")
+        before = ""
+        if first > self.first:
+            day_before = _before(first)
+            before = next((period for period in self.up_to if period >= day_before[: len(period)]), until)
+        if before >= until:
+            return time
+        spans = [(_after(last_of(until)), last), *([(first, last_of(before))] if before else [])]
+        together = Cover(
+            (UP_TO + until,),
+            tuple(span for span in spans if span[0] <= span[1]),
+            (UP_TO + before,) if before else (),
+        )
+        return min(time, together, key=_parts)
+
+    def lines(self, first_day: date | None, last_day: date | None, by: str) -> tuple[dict[str, int], Cover]:
+        """How many extensions had calls in each finished day, month or year of a time, and what of the time is left."""
+        time = self.cover(first_day, last_day, "month" if by == "day" else by)
+        first, last = self._with_calls(first_day, last_day)
+        lines = looked_up(
+            "SELECT period, extensions FROM finished_periods WHERE period BETWEEN ? AND ? AND length(period) = ?",
+            first[: LENGTH_OF[by]],
+            last,
+            LENGTH_OF[by],
+        )
+        found = dict(lines)
+        if by == "day":
+            days = (day for span in time.spans for day in _days(*span) if day not in found)
+            return found, Cover((), tuple(_spans(days)))
+        whole = {period: found[period] for period in time.periods if period in found}
+        return whole, Cover(tuple(period for period in time.periods if period not in whole), time.spans)
+
+    def _with_calls(self, first_day: date | None, last_day: date | None) -> tuple[str, str]:
+        """The days of a time that may have some."""
+        return max(str(first_day or self.first), self.first), min(str(last_day or self.last), self.last)
 
 
-def cover_together(first_day: date | None, last_day: date | None) -> Cover:
-    """The same where only the sum of all of it is asked for: all the time up to its end, less what was before it."""
-    time = cover(first_day, last_day, "year")
-    if len(time.periods) <= MOST_APART:
-        return time
-    first, last = first_of(time.periods[0])[:7], last_of(time.periods[-1])[:7]
-    period = FinishedPeriod.period
-    known = {row[0] for row in fetched(FinishedPeriod.select(period).where(fn.LENGTH(period) < LENGTH_OF["day"]))}
-    counted = _days_counted() or ("", "")
-    months = list(_months(counted[0], last))
-    if not known.issuperset(months) or not known.issuperset(UP_TO + month for month in months):
-        return time
-    before = [UP_TO + month for month in months if month < first]
-    return Cover((UP_TO + last,), time.spans, tuple(before[-1:]))
+def summed_up() -> SummedUp:
+    """As it is at the moment. The time up to the end of a month or day counts where nothing in it is missing."""
+    first, last = looked_up(
+        "SELECT (SELECT min(day) FROM daily_trunk_totals), (SELECT max(day) FROM daily_trunk_totals)"
+    )[0]
+    if first is None:
+        return SummedUp("9", "0", frozenset(), ())
+    rows = looked_up("SELECT period FROM finished_periods WHERE length(period) < 10 OR period < '0'")
+    known = {period for (period,) in rows}
+    periods = frozenset(period for period in known if not period.startswith(UP_TO))
+    *over, running = _months(first, last)
+    up_to = list(takewhile(lambda month: {month, UP_TO + month} <= known, over))
+    if len(up_to) == len(over):
+        waiting = looked_up(
+            "SELECT min(day) FROM daily_trunk_totals"
+            " WHERE day >= ? AND day NOT IN (SELECT period FROM finished_periods)",
+            running,
+        )
+        until = waiting[0][0] or last
+        up_to += sorted(period.removeprefix(UP_TO) for period in known if UP_TO + running < period < UP_TO + until)
+    return SummedUp(first, last, periods, tuple(up_to))
 
 
-def _finished_between(first_day: str, last_day: str) -> list[str]:
-    """The months and years that are summed up."""
-    period = FinishedPeriod.period
-    found = FinishedPeriod.select(period).where(period.between(first_day[:4], last_day))
-    return [row[0] for row in fetched(found.where(fn.LENGTH(period) < LENGTH_OF["day"]))]
+def _parts(time: Cover) -> int:
+    """How many there are of what it is made of."""
+    days = sum((date.fromisoformat(last) - date.fromisoformat(first)).days + 1 for first, last in time.spans)
+    return len(time.periods) + len(time.less) + days
 
 
-def _covered(asked: tuple[str, str], finished: Container[str]) -> Cover:
+def _covered(first_day: str, last_day: str, finished: Container[str]) -> Cover:
     periods: list[str] = []
     spans: list[tuple[str, str]] = []
-    for month in _months(*asked):
+    for month in _months(first_day, last_day):
         period = month[:4] if month[:4] in finished else month
         if period in finished:
             periods += [period] if periods[-1:] != [period] else []
             continue
-        first, last = max(asked[0], first_of(month)), min(asked[1], last_of(month))
+        first, last = max(first_day, first_of(month)), min(last_day, last_of(month))
         if spans and spans[-1][1] == _before(first):
             first = spans.pop()[0]
         spans.append((first, last))
@@ -170,36 +228,50 @@ def select(source: Any, *columns: Any) -> Any:
     return Select((source,), columns).bind(reading).tuples()
 
 
-class Line(NamedTuple):
-    """A finished period: how many extensions had calls in it, and what these sum to."""
-
-    period: str
-    extensions: int
-    calls: int
-    talk_seconds: int
-    cost_micros: int
+def periods_of(time: Cover, by: str) -> list[str]:
+    """The days, months or years that a time lies in."""
+    days = (day for span in time.spans for day in (_days(*span) if by == "day" else _months(*span)))
+    return sorted({period[: LENGTH_OF[by]] for period in (*time.periods, *days)})
 
 
-def finished(first_day: date | None, last_day: date | None, by: str) -> tuple[list[Line], Cover]:
-    """The lines of the finished days, months or years of a time, as `by` says, and what of the time is left."""
-    time = cover(first_day, last_day, "month" if by == "day" else by)
-    length = LENGTH_OF[by]
-    if by != "day":
-        rest = Cover(tuple(period for period in time.periods if len(period) != length), time.spans)
-        return _lines(set(time.periods) - set(rest.periods), length), rest
-    days = [day for span in time.spans for day in _days(*span)]
-    lines = _lines({*time.periods, *days}, length)
-    known = {line.period for line in lines}
-    return lines, Cover((), tuple(_spans(day for day in days if day not in known)))
+def sums_of_lines(periods: Collection[str], by: str) -> list[tuple[Any, ...]]:
+    """Of finished days, months or years: each with what all extensions' calls in it sum to."""
+    lines = looked_up(
+        """SELECT period, calls, talk_seconds, cost_micros FROM finished_periods
+           WHERE period BETWEEN ? AND ? AND length(period) = ?""",
+        min(periods, default=""),
+        max(periods, default=""),
+        LENGTH_OF[by],
+    )
+    return [line for line in lines if line[0] in periods]
 
 
-def _lines(of: Collection[str], length: int) -> list[Line]:
-    """Those of so long periods that are among some, or of months that are."""
-    period = FinishedPeriod.period
-    columns = (period, FinishedPeriod.extensions, *(getattr(FinishedPeriod, name) for name in _SUMS))
-    between = period.between(min(of, default=""), max(of, default="") + AFTER)
-    lines = fetched(FinishedPeriod.select(*columns).where(between, fn.LENGTH(period) == length))
-    return [Line._make(line) for line in lines if line[0] in of or line[0][: LENGTH_OF["month"]] in of]
+def extensions_with_calls(time: Cover) -> list[str]:
+    """The extensions with answered calls in a time, by number.
+
+    Where there are others after it than before it, they were of that time.
+    """
+    summed, less = ("?" + ", ?" * (len(periods) - 1) if periods else "" for periods in (time.periods, time.less))
+    days = "UNION ALL SELECT account_id FROM daily_extension_totals WHERE day BETWEEN ? AND ? AND calls > 0 "
+    rows = looked_up(
+        f"""SELECT extension FROM accounts WHERE id IN (
+                SELECT account_id FROM (
+                    SELECT account_id, calls FROM finished_extension_totals WHERE period IN ({summed}) AND calls > 0
+                    EXCEPT
+                    SELECT account_id, calls FROM finished_extension_totals WHERE period IN ({less})
+                ) {days * len(time.spans)})""",  # noqa: S608
+        *time.periods,
+        *time.less,
+        *(day for span in time.spans for day in span),
+    )
+    numbers = {extension for (extension,) in rows}
+    return sorted(sorted(numbers), key=len)
+
+
+def days_with_calls(accounts: Sequence[int], periods: Sequence[str]) -> list[tuple[str, int]]:
+    """On how many days of each finished month these accounts had answered calls, taken apart."""
+    of, days = FinishedExtensionTotal, fn.SUM(FinishedExtensionTotal.days)
+    return fetched(of.select(of.period, days).where(of.period << periods, of.account << accounts).group_by(of.period))
 
 
 def _finished_part(kind: Kind, periods: Sequence[str], keys: Sequence[Any] | None, is_less: bool = False) -> Any:
@@ -211,13 +283,6 @@ def _finished_part(kind: Kind, periods: Sequence[str], keys: Sequence[Any] | Non
 def _part(table: Any, period: Any, key: Any, sums: Iterable[str], is_less: bool = False) -> Any:
     columns = [0 - getattr(table, name) if is_less else getattr(table, name) for name in sums]
     return table.select(period.alias("period"), key.alias("key"), *columns)
-
-
-def _days_counted() -> tuple[str, str] | None:
-    """The first and the last day with a call that is over."""
-    day = DailyTrunkTotal.day
-    found: Any = DailyTrunkTotal.select(fn.MIN(day), DailyTrunkTotal.select(fn.MAX(day))).tuples().get()
-    return None if found[0] is None else (found[0], found[1])
 
 
 def _months(first_day: str, last_day: str) -> Iterator[str]:
@@ -239,6 +304,12 @@ def last_of(period: str) -> str:
     return f"{period}-12-31" if len(period) == LENGTH_OF["year"] else period
 
 
+def _is_over_by(period: str, day: str) -> bool:
+    """Whether its last day is that day or before it."""
+    of_day = day[: len(period)]
+    return period < of_day or (period == of_day and last_of(period) <= day)
+
+
 def _days(first: str, last: str) -> Iterator[str]:
     """From one to another."""
     day = date.fromisoformat(first)
@@ -258,3 +329,7 @@ def _spans(days: Iterable[str]) -> list[tuple[str, str]]:
 
 def _before(day: str) -> str:
     return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+
+
+def _after(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

@@ -186,6 +186,12 @@ def since_the_quicker_lists(office: Exchange) -> None:
     write(office, lambda c: finished_periods.finish(c, "..2026-02"))
 
 
+def since_the_sums_up_to_a_day(office: Exchange) -> None:
+    """Schema 14; a day of a month that is not over was summed up."""
+    finished_periods: Any = import_module("coovox_billing.store.finished_periods")
+    write(office, lambda c: finished_periods.finish(c, "2026-03-02"))
+
+
 STORIES = (
     calls_in_every_state,
     since_live_calls,
@@ -200,6 +206,7 @@ STORIES = (
     since_the_lists,
     since_the_finished_periods,
     since_the_quicker_lists,
+    since_the_sums_up_to_a_day,
 )
 
 
