@@ -106,9 +106,8 @@ def _sum_up(connection: sqlite3.Connection, kind: str, period: str) -> None:
 def _add_days(connection: sqlite3.Connection, kind: str, time: str) -> None:
     """The time up to the end of a day: the newest such sum before it, and the days since."""
     key, daily_key, sums = SUMMED_UP[kind]
-    before = connection.execute(
-        "SELECT coalesce(max(period), ?) FROM finished_periods WHERE period >= ? AND period < ?", (UP_TO, UP_TO, time)
-    ).fetchone()[0]
+    newest = "SELECT coalesce(max(period), '') FROM finished_periods WHERE period >= ? AND period < ?"
+    before = connection.execute(newest, (UP_TO, time)).fetchone()[0]
     names, added_up = ", ".join(sums), ", ".join(f"sum({name})" for name in sums)
     connection.execute(f"DELETE FROM finished_{kind}_totals WHERE period = ?", (time,))  # noqa: S608
     connection.execute(
@@ -118,7 +117,7 @@ def _add_days(connection: sqlite3.Connection, kind: str, time: str) -> None:
                 UNION ALL
                 SELECT {daily_key}, {names} FROM daily_{kind}_totals WHERE day > ? AND day <= ?
             ) GROUP BY 2""",  # noqa: S608
-        (time, before, f"{before.removeprefix(UP_TO)}~", time.removeprefix(UP_TO)),
+        (time, before, before and f"{before.removeprefix(UP_TO)}~", time.removeprefix(UP_TO)),
     )
 
 
