@@ -351,3 +351,25 @@ class TestWhatIf:
     def test_it_says_where_no_call_was_priced(self, owner_desk: Desk) -> None:
         draft = make(owner_desk)
         assert "No priced call in this time" in owner_desk.page(f"/rate/drafts/{draft}/what-if?{MARCH}")
+
+
+def test_what_changes_among_many_rates_is_fetched_after_the_page_is_shown(
+    owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = make(owner_desk)
+    whole = owner_desk.page(f"/rate/drafts/{draft}")
+    monkeypatch.setattr(draft_pages, "CHECKED_AT_ONCE", 3)
+    html = owner_desk.page(f"/rate/drafts/{draft}")
+    later = unescape(html.partition('hx-get="')[2].partition('"')[0])
+    assert "Activate now" in whole
+    assert "Activate now" not in html
+    assert later in unescape(html)
+    assert cells(owner_desk.page(later)) == cells(whole)
+    refused = do_activate(owner_desk, later, draft)
+    assert "Activate now" in refused.text
+
+
+def do_activate(desk: Desk, page: str, draft: int) -> Any:
+    """By what was shown before the rates were edited, so it is refused."""
+    form = {"seen": "another", "submission": hidden(desk.page(page), "submission")}
+    return desk.post(f"/rate/drafts/{draft}/activate", form, "/rate/drafts/add")

@@ -127,9 +127,9 @@ INSERT INTO "changes" VALUES(29,1772442000000,'bill-ann','terminal','extension 2
 INSERT INTO "changes" VALUES(30,1772442000000,'bill-ann','terminal','extension 201','{"status": "unlocked", "name": "Guest"}','{"status": "locked", "name": "Room 201"}');
 INSERT INTO "changes" VALUES(31,1772442000000,'bill-ann','terminal','extension 201','{"checked_in": true}','{"checked_in": false}');
 INSERT INTO "changes" VALUES(32,1772442000000,'bill-ann','terminal','call talking','{"state": "talking"}','{"state": "to be ended"}');
-INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-rrh','{}','{"role": "manager", "remark": "the manager"}');
-INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-bkr','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
-INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-zuu','{}','{"role": "auditor", "remark": "the auditor"}');
+INSERT INTO "changes" VALUES(33,1772442000000,'bill-ann','terminal','user bill-eb6','{}','{"role": "manager", "remark": "the manager"}');
+INSERT INTO "changes" VALUES(34,1772442000000,'bill-ann','terminal','user bill-sts','{}','{"role": "cashier", "remark": "the cashier", "recharge_limit_micros": 50000000}');
+INSERT INTO "changes" VALUES(35,1772442000000,'bill-ann','terminal','user bill-xeh','{}','{"role": "auditor", "remark": "the auditor"}');
 INSERT INTO "changes" VALUES(36,1795305600000,'owner','terminal','owner','{"second_factor": false}','{"second_factor": true}');
 INSERT INTO "changes" VALUES(37,1772442000000,'bill-ann','terminal','archive 2026-03','{}','{"calls": 7, "file": "/var/lib/coovox-billing/archive/calls-2026-03.csv.gz"}');
 INSERT INTO "changes" VALUES(38,1772442000000,'bill-ann','terminal','tariff draft','{}','{"rates": 4}');
@@ -360,9 +360,9 @@ CREATE TABLE people (
     CHECK ((role = 'cashier') = (recharge_limit_micros IS NOT NULL)),
     CHECK (role = 'cashier' OR daily_limit_micros IS NULL)
 );
-INSERT INTO "people" VALUES(1,'bill-rrh','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(2,'bill-bkr','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
-INSERT INTO "people" VALUES(3,'bill-zuu','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(1,'bill-eb6','the manager','manager','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(2,'bill-sts','the cashier','cashier','scrypt$16$8$1$c2FsdA==$a2V5',1,0,50000000,NULL,1772442000000,NULL);
+INSERT INTO "people" VALUES(3,'bill-xeh','the auditor','auditor','scrypt$16$8$1$c2FsdA==$a2V5',1,0,NULL,NULL,1772442000000,NULL);
 CREATE TABLE pins (
     account_id INTEGER PRIMARY KEY REFERENCES accounts (id),
     hash       TEXT NOT NULL,
@@ -405,16 +405,16 @@ CREATE TABLE recovery_codes (
     used_at_ms INTEGER,
     PRIMARY KEY (name, hash)
 ) WITHOUT ROWID;
-INSERT INTO "recovery_codes" VALUES('owner','1a2b2a602f4b85725b4e97bad907d384f2bb2bd482ac7eb88a81ef793c64a1d1',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','249438ff7d1998054cec6276ded2bc0adbdbc285c69cc080ed52a0d4070f8c1e',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','27413eb8838a1a45d9a204bfbb350ef1866eb9504bff8579f005329633b794b4',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','3989ac468855031ce934c412a7a885a809d619de3b1eb15e8a72a08841d49dfa',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','4c38526df4947c6432afe1b7f95a34ecbb351050d48bd1d22d5d3359570a630d',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','7935d7b00af856f5ad94cc3df9db8c06f1ecf84220c186463be3c59747f5f49a',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','96bcaae555f15fc05431fddbeefa10747aaa341e8a0479ca01e977be9cedeb85',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','aab8d9ed477c6f101562e785d95e018738f2e6361ca8b3979a964d8bdd774cd7',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','e22555003349eac7da0681e93b48e8a4ab079434b6213f9c7a1f89c4f61480a9',NULL);
-INSERT INTO "recovery_codes" VALUES('owner','f7d86ba3e51e79e99d18822e90016ff3c0c52f1477044f893d31e0875aae2984',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','0cc887151b6003a856b212c01a94e3b41ada7d2610dcca74abfeac164f32a7c0',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','21b97ae94c5be388521e4217a3999327c4eee33d48aa2d23da3bc1106014e420',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','25a9791dd568525dded651c6f58fd40db1afe88ed3dc963735631973ce259969',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','32aa2fc6b36c8bc70bc27d844443b5c8404fa2b06b5cbf39790de0ec49e61cb9',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','3f854d7c4d5c989f07c5301b9a57af9c3bee3f7d5c926d946b59e2f57d67dbe1',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','7f99f5ed273e12e5f71fe1f08bf51f1ef1c0d7c7e674815c911de1112645b318',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','9171c06a38c4aac1e51bbb3c7aa707ebfc0827d989ce7c5e9cb5c3d00fbeb567',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','b9dcc37a0c64c3f6a225ba46baaaf33700eececf4ff52ddc579ab65b2d85dc0e',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','bb3698698c1e796ab42c18012f3d0ea4482dffe5b03c60d0fb9cace117aec3f8',NULL);
+INSERT INTO "recovery_codes" VALUES('owner','ed1295124737549798dc73bb64fd3e917b66a9c9e09dc1efe3592335a644e421',NULL);
 CREATE TABLE saved_searches (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     person TEXT NOT NULL,
@@ -431,7 +431,7 @@ CREATE TABLE second_factors (
     -- The newest step of 30 s since 1970 whose code was used: it and older ones are worth nothing any more.
     last_step INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-INSERT INTO "second_factors" VALUES('owner','LUSIQMCQZNATXYQQREOYYMMRUSLBRH7Y',1,59843520);
+INSERT INTO "second_factors" VALUES('owner','ZAFRYA5I6LRL2O4QATZN2I3TTOOOMBWQ',1,59843520);
 CREATE TABLE seen_devices (
     device TEXT PRIMARY KEY,
     name   TEXT NOT NULL
@@ -447,7 +447,7 @@ CREATE TABLE site (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 );
-INSERT INTO "site" VALUES('database_id','b156a845e870c7be');
+INSERT INTO "site" VALUES('database_id','d2d0dcc4b325fdd9');
 INSERT INTO "site" VALUES('trial','{"version": 1, "first_ms": 1795305600000, "least_ms": 1795305600000, "is_dated": true, "seals": {"3e2e57f4cfc15cc6": "cb0761d9c1f2f31a544bac0ecf3cd37d10a8358c7c1f1fa57b9d0d220e6795fe"}}
 ');
 CREATE TABLE stays (
@@ -612,7 +612,7 @@ END;
 CREATE INDEX calls_number ON calls (number, asked_at_ms);
 CREATE INDEX ledger_payments ON ledger (at_ms, kind, account_id, amount_micros, call_id) WHERE call_id IS NULL;
 CREATE INDEX ledger_account_kinds ON ledger (account_id, kind, id, amount_micros, call_id) WHERE call_id IS NULL;
-CREATE INDEX rates_precedence ON rates (precedence);
+CREATE INDEX rates_precedence ON rates (precedence, id, prefix, remark);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('mirror',28);
 INSERT INTO "sqlite_sequence" VALUES('changes',55);
