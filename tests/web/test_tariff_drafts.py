@@ -22,6 +22,7 @@ from coovox_billing.store import reads
 from coovox_billing.store import tariff_drafts as stored
 from coovox_billing.store.tariff_drafts import Draft
 from coovox_billing.web import shelf
+from coovox_billing.web.pages.rates import check
 from coovox_billing.web.pages.rates import drafts as draft_pages
 from tests import cast
 from tests.web import story
@@ -353,23 +354,33 @@ class TestWhatIf:
         assert "No priced call in this time" in owner_desk.page(f"/rate/drafts/{draft}/what-if?{MARCH}")
 
 
+def fetched_later(html: str) -> str:
+    return unescape(html.partition('id="found"')[2].partition('hx-get="')[2].partition('"')[0])
+
+
 def test_what_changes_among_many_rates_is_fetched_after_the_page_is_shown(
     owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draft = make(owner_desk)
     whole = owner_desk.page(f"/rate/drafts/{draft}")
-    monkeypatch.setattr(draft_pages, "CHECKED_AT_ONCE", 3)
+    monkeypatch.setattr(check, "CHECKED_AT_ONCE", 3)
     html = owner_desk.page(f"/rate/drafts/{draft}")
-    later = unescape(html.partition('hx-get="')[2].partition('"')[0])
+    later = fetched_later(html)
     assert "Activate now" in whole
     assert "Activate now" not in html
-    assert later in unescape(html)
     assert cells(owner_desk.page(later)) == cells(whole)
-    refused = do_activate(owner_desk, later, draft)
-    assert "Activate now" in refused.text
+    form = {"seen": "another", "submission": hidden(owner_desk.page(later), "submission")}
+    refused = owner_desk.post(f"/rate/drafts/{draft}/activate", form, "/rate/drafts/add")
+    assert refused.status_code == 422
+    assert cells(refused.text) == cells(whole)
 
 
-def do_activate(desk: Desk, page: str, draft: int) -> Any:
-    """By what was shown before the rates were edited, so it is refused."""
-    form = {"seen": "another", "submission": hidden(desk.page(page), "submission")}
-    return desk.post(f"/rate/drafts/{draft}/activate", form, "/rate/drafts/add")
+def test_what_if_among_many_rates_too(owner_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = make(owner_desk)
+    whole = owner_desk.page(f"/rate/drafts/{draft}/what-if?{MARCH}")
+    monkeypatch.setattr(check, "CHECKED_AT_ONCE", 3)
+    html = owner_desk.page(f"/rate/drafts/{draft}/what-if?{MARCH}&by=call")
+    assert "in this time" not in html
+    assert "by=call" in fetched_later(html)
+    assert "No priced call in this time" in whole
+    assert "No priced call in this time" in owner_desk.page(fetched_later(html))

@@ -17,6 +17,7 @@ from coovox_billing.store.models import Account, RateExtension, RateRow, reading
 _ROWS_AT_ONCE = 500
 # So many places of a list are as quick to find as a single one.
 _FEW = 1_000
+_MANY = 20_000
 _HIGHEST_SIGN = "\U0010ffff"
 
 PRECEDENCE = "order"
@@ -83,7 +84,7 @@ class RateQuery:
         return self._found(_FEW, 0)
 
     def _found(self, limit: int, offset: int) -> list[int]:
-        rows = self._matching(RateRow.select(RateRow.id)).order_by(*self._order())
+        rows = self._matching(RateRow.select(RateRow.id), self._is_common).order_by(*self._order())
         return [row[0] for row in fetched(rows.limit(limit).offset(offset))]
 
     def stream(self) -> Iterator[RankedRate]:
@@ -111,10 +112,21 @@ class RateQuery:
         columns = [_SORTS[word]] if word in _SORTS else in_order
         return [column.desc() if self.sort.startswith("-") else column for column in columns] + in_order
 
-    def _matching(self, rows: Any) -> Any:
+    @cached_property
+    def _is_common(self) -> bool:
+        """Whether so many rates begin with the prefix that they are rather looked for in the order of all."""
+        few = RateRow.select(RateRow.id).where(self._begins).limit(_MANY)
+        return bool(self.prefix) and self.sort.endswith(PRECEDENCE) and few.count() == _MANY
+
+    @property
+    def _begins(self) -> Any:
+        """The condition on the prefix in the form in which SQLite finds the first of them in the index of prefixes."""
+        return (RateRow.prefix >= self.prefix) & (RateRow.prefix < self.prefix + _HIGHEST_SIGN)
+
+    def _matching(self, rows: Any, in_order: bool = False) -> Any:
         if self.prefix:
-            # In this form SQLite finds the first of them in the index of prefixes.
-            rows = rows.where(RateRow.prefix >= self.prefix, RateRow.prefix < self.prefix + _HIGHEST_SIGN)
+            beginning = fn.SUBSTR(RateRow.prefix, 1, len(self.prefix))
+            rows = rows.where(beginning == self.prefix if in_order else self._begins)
         if self.remark:
             rows = rows.where(RateRow.remark.contains(self.remark))
         if self.active is not None:

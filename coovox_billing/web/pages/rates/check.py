@@ -109,9 +109,15 @@ def _of_today() -> list[Finding]:
     return database.read(lambda c: rate_check.check(c, now_ms, kept.thing))
 
 
+def takes_long(draft: Draft | None) -> bool:
+    """Whether to look through the rates that count, and those of a draft, takes so long that a page is shown before."""
+    rate_count = draft.rate_count if draft else 0
+    return "checked" not in request.args and RateQuery().count() + rate_count > CHECKED_AT_ONCE
+
+
 def _page(draft: Draft | None) -> str:
     arguments = Arguments(request.args)
-    if "checked" not in request.args and RateQuery().count() > CHECKED_AT_ONCE:
+    if takes_long(draft):
         return render_template("rates/check.html", draft=draft, page=None, days=rate_check.DAYS)
     query = _query(draft, arguments)
     return render_template(

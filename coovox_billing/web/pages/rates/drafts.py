@@ -14,13 +14,12 @@ from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.services import rate_check, tariff_drafts
 from coovox_billing.store import queries, reads
 from coovox_billing.store import tariff_drafts as stored
-from coovox_billing.store.lists.rates import RateQuery
 from coovox_billing.store.tariff_drafts import Draft, DraftState
 from coovox_billing.web import bodies, pieces
 from coovox_billing.web.access import READERS, Role, needs
 from coovox_billing.web.downloads import CSV_TYPE
 from coovox_billing.web.pages.rates import steps
-from coovox_billing.web.pages.rates.check import CHECKED_AT_ONCE, DRAFT, of_draft
+from coovox_billing.web.pages.rates.check import DRAFT, of_draft, takes_long
 from coovox_billing.web.pages.rates.files import MOST_BYTES, MOST_RATES, read_rates
 from coovox_billing.web.parts import once, parts, person
 from coovox_billing.web.words import gettext as _
@@ -167,8 +166,7 @@ def show_draft(draft_id: int, error: str = "", errors: dict[str, str] | None = N
     draft = find(draft_id)
     is_last = parts().database.read(stored.last_active) == draft_id
     is_compared = draft.state in (DraftState.DRAFT, DraftState.SCHEDULED)
-    is_asked = request.method == "POST" or "checked" in request.args or not (is_compared or is_last)
-    is_later = not is_asked and RateQuery().count() + draft.rate_count > CHECKED_AT_ONCE
+    is_later = request.method == "GET" and (is_compared or is_last) and takes_long(draft)
     plan = None
     if is_compared and not is_later:
         plan = parts().database.read(lambda c: tariff_drafts.plan(c, draft_id))

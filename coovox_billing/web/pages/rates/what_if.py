@@ -20,7 +20,7 @@ from coovox_billing.web.access import READERS, needs
 from coovox_billing.web.arguments import Arguments
 from coovox_billing.web.downloads import Download
 from coovox_billing.web.listing import Column, Kind, read_page, read_sort
-from coovox_billing.web.pages.rates.check import DRAFT
+from coovox_billing.web.pages.rates.check import DRAFT, takes_long
 from coovox_billing.web.parts import parts
 from coovox_billing.web.shelf import Kept, Shelf
 from coovox_billing.web.words import gettext as _
@@ -78,13 +78,15 @@ def show(draft_id: int) -> ResponseReturnValue:
         period: dict[str, Any] = {"from": last.replace(day=1), "to": last}
         return redirect(url_for("rates.what_if.show", draft_id=draft_id, **period), 303)
     draft, arguments = _draft(draft_id), Arguments(request.args)
-    kept = _kept(draft, arguments)
+    is_later = takes_long(draft)
+    kept = None if is_later else _kept(draft, arguments)
     by = arguments.choice("by", (EXTENSION, DESTINATION, CALL), EXTENSION)
     columns = _columns(by)
     page = read_page(_query(kept.thing, by, read_sort(arguments, columns, "")), arguments) if kept else None
     return render_template(
         "rates/what_if.html",
         draft=draft,
+        is_later=is_later,
         page=page,
         totals=kept.thing.totals if kept else None,
         made_at_ms=kept.at_ms if kept else None,
