@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from peewee import fn
+from peewee import SQL, fn
 
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store.lists.blocks import fetched
@@ -63,15 +63,20 @@ class RateQuery:
 
     def count(self) -> int:
         """How many there are."""
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
         if len(self._first_found) < _FEW:
             return len(self._first_found)
-        return int(self._matching(RateRow.select(RateRow.id)).count())
+        # The star lets SQLite count all of them without looking at each.
+        return int(self._matching(RateRow.select(fn.COUNT(SQL("*")))).scalar())
 
     def page(self, limit: int, offset: int) -> Sequence[RankedRate]:
         """Some of them; only of these more is read than what the index of their order holds."""
         ids = self._first_found[offset : offset + limit]
         if len(self._first_found) >= _FEW and offset + limit > _FEW:
-            ids = self._found(limit, offset)
+            ids = self._found_far(limit, offset)
         by_id = {row.id: row for row in RateRow.select().where(RateRow.id << ids)}
         rows = [by_id[rate_id] for rate_id in ids if rate_id in by_id]
         is_whole = not (self.prefix or self.remark or self.extension) and self.active is None
@@ -83,8 +88,15 @@ class RateQuery:
         """The ids of the first of them, of all where they are few: so these are searched for once."""
         return self._found(_FEW, 0)
 
-    def _found(self, limit: int, offset: int) -> list[int]:
-        rows = self._matching(RateRow.select(RateRow.id), self._is_common).order_by(*self._order())
+    def _found_far(self, limit: int, offset: int) -> list[int]:
+        """The same, from the end where that is nearer."""
+        if self.sort != PRECEDENCE or offset < self._count // 2:
+            return self._found(limit, offset)
+        behind = max(0, self._count - offset - limit)
+        return self._found(self._count - offset - behind, behind, [RateRow.precedence.desc(), RateRow.id.desc()])[::-1]
+
+    def _found(self, limit: int, offset: int, order: Sequence[Any] = ()) -> list[int]:
+        rows = self._matching(RateRow.select(RateRow.id), self._is_common).order_by(*(order or self._order()))
         return [row[0] for row in fetched(rows.limit(limit).offset(offset))]
 
     def stream(self) -> Iterator[RankedRate]:

@@ -1,5 +1,6 @@
 """A guest's bill: the calls of a time and what was paid in it. Needs `open_reading` first."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from coovox_billing.core.call import State
+from coovox_billing.store.lists.blocks import fetched
 from coovox_billing.store.lists.own_account import is_own_call
 from coovox_billing.store.models import Account, ArchivedCall, Call, LedgerEntry, Stay
 
@@ -219,7 +221,9 @@ def _counted(table: Any, which: Any) -> tuple[int, int]:
 def _charged(within: Any, call_ids: Sequence[str]) -> dict[str, int]:
     """What each of the calls was charged in these entries, in micros."""
     entries: Any = LedgerEntry.select(LedgerEntry.call_id, fn.SUM(LedgerEntry.amount_micros))
-    rows = entries.where(within, LedgerEntry.call_id << call_ids).group_by(LedgerEntry.call_id).tuples()
+    # As one value: hundreds of them take longer to write into the query than to look up.
+    among = SQL("(SELECT value FROM json_each(?))", [json.dumps(call_ids)])
+    rows = fetched(entries.where(within, LedgerEntry.call_id << among).group_by(LedgerEntry.call_id))
     return {call_id: -amount_micros for call_id, amount_micros in rows}
 
 
