@@ -3,8 +3,8 @@
 import os
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from coovox_billing.services import accounts, owner, payments
@@ -17,6 +17,7 @@ from tests.bench.calls import Measured
 from tests.bench.options import Options
 from tests.bench.servers import DEBIAN_PYTHON, free_port, running
 from tests.bench.table import Row
+from tests.cast import look_up
 from tests.footprint.box import Browser
 
 FEW_RATES = 10
@@ -36,8 +37,12 @@ class Grown:
     past_calls: int
     data: Path
     bytes_before: int
+    newest_entry: int
     measured: Measured | None = None
     written_bytes_each: float = 0
+    # By their numbers: what was asked, how often; and those that were taken again, for a call of theirs failed.
+    turns: dict[int, tuple[str, int]] = field(default_factory=dict)
+    repeated: set[int] = field(default_factory=set)
 
     def p50_us(self, kind: str, callers: int) -> float:
         assert self.measured is not None
@@ -59,13 +64,15 @@ def measure(folder: Path, options: Options) -> Iterator[Row]:
             plane = calls.a_call_plane(grown.name, free_port(), grown.data)
             grown.measured = Measured(running_planes.enter_context(plane))
             # The first calls read what those after them find in memory.
-            calls.load(folder, grown.measured, "authorize", CALLERS[-1], options.count)
+            _take_turn(folder, grown, "authorize", CALLERS[-1], options.count)
             calls.learn_mirror(folder, grown.measured, grown.data)
         for _ in range(options.rounds):
             for callers in CALLERS:
                 for grown in (few_rates, *of_calls):
                     _make_calls(folder, grown, callers, options.count)
-        yield from _of_calls(of_calls)
+        for grown in (few_rates, *of_calls):
+            _check_books(grown)
+        yield from _of_calls([few_rates, *of_calls])
         yield from _grows(f"{options.rates:,} rates / {FEW_RATES}", few_rates, of_calls[0])
         yield from _grows(f"{options.past_calls:,} past calls / none", of_calls[0], of_calls[-1])
     for grown in of_calls:
@@ -87,7 +94,8 @@ def _a_site(name: str, rates: int, past_calls: int) -> Grown:
     with open_database(data) as database:
         database.write(lambda c: [_let_pay(c, str(1000 + number)) for number in range(calls.EXTENSIONS)])
         owner.set_password(database, pages.PASSWORD, decade.FOUNDER)
-    return Grown(name, past_calls, data, size)
+    newest = look_up(data / FILE_NAME, "SELECT max(id) FROM ledger")
+    return Grown(name, past_calls, data, size, newest[0][0])
 
 
 def _let_pay(connection: object, extension: str) -> None:
@@ -97,31 +105,76 @@ def _let_pay(connection: object, extension: str) -> None:
 
 def _make_calls(folder: Path, grown: Grown, callers: int, count: int) -> None:
     assert grown.measured is not None
-    _take_turn(folder, grown.measured, "authorize", callers, count)
+    _take_turn(folder, grown, "authorize", callers, count)
     before = grown.measured.server.written_bytes()
-    _take_turn(folder, grown.measured, "call", callers, count)
+    _take_turn(folder, grown, "call", callers, count)
     grown.written_bytes_each = (grown.measured.server.written_bytes() - before) / count
 
 
-def _take_turn(folder: Path, measured: Measured, kind: str, callers: int, count: int) -> None:
-    """One of them, repeated where a settle took longer than Asterisk waits: the machine did something else then."""
-    for _ in range(TRIES - 1):
-        with suppress(RuntimeError):
+def _take_turn(folder: Path, grown: Grown, kind: str, callers: int, count: int) -> None:
+    """One of them, repeated where a settle took longer than Asterisk waits: the machine did something else then.
+
+    Raises:
+        RuntimeError: time and again.
+    """
+    measured = grown.measured
+    assert measured is not None
+    for attempt in range(1, TRIES + 1):
+        try:
             calls.load(folder, measured, kind, callers, count)
+        except RuntimeError:
+            grown.repeated.add(measured.first_id)
+            if attempt == TRIES:
+                raise
+        else:
             return
-    calls.load(folder, measured, kind, callers, count)
+        finally:
+            grown.turns[measured.first_id] = kind, count
+
+
+def _check_books(grown: Grown) -> None:
+    """Each question of a turn was answered with a hold, and each call charged; of a repeated one, what the books have.
+
+    Raises:
+        RuntimeError: the database says otherwise.
+    """
+    path, settled = grown.data / FILE_NAME, 0
+    for turn, (kind, count) in grown.turns.items():
+        found = look_up(
+            path,
+            "SELECT state, reason, count(*) FROM calls WHERE call_id > ? AND call_id < ? GROUP BY state, reason",
+            (f"b{turn}x", f"b{turn}y"),
+        )
+        states = {(state, reason): calls for state, reason, calls in found}
+        wanted = ("settled" if kind == "call" else "held", "")
+        settled += states.get(("settled", ""), 0)
+        if turn in grown.repeated:
+            is_right = set(states) <= {("held", ""), ("settled", "")} and sum(states.values()) <= count
+        else:
+            is_right = states == {wanted: count}
+        if not is_right:
+            raise RuntimeError(f"{grown.name}, turn {turn}: {count} times {kind}, but the books say {states}")
+    charges = look_up(
+        path,
+        "SELECT count(*) FROM ledger WHERE id > ? AND kind = 'call' AND amount_micros < 0",
+        (grown.newest_entry,),
+    )
+    if charges != [(settled,)]:
+        raise RuntimeError(f"{grown.name}: {settled} calls were settled, charged {charges}")
 
 
 def _of_calls(grown_sites: list[Grown]) -> Iterator[Row]:
     for grown in grown_sites:
         assert grown.measured is not None
+        repeated = f"{len(grown.repeated)} of {len(grown.turns)}"
+        yield Row(f"{grown.name}: turns taken again, for a call of theirs failed", repeated)
         for kind in ("authorize", "call"):
             times = ", ".join(f"{grown.p50_us(kind, callers):.0f} us with {callers}" for callers in CALLERS)
             yield Row(f"{grown.name}: {kind} p50", times)
         yield Row(f"{grown.name}: written per call, 16 callers", f"{grown.written_bytes_each / 1024:.1f} KB")
         yield Row(f"{grown.name}: call plane", f"{grown.measured.server.resident_mb():.1f} MB")
         if grown.past_calls:
-            each = (grown.bytes_before - grown_sites[0].bytes_before) / grown.past_calls
+            each = (grown.bytes_before - grown_sites[1].bytes_before) / grown.past_calls
             yield Row(f"{grown.name}: disk per call", f"{each:.0f} bytes")
 
 
