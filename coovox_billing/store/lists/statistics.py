@@ -225,7 +225,9 @@ class StatisticsQuery:
 
     def _sum_of(self, time: Cover) -> Sums:
         """What the rows of a time sum to, where extensions need not be told apart."""
-        rows = totals.rows_of(totals.ALL_EXTENSIONS, time) if EACH in self.extensions else self._totals_of(time)
+        if EACH in self.extensions:
+            return Sums(*totals.sum_of_all_extensions(time))
+        rows = self._totals_of(time)
         return Sums(*fetched(totals.select(rows, *_sums(rows)))[0])
 
     def _period(self, rows: Any) -> Any:

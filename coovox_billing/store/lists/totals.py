@@ -24,7 +24,6 @@ from coovox_billing.store.models import (
     FinishedDestinationTotal,
     FinishedExtensionTotal,
     FinishedHourTotal,
-    FinishedPeriod,
     FinishedTrunkTotal,
     reading,
 )
@@ -55,8 +54,6 @@ TRUNKS = Kind(
     FinishedTrunkTotal.trunk,
     (*_SUMS, "unanswered", "refused"),
 )
-# Extensions together: their keys say nothing.
-ALL_EXTENSIONS = Kind(DailyExtensionTotal, FinishedPeriod, DailyExtensionTotal.account, FinishedPeriod.extensions)
 HOURS = Kind(
     DailyHourTotal,
     FinishedHourTotal,
@@ -246,12 +243,23 @@ def sums_of_lines(periods: Collection[str], by: str) -> list[tuple[Any, ...]]:
     return [line for line in lines if line[0] in periods]
 
 
+def sum_of_all_extensions(time: Cover) -> tuple[int, ...]:
+    """What their calls in a time sum to: how many, talk, cost."""
+    line = "SELECT calls, talk_seconds, cost_micros FROM finished_periods WHERE period = ?"
+    days = """SELECT coalesce(sum(calls), 0), coalesce(sum(talk_seconds), 0), coalesce(sum(cost_micros), 0)
+              FROM daily_extension_totals WHERE day BETWEEN ? AND ?"""
+    parts = [*(looked_up(line, period) for period in time.periods), *(looked_up(days, *span) for span in time.spans)]
+    less = [looked_up(line, period) for period in time.less]
+    added, taken = ([sum(row[place] for (row,) in some) for place in range(len(_SUMS))] for some in (parts, less))
+    return tuple(more - before for more, before in zip(added, taken, strict=True))
+
+
 def extensions_with_calls(time: Cover) -> list[str]:
     """The extensions with answered calls in a time, by number.
 
     Where there are others after it than before it, they were of that time.
     """
-    summed, less = ("?" + ", ?" * (len(periods) - 1) if periods else "" for periods in (time.periods, time.less))
+    summed, less = (", ".join("?" * len(periods)) for periods in (time.periods, time.less))
     days = "UNION ALL SELECT account_id FROM daily_extension_totals WHERE day BETWEEN ? AND ? AND calls > 0 "
     rows = looked_up(
         f"""SELECT extension FROM accounts WHERE id IN (
@@ -259,6 +267,8 @@ def extensions_with_calls(time: Cover) -> list[str]:
                     SELECT account_id, calls FROM finished_extension_totals WHERE period IN ({summed}) AND calls > 0
                     EXCEPT
                     SELECT account_id, calls FROM finished_extension_totals WHERE period IN ({less})
+                    -- Both lie in this order, so that one goes along the other.
+                    ORDER BY account_id, calls
                 ) {days * len(time.spans)})""",  # noqa: S608
         *time.periods,
         *time.less,
