@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from peewee import SQL, fn
+
 from coovox_billing.store.lists.blocks import in_blocks
 from coovox_billing.store.lists.days import within_days
 from coovox_billing.store.models import Change
@@ -42,7 +44,7 @@ class ChangeQuery:
 
     def count(self) -> int:
         """How many there are."""
-        return int(self._selected().count())
+        return int(self._selected(Change.select(fn.COUNT(SQL("*")))).scalar())
 
     def page(self, limit: int, offset: int) -> Sequence[LoggedChange]:
         """Some of them."""
@@ -53,10 +55,9 @@ class ChangeQuery:
         return map(_change, in_blocks(self._rows(), Change.id))
 
     def _rows(self) -> Any:
-        return self._selected().order_by(Change.id.desc())
+        return self._selected(Change.select()).order_by(Change.id.desc())
 
-    def _selected(self) -> Any:
-        changes = Change.select()
+    def _selected(self, changes: Any) -> Any:
         for condition in within_days(Change.at_ms, self.first_day, self.last_day, self.zone):
             changes = changes.where(condition)
         if self.actor:
