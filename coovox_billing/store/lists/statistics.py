@@ -194,10 +194,8 @@ class StatisticsQuery:
 
     def _rows_in(self, period: str, extensions: Sequence[str]) -> list[tuple[Any, ...]]:
         """The rows of some extensions, in one period."""
-        rows = totals.rows_of(totals.EXTENSIONS, self._together(period), _accounts_of(extensions))
-        selected = totals.select(rows, Value(period), Account.extension, *_sums(rows))
-        grouped = selected.join(Account, on=(Account.id == rows.c.key)).group_by(Account.extension)
-        return fetched(grouped.order_by(fn.LENGTH(Account.extension), Account.extension))
+        sums = totals.sums_of_extensions(self._together(period), extensions)
+        return [(period, extension, *sums[extension]) for extension in extensions]
 
     def _ordered(self, time: Cover) -> Any:
         """The rows of a time as a query, the newest first: period, extension, sums."""
