@@ -41,17 +41,22 @@ def prepare(connection: sqlite3.Connection, draft: Sequence[Rate], first_day: da
     Raises:
         Refused: there are.
     """
+    refuse_too_many(connection, first_day, last_day)
     site = reads.site(connection)
-    count = dialed.count_answered(connection, first_day, last_day, site.time_zone)
+    planned = rates.outcome(rates.plan_import(connection, draft, remove_others=True))
+    refuses = site.when_no_rate != "allow"
+    return Trial(first_day, last_day, site.time_zone, refuses, reads.all_rates(connection), planned)
+
+
+def refuse_too_many(connection: sqlite3.Connection, first_day: date, last_day: date) -> None:
+    """Raises Refused: these days have more calls than are compared at once."""
+    count = dialed.count_answered(connection, first_day, last_day, reads.site(connection).time_zone)
     if count > MOST_CALLS:
         raise Refused(
             "these days have %(count)s answered calls, and up to %(most)s are tried at once: choose fewer days",
             count=count,
             most=MOST_CALLS,
         )
-    planned = rates.outcome(rates.plan_import(connection, draft, remove_others=True))
-    refuses = site.when_no_rate != "allow"
-    return Trial(first_day, last_day, site.time_zone, refuses, reads.all_rates(connection), planned)
 
 
 def compare(read: "Callable[..., list[sqlite3.Row]]", trial: Trial) -> Comparison:

@@ -384,3 +384,10 @@ def test_what_if_among_many_rates_too(owner_desk: Desk, monkeypatch: pytest.Monk
     assert "by=call" in fetched_later(html)
     assert "No priced call in this time" in whole
     assert "No priced call in this time" in owner_desk.page(fetched_later(html))
+    assert "what-if.xlsx" in html
+    monkeypatch.setattr(what_if, "MOST_CALLS", -1)
+    refused = owner_desk.browser.get(f"/rate/drafts/{draft}/what-if?{MARCH}")
+    assert refused.status_code == 422
+    assert "choose fewer days" in refused.text
+    wrong = owner_desk.browser.get(f"/rate/drafts/{draft}/what-if?from=2026-03-02&to=2026-03-01")
+    assert wrong.status_code == 422

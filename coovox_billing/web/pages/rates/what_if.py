@@ -78,8 +78,8 @@ def show(draft_id: int) -> ResponseReturnValue:
         period: dict[str, Any] = {"from": last.replace(day=1), "to": last}
         return redirect(url_for("rates.what_if.show", draft_id=draft_id, **period), 303)
     draft, arguments = _draft(draft_id), Arguments(request.args)
-    is_later = takes_long(draft)
-    kept = None if is_later else _kept(draft, arguments)
+    is_later = takes_long(draft) and _can_be_compared(arguments)
+    kept = None if is_later or arguments.errors else _kept(draft, arguments)
     by = arguments.choice("by", (EXTENSION, DESTINATION, CALL), EXTENSION)
     columns = _columns(by)
     page = read_page(_query(kept.thing, by, read_sort(arguments, columns, "")), arguments) if kept else None
@@ -128,6 +128,18 @@ def download(draft_id: int, kind: str) -> ResponseReturnValue:
 
 def _draft(draft_id: int) -> Draft:
     return parts().database.read(lambda c: tariff_drafts.find(c, draft_id))
+
+
+def _can_be_compared(arguments: Arguments) -> bool:
+    """Whether these are days, with no more calls than are compared; `errors` then tells why not."""
+    first, last = _days(arguments)
+    if first is None or last is None:
+        return False
+    try:
+        parts().database.read(lambda c: what_if.refuse_too_many(c, first, last))
+    except Refused as error:
+        arguments.errors["to"] = told(error)
+    return not arguments.errors
 
 
 def _kept(draft: Draft, arguments: Arguments) -> Kept[Comparison] | None:
