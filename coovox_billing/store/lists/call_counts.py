@@ -12,6 +12,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from coovox_billing.store.lists import totals
+from coovox_billing.store.lists.blocks import fetched
 from coovox_billing.store.lists.totals import DESTINATIONS, EXTENSIONS, HOURS, LENGTH_OF, TRUNKS, Cover, Kind
 from coovox_billing.store.models import Account, ArchiveFile, Call
 
@@ -80,21 +81,24 @@ class CallCounts:
 
         With each, how many of its own are still to be passed over.
         """
-        for period, calls in self._counted("month"):
+        for period, calls in self._counted(totals.summed_up().cover(self.first_day, self.last_day, "month")):
             if offset >= calls:
                 offset -= calls
                 continue
             is_day = len(period) == LENGTH_OF["day"]
-            for day, of_day in [(period, calls)] if is_day else self._of(period)._counted("day"):
+            for day, of_day in [(period, calls)] if is_day else self._of(period)._days():
                 if offset < of_day:
                     yield date.fromisoformat(day), offset
                 offset = max(0, offset - of_day)
 
-    def _counted(self, widest: str) -> list[tuple[str, int]]:
-        """Periods with how many of the calls they have, the newest first."""
-        time = totals.summed_up().cover(self.first_day, self.last_day, widest)
+    def _days(self) -> list[tuple[str, int]]:
+        """Its days with how many of the calls they have, where both bounds are told."""
+        return self._counted(Cover((), ((str(self.first_day), str(self.last_day)),)))
+
+    def _counted(self, time: Cover) -> list[tuple[str, int]]:
+        """The periods of a time with how many of the calls they have, the newest first."""
         rows = self._rows(time)
-        counted = dict(iter(totals.select(rows, rows.c.period, fn.SUM(self._calls(rows))).group_by(rows.c.period)))
+        counted = dict(fetched(totals.select(rows, rows.c.period, fn.SUM(self._calls(rows))).group_by(rows.c.period)))
         for day in self._open_days():
             period = day[:7] if day[:7] in time.periods else day
             counted[period] = counted.get(period, 0) + 1
