@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 from coovox_billing.core.call import Source
@@ -24,17 +25,18 @@ from coovox_billing.pbx import leftovers
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
-from coovox_billing.pbx.call_lines import Noted, noting, tell_archived, teller
+from coovox_billing.pbx.call_lines import tell_archived, teller
 from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.services import calls, live_calls, settlement
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
+from coovox_billing.store.call_changes import CallChange
 from coovox_billing.store.loop_database import LoopDatabase, Outcome
 
 T = TypeVar("T")
-Write = Callable[[sqlite3.Connection], None]
+Write = Callable[[sqlite3.Connection], CallChange | None]
 
 AUTHORIZE_SECONDS = 2.0
 SETTLE_SECONDS = 0.15
@@ -152,13 +154,13 @@ class AgiHandlers:
             answer = calls.authorize(connection, question, now_ms, by_stretches)
             return _Decided(answer, reads.mirror_marker(connection))
 
-        done = self._database.submit(noting(question.call_id, decide), deadline)
-        done.add_done_callback(teller(question.call_id, _by_whom(question.origin)))
+        done = self._database.submit(decide, deadline)
+        done.add_done_callback(teller(question.call_id, attrgetter("answer.change"), _by_whom(question.origin)))
         if not await _is_done_within(done, deadline):
             log.warning("call %s asked: no answer in time, so the dialplan decides alone", question.call_id)
             done.add_done_callback(lambda late: self._withdraw(question) if late.exception() is None else None)
             return None
-        decided = done.result().result
+        decided = done.result()
         if decided.answer.passes:
             self._watch(question.call_id)
         return decided
@@ -187,28 +189,28 @@ class AgiHandlers:
             question.call_id, lambda connection: calls.withdraw(connection, question.call_id, question.stamp_ms, now_ms)
         )
 
-    def _submit(self, call_id: str, job: Write) -> Outcome[Noted[None]]:
+    def _submit(self, call_id: str, job: Write) -> Outcome[CallChange | None]:
         """Have it written, and logged what became of the call."""
-        done = self._database.submit(noting(call_id, job))
-        done.add_done_callback(teller(call_id))
+        done = self._database.submit(job)
+        done.add_done_callback(teller(call_id, _itself))
         return done
 
-    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> Outcome[Noted[None]]:
+    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> Outcome[CallChange | None]:
         own = UNKNOWN if leg.alone else self._own_time(call_id, leg.ended_ms)
         self._asked_at.pop(call_id, None)
         now_ms = self._now_ms()
 
-        def job(connection: sqlite3.Connection) -> None:
-            settlement.settle(connection, call_id, leg, own, now_ms, source)
+        def job(connection: sqlite3.Connection) -> CallChange | None:
+            return settlement.settle(connection, call_id, leg, own, now_ms, source)
 
         return self._settle(call_id, job, is_left=source is not Source.SETTLE)
 
-    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> Outcome[Noted[None]]:
+    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> Outcome[CallChange | None]:
         done = self._submit(call_id, job)
         done.add_done_callback(lambda done: self._settled(call_id, job, done, is_left=is_left))
         return done
 
-    def _settled(self, call_id: str, job: Write, done: Outcome[Noted[None]], *, is_left: bool) -> None:
+    def _settled(self, call_id: str, job: Write, done: Outcome[CallChange | None], *, is_left: bool) -> None:
         """What the disk does not take is tried again, unless it `is_left` in AstDB, which may be on the same disk."""
         error = None if done.cancelled() else done.exception()
         if not isinstance(error, sqlite3.Error):
@@ -248,7 +250,8 @@ class AgiHandlers:
             return
         done = self._submit_settle(call_id, leg, source)
         await _in_time(done)
-        tell_archived(call_id, done.result(), source)
+        if done.result() is None and await self._database.submit(partial(calls.is_charged_for_good, call_id=call_id)):
+            tell_archived(call_id, source)
 
     async def begin(self, call_id: str, leg: Leg) -> None:
         """Store an answered leg that billing was not asked about, and that may still talk.
@@ -266,9 +269,13 @@ def _without(late_ms: int, since_ms: int | None) -> int | None:
     return since_ms if since_ms is None or late_ms > since_ms else since_ms - late_ms
 
 
-async def _in_time(done: Outcome[Noted[None]]) -> None:
+async def _in_time(done: Outcome[CallChange | None]) -> None:
     if not await _is_done_within(done, time.monotonic() + END_SECONDS):
         raise TimeoutError("the database is too slow")
+
+
+def _itself(change: CallChange | None) -> CallChange | None:
+    return change
 
 
 def _by_whom(origin: Origin) -> str:

@@ -19,6 +19,7 @@ from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import account_view, call_of_answered
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallChange
 
 LEAD_SECONDS = 20
 WARNING_LEAD_SECONDS = 5
@@ -61,19 +62,15 @@ WITHOUT_LIMIT = Outlook(None)
 LIFTED = Outlook(None, is_lifted=True)
 
 
-def answer(connection: sqlite3.Connection, answered: Answered) -> None:
+def answer(connection: sqlite3.Connection, answered: Answered) -> CallChange | None:
     """The trunk's leg was answered. Told twice, or too late, it changes nothing."""
     call = reads.call(connection, answered.call_id)
-    if call is None:
-        return
-    state = State(call["state"])
-    following = next_state(state, Event.ANSWER)
-    if following is None:
-        return
-    writes.move_call(
+    following = None if call is None else next_state(State(call["state"]), Event.ANSWER)
+    if call is None or following is None:
+        return None
+    return writes.move_call(
         connection,
-        answered.call_id,
-        state,
+        call,
         following,
         answered_at_ms=answered.answered_ms,
         trunk_channel=answered.channel,
@@ -81,25 +78,24 @@ def answer(connection: sqlite3.Connection, answered: Answered) -> None:
     )
 
 
-def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
+def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> CallChange | None:
     """A leg that the dialplan let pass alone was answered; it is priced at its end, as of its dialing.
 
     Where an answer of ours was not heard, nothing of it counts but what is held.
     """
     call = call_of_answered(connection, call_id, leg)
     if call is None:
-        return
+        return None
     state = State(call["state"])
     following = next_state(state, Event.GO_ALONE)
     if following is None:
-        return
+        return None
     decided: dict[str, Any] = {}
     if state is not State.HELD:
         decided = {"reason": "billing-down", "rate": None, "why": "[]", **writes.promise_columns(None)}
-    writes.move_call(
+    return writes.move_call(
         connection,
-        call["call_id"],
-        state,
+        call,
         following,
         trunk=leg.trunk or call["trunk"],
         answered_at_ms=leg.answered_ms,
@@ -204,9 +200,8 @@ class _Review:
 
     def _lift_limit(self, call: sqlite3.Row, talked_seconds: int) -> None:
         """Billing was deactivated: the talk so far is charged, further talk is free."""
-        state = State(call["state"])
         columns = {"billable_seconds": talked_seconds, "limit_seconds": None}
-        writes.move_call(self._connection, call["call_id"], state, state, **columns)
+        writes.move_call(self._connection, call, State(call["state"]), **columns)
 
     def _look_ahead(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
         before = _promise_of(call)
@@ -248,8 +243,7 @@ class _Review:
         farthest = replace(promise, limit_seconds=max(promise.limit_seconds, before.limit_seconds))
         if farthest == before:
             return
-        state = State(call["state"])
-        writes.move_call(self._connection, call["call_id"], state, state, **writes.promise_columns(farthest))
+        writes.move_call(self._connection, call, State(call["state"]), **writes.promise_columns(farthest))
         more_micros = promise.hold_micros - before.hold_micros
         if more_micros:
             writes.change_hold(self._connection, call["account_id"], more_micros)

@@ -29,6 +29,7 @@ from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.core.why import Line
 from coovox_billing.services.calls import account_view, call_of_answered, decide_number, end_columns, release
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallChange
 from coovox_billing.store.writes import Place
 
 ACTOR = "call"
@@ -43,7 +44,7 @@ def settle(
     own: OwnTime,
     now_ms: int,
     source: Source = Source.SETTLE,
-) -> None:
+) -> CallChange | None:
     """Charge an answered leg: talk from its stamps and our own time, price from the call's own rate.
 
     A call that was thought over, or that the dialplan let pass alone, is
@@ -52,13 +53,13 @@ def settle(
     does what is told of a call that was archived with its charge.
     """
     if ended.answered_ms is None:
-        return
+        return None
     call = call_of_answered(connection, call_id, ended)
     if call is None:
-        return
+        return None
     following = _state_after(call)
     if following is None:
-        return
+        return None
     # What the dialplan let pass alone it gave no limit, whatever an answer that it did not hear said.
     limit_seconds = None if ended.alone else call["limit_seconds"]
     talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, limit_seconds, ended.asked_ms)
@@ -69,10 +70,10 @@ def settle(
         flags.add(CLOCK)
     if ended.alone == leg.PASSED_ALONE:
         flags.add(ALONE)
-    _close(connection, call, following, _Ending(ended, talk.seconds, frozenset(flags), source), now_ms)
+    return _close(connection, call, following, _Ending(ended, talk.seconds, frozenset(flags), source), now_ms)
 
 
-def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_ms: int) -> None:
+def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_ms: int) -> CallChange | None:
     """Close a call by rule: it is over, and nobody can tell how it ended. A person is shown it by its flag.
 
     One that nobody is known to have answered is released. An answered one is charged for the talk up to its last
@@ -80,18 +81,19 @@ def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_
     """
     call = reads.call(connection, call_id)
     if call is None:
-        return
+        return None
     flags = frozenset({*call["flags"].split(), LOST})
     following = next_state(State(call["state"]), Event.LOSE)
     if following is State.RELEASED:
         columns = {"flags": " ".join(sorted(flags)), "settled_by": Source.RULE}
-        release(connection, call, Event.LOSE, ended_at_ms=now_ms, **columns)
-    elif following is State.SETTLED:
-        seconds = max(LEAST_TALK_SECONDS, talked_seconds)
-        if call["promised_seconds"] is not None:
-            seconds = min(seconds, call["promised_seconds"])
-        ended = leg_of_call(call, call["answered_at_ms"], call["answered_at_ms"] + seconds * 1000)
-        _close(connection, call, following, _Ending(ended, seconds, flags, Source.RULE), now_ms)
+        return release(connection, call, Event.LOSE, ended_at_ms=now_ms, **columns)
+    if following is not State.SETTLED:
+        return None
+    seconds = max(LEAST_TALK_SECONDS, talked_seconds)
+    if call["promised_seconds"] is not None:
+        seconds = min(seconds, call["promised_seconds"])
+    ended = leg_of_call(call, call["answered_at_ms"], call["answered_at_ms"] + seconds * 1000)
+    return _close(connection, call, following, _Ending(ended, seconds, flags, Source.RULE), now_ms)
 
 
 def leg_of_call(call: sqlite3.Row, answered_ms: int, ended_ms: int) -> Leg:
@@ -127,17 +129,18 @@ def _state_after(call: sqlite3.Row) -> State | None:
     return next_state(state, Event.CORRECT if was_lost and state is State.SETTLED else Event.SETTLE)
 
 
-def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, ending: _Ending, now_ms: int) -> None:
+def _close(
+    connection: sqlite3.Connection, call: sqlite3.Row, following: State, ending: _Ending, now_ms: int
+) -> CallChange:
     state, ended = State(call["state"]), ending.leg
     price = _price(connection, call)
     trunk = ended.trunk or call["trunk"]
     tolls = _Tolls(price.rate, _billed_seconds(call, ending.talk_seconds), _free_seconds(connection, call, trunk))
     charge, moved = _charge(connection, call, tolls.cost_micros, now_ms)
     flags = ending.flags | {UNCOLLECTED} if charge.uncollected_micros else ending.flags - {UNCOLLECTED}
-    writes.move_call(
+    change = writes.move_call(
         connection,
-        call["call_id"],
-        state,
+        call,
         following,
         reason=price.reason,
         trunk=trunk,
@@ -159,6 +162,7 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
     )
     now = _place(call, trunk, price.rate)
     _count(connection, call, now, ending.talk_seconds, charge.cost_micros)
+    return change
 
 
 def _is_late(state: State, ending: _Ending) -> bool:

@@ -5,9 +5,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from coovox_billing.core.call import late_id
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import KnownTrunk
@@ -178,39 +177,6 @@ def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
     """A call by its key."""
     row: sqlite3.Row | None = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
     return row
-
-
-class CallFacts(NamedTuple):
-    """What the log tells of a call; the columns of its row."""
-
-    state: str
-    reason: str
-    extension: str
-    device: str
-    number_dialed: str
-    trunk: str
-    attempts: int
-    attempt_stamp_ms: int
-    answered_at_ms: int | None
-    talk_seconds: int
-    hold_micros: int
-    promised_seconds: int | None
-    limit_seconds: int | None
-    cost_micros: int
-    uncollected_micros: int
-    rate: str | None
-    flags: str
-    settled_by: str
-    hangup_cause: str
-
-
-_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id IN (?, ?)"  # noqa: S608
-
-
-def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None:
-    """What the log tells of a call, or of its talk that was told after it was archived."""
-    row = connection.execute(_CALL_FACTS, (call_id, late_id(call_id))).fetchone()
-    return None if row is None else CallFacts(*row)
 
 
 def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:

@@ -15,7 +15,8 @@ from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store import finished_periods
-from coovox_billing.store.statements import assignments, insert
+from coovox_billing.store.call_changes import RETURNING, CallChange, change_of
+from coovox_billing.store.statements import assignments, insert, insertion
 
 
 @contextmanager
@@ -158,9 +159,10 @@ def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) ->
     connection.execute("UPDATE accounts SET held_micros = held_micros + ? WHERE id = ?", (micros, account_id))
 
 
-def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
+def insert_call(connection: sqlite3.Connection, **columns: Any) -> CallChange:
     """Write a call's row."""
-    insert(connection, "calls", columns)
+    row = connection.execute(insertion("calls", tuple(columns)) + RETURNING, tuple(columns.values())).fetchone()
+    return change_of(None, row)
 
 
 def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
@@ -204,14 +206,14 @@ def promise_columns(promise: Promise | None) -> dict[str, Any]:
     }
 
 
-def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: State, **columns: Any) -> bool:
-    """Move a call on if it still stands in `state`; whether it did."""
+def move_call(connection: sqlite3.Connection, call: sqlite3.Row, to: State, **columns: Any) -> CallChange:
+    """Move a call on from where its row stands, and change columns of it."""
     columns["state"] = to
-    cursor = connection.execute(
-        f"UPDATE calls SET {assignments(columns)} WHERE call_id = ? AND state = ?",  # noqa: S608
-        (*columns.values(), call_id, state),
-    )
-    return cursor.rowcount == 1
+    row = connection.execute(
+        f"UPDATE calls SET {assignments(columns)} WHERE id = ? AND state = ? {RETURNING}",  # noqa: S608
+        (*columns.values(), call["id"], call["state"]),
+    ).fetchone()
+    return change_of(call, row)
 
 
 @dataclass(frozen=True, slots=True)
