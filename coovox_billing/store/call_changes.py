@@ -1,9 +1,10 @@
 """What a write made of a call, as far as the log and the counters tell of it: how its row stood before and after."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coovox_billing.core.call import State
 
@@ -40,14 +41,18 @@ class CallChange:
     after: CallFacts
 
 
-RETURNING = f" RETURNING {', '.join(CallFacts._fields)}"
-_columns_of = itemgetter(*CallFacts._fields)
+# As the schema fills the columns that nothing was said of.
+_NEW = CallFacts("", "", "", "", "", "", 1, 0, None, 0, 0, None, None, 0, 0, None, "", "", "")
+_NAMES = frozenset(CallFacts._fields)
+_facts_of = itemgetter(*CallFacts._fields)
 
 
-def change_of(call: sqlite3.Row | None, after: tuple[object, ...]) -> CallChange:
-    """What a write made of a call's row, None of a new one; `after` is what it returned.
+def change_of(call: sqlite3.Row | None, columns: Mapping[str, Any]) -> CallChange:
+    """What writing columns makes of a call's row, None of a new one; not looked up, for that costs as much again.
 
     A row that is being made, which never is on disk, counts as none.
     """
-    before = None if call is None or call["state"] == State.ASKED else CallFacts._make(_columns_of(call))
-    return CallChange(before, CallFacts._make(after))
+    stood = _NEW if call is None else CallFacts._make(_facts_of(call))
+    told = {name: value for name, value in columns.items() if name in _NAMES}
+    is_new = call is None or call["state"] == State.ASKED
+    return CallChange(None if is_new else stood, stood._replace(**told))

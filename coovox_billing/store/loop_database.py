@@ -25,7 +25,7 @@ LOCKED_PAUSE_SECONDS = 0.002
 FAST_COMMIT_SECONDS = 0.002
 UNKNOWN_COMMIT_SECONDS = 0.02
 # While several ask at once, who was answered together comes again together, a few turns apart (`make bench`).
-TURNS_IN_COMPANY = 6
+TURNS_IN_COMPANY = 4
 NEWEST_COMMITS_SHARE = 0.05
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> int:
     """Write a row; returns its id."""
-    cursor = connection.execute(insertion(table, tuple(columns)), tuple(columns.values()))
+    cursor = connection.execute(_insertion(table, tuple(columns)), tuple(columns.values()))
     return int(cursor.lastrowid or 0)
 
 
@@ -18,7 +18,7 @@ def assignments(names: Iterable[str]) -> str:
 
 
 @lru_cache(maxsize=64)
-def insertion(table: str, names: tuple[str, ...]) -> str:
+def _insertion(table: str, names: tuple[str, ...]) -> str:
     """What writes a row, with a question mark for each column."""
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
 

@@ -15,8 +15,8 @@ from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store import finished_periods
-from coovox_billing.store.call_changes import RETURNING, CallChange, change_of
-from coovox_billing.store.statements import assignments, insert, insertion
+from coovox_billing.store.call_changes import CallChange, change_of
+from coovox_billing.store.statements import assignments, insert
 
 
 @contextmanager
@@ -161,8 +161,8 @@ def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) ->
 
 def insert_call(connection: sqlite3.Connection, **columns: Any) -> CallChange:
     """Write a call's row."""
-    row = connection.execute(insertion("calls", tuple(columns)) + RETURNING, tuple(columns.values())).fetchone()
-    return change_of(None, row)
+    insert(connection, "calls", columns)
+    return change_of(None, columns)
 
 
 def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
@@ -207,13 +207,19 @@ def promise_columns(promise: Promise | None) -> dict[str, Any]:
 
 
 def move_call(connection: sqlite3.Connection, call: sqlite3.Row, to: State, **columns: Any) -> CallChange:
-    """Move a call on from where its row stands, and change columns of it."""
+    """Move a call on from where its row stands, and change columns of it.
+
+    Raises:
+        sqlite3.IntegrityError: it stands elsewhere by now.
+    """
     columns["state"] = to
-    row = connection.execute(
-        f"UPDATE calls SET {assignments(columns)} WHERE id = ? AND state = ? {RETURNING}",  # noqa: S608
+    cursor = connection.execute(
+        f"UPDATE calls SET {assignments(columns)} WHERE id = ? AND state = ?",  # noqa: S608
         (*columns.values(), call["id"], call["state"]),
-    ).fetchone()
-    return change_of(call, row)
+    )
+    if cursor.rowcount != 1:
+        raise sqlite3.IntegrityError(f"call {call['call_id']} is not {call['state']} any more")
+    return change_of(call, columns)
 
 
 @dataclass(frozen=True, slots=True)
