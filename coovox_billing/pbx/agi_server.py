@@ -303,8 +303,7 @@ class AgiServer:
         return _is_loopback(address) or address in self._allowed
 
     def dismiss(self, descriptor: int) -> None:
-        """The session of a descriptor is over."""
-        self._readable.unregister(descriptor)
+        """The session of a descriptor is over, which is closed next, and so forgotten by epoll."""
         del self._sessions[descriptor]
 
     def _sweep(self) -> None:
