@@ -23,7 +23,7 @@ from coovox_billing.core.why import Line
 from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts, trunks
 from coovox_billing.store import reads, writes
-from coovox_billing.store.call_changes import CallChange
+from coovox_billing.store.call_changes import CallChange, CallRow
 
 _INACTIVE = Verdict(passes=True, reason="not-active")
 
@@ -115,7 +115,7 @@ def withdraw(connection: sqlite3.Connection, call_id: str, stamp_ms: int, now_ms
     return release(connection, call, Event.GIVE_UP, reason="billing-down", ended_at_ms=now_ms)
 
 
-def release(connection: sqlite3.Connection, call: sqlite3.Row, event: Event, **columns: Any) -> CallChange | None:
+def release(connection: sqlite3.Connection, call: CallRow, event: Event, **columns: Any) -> CallChange | None:
     """The call is over and nobody answered, as far as is known: nothing is held for it any more."""
     state = State(call["state"])
     following = next_state(state, event)
@@ -126,7 +126,7 @@ def release(connection: sqlite3.Connection, call: sqlite3.Row, event: Event, **c
     return writes.move_call(connection, call, following, hold_micros=0, **columns)
 
 
-def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, question: Question) -> Answer:
+def _answer_again(connection: sqlite3.Connection, call: CallRow, question: Question) -> Answer:
     """The end of an earlier attempt may have been lost, so a held call may be dialed over another trunk."""
     state = State(call["state"])
     if state is State.HELD:
@@ -152,9 +152,7 @@ def _dialed_at(asked_ms: int, site: Site) -> dict[str, Any]:
     return {"asked_at_ms": asked_ms, "local_day": local.date().isoformat(), "local_hour": local.hour}
 
 
-def _ask_again(
-    connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdict, columns: dict[str, Any]
-) -> CallChange:
+def _ask_again(connection: sqlite3.Connection, call: CallRow, verdict: Verdict, columns: dict[str, Any]) -> CallChange:
     """A further attempt, on the row of the first."""
     following = next_state(State.RELEASED, _event(verdict))
     assert following is not None  # noqa: S101  the table holds both
@@ -274,7 +272,7 @@ def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended
     return _insert_told(connection, call_id, ended, state, account, ended_at_ms=ended.ended_ms)
 
 
-def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) -> sqlite3.Row | None:
+def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) -> CallRow | None:
     """The row of an answered leg's call, made here for one that the dialplan decided alone.
 
     A call that was archived as unanswered gets a new row beside its archived one, flagged for a person, with the same

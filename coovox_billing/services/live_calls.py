@@ -19,7 +19,7 @@ from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import account_view, call_of_answered
 from coovox_billing.store import reads, writes
-from coovox_billing.store.call_changes import CallChange
+from coovox_billing.store.call_changes import CallChange, CallRow
 
 LEAD_SECONDS = 20
 WARNING_LEAD_SECONDS = 5
@@ -181,7 +181,7 @@ class _Review:
         self._site = site
         self._hours_micros: dict[int, int] = {}
 
-    def outlook(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
+    def outlook(self, call: CallRow, talked_seconds: int) -> Outlook:
         if self._must_end(call):
             return Outlook(call["limit_seconds"], talked_seconds + RETRY_SECONDS, must_end=True)
         if call["promised_seconds"] is None:
@@ -191,19 +191,19 @@ class _Review:
             return LIFTED
         return LIFTED if call["billable_seconds"] is not None else self._look_ahead(call, talked_seconds)
 
-    def _must_end(self, call: sqlite3.Row) -> bool:
+    def _must_end(self, call: CallRow) -> bool:
         if call["end_requested"]:
             return True
         if not self._site.locking_ends_calls or call["account_id"] is None or call["reason"] == EMERGENCY:
             return False
         return bool(reads.account(self._connection, call["account_id"])["status"] == "locked")
 
-    def _lift_limit(self, call: sqlite3.Row, talked_seconds: int) -> None:
+    def _lift_limit(self, call: CallRow, talked_seconds: int) -> None:
         """Billing was deactivated: the talk so far is charged, further talk is free."""
         columns = {"billable_seconds": talked_seconds, "limit_seconds": None}
         writes.move_call(self._connection, call, State(call["state"]), **columns)
 
-    def _look_ahead(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
+    def _look_ahead(self, call: CallRow, talked_seconds: int) -> Outlook:
         before = _promise_of(call)
         lead_seconds = max(LEAD_SECONDS, self._site.warning_seconds + WARNING_LEAD_SECONDS)
         promise, is_last = before, False
@@ -222,7 +222,7 @@ class _Review:
             hold_micros=promise.hold_micros,
         )
 
-    def _lengthen(self, call: sqlite3.Row, promise: Promise) -> Promise:
+    def _lengthen(self, call: CallRow, promise: Promise) -> Promise:
         account = reads.account(self._connection, call["account_id"])
         available_micros = account_view(account).available_micros + call["hold_micros"] - promise.hold_micros
         rate = reads.rate_of_snapshot(call["rate"])
@@ -238,7 +238,7 @@ class _Review:
             )
         return self._hours_micros[account_id]
 
-    def _keep(self, call: sqlite3.Row, before: Promise, promise: Promise) -> None:
+    def _keep(self, call: CallRow, before: Promise, promise: Promise) -> None:
         """The row keeps the farthest limit that Asterisk was ever told, for it may not have heard of a nearer one."""
         farthest = replace(promise, limit_seconds=max(promise.limit_seconds, before.limit_seconds))
         if farthest == before:
@@ -249,7 +249,7 @@ class _Review:
             writes.change_hold(self._connection, call["account_id"], more_micros)
 
 
-def _promise_of(call: sqlite3.Row) -> Promise:
+def _promise_of(call: CallRow) -> Promise:
     return Promise(
         promised_seconds=call["promised_seconds"],
         limit_seconds=call["limit_seconds"] or 0,

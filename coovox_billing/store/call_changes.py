@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from coovox_billing.core.call import State
 
+CallRow = Mapping[str, Any] | sqlite3.Row
+
 
 class CallFacts(NamedTuple):
     """What is told of a call; the columns of its row."""
@@ -47,7 +49,7 @@ _NAMES = frozenset(CallFacts._fields)
 _facts_of = itemgetter(*CallFacts._fields)
 
 
-def change_of(call: sqlite3.Row | None, columns: Mapping[str, Any]) -> CallChange:
+def change_of(call: CallRow | None, columns: Mapping[str, Any]) -> CallChange:
     """What writing columns makes of a call's row, None of a new one; not looked up, for that costs as much again.
 
     A row that is being made, which never is on disk, counts as none.

@@ -173,10 +173,10 @@ def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int
     ).fetchall()
 
 
-def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
-    """A call by its key."""
-    row: sqlite3.Row | None = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
-    return row
+def call(connection: sqlite3.Connection, call_id: str) -> dict[str, Any] | None:
+    """A call by its key: a dictionary, for much is asked of it, and a Row seeks each name among all its columns."""
+    row = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+    return None if row is None else dict(zip(row.keys(), row, strict=True))
 
 
 def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:

@@ -15,7 +15,7 @@ from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store import finished_periods
-from coovox_billing.store.call_changes import CallChange, change_of
+from coovox_billing.store.call_changes import CallChange, CallRow, change_of
 from coovox_billing.store.statements import assignments, insert
 
 
@@ -206,7 +206,7 @@ def promise_columns(promise: Promise | None) -> dict[str, Any]:
     }
 
 
-def move_call(connection: sqlite3.Connection, call: sqlite3.Row, to: State, **columns: Any) -> CallChange:
+def move_call(connection: sqlite3.Connection, call: CallRow, to: State, **columns: Any) -> CallChange:
     """Move a call on from where its row stands, and change columns of it.
 
     Raises:
