@@ -45,7 +45,6 @@ class CallChange:
 
 # As the schema fills the columns that nothing was said of.
 _NEW = CallFacts("", "", "", "", "", "", 1, 0, None, 0, 0, None, None, 0, 0, None, "", "", "")
-_NAMES = frozenset(CallFacts._fields)
 _facts_of = itemgetter(*CallFacts._fields)
 
 
@@ -55,6 +54,5 @@ def change_of(call: CallRow | None, columns: Mapping[str, Any]) -> CallChange:
     A row that is being made, which never is on disk, counts as none.
     """
     stood = _NEW if call is None else CallFacts._make(_facts_of(call))
-    told = {name: value for name, value in columns.items() if name in _NAMES}
     is_new = call is None or call["state"] == State.ASKED
-    return CallChange(None if is_new else stood, stood._replace(**told))
+    return CallChange(None if is_new else stood, CallFacts._make(map(columns.get, CallFacts._fields, stood)))
