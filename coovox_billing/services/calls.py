@@ -68,10 +68,10 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, b
     known = reads.call(connection, question.call_id)
     if known is not None and known["state"] != State.RELEASED:
         return _answer_again(connection, known, question)
-    site, known_trunks = reads.site_and_trunks(connection)
+    site, known_trunks, gateways = reads.premises(connection)
     dialed = payer.trunks_of(question.dial_string)
     new_trunks = trunks.unknown(connection, dialed, known_trunks)
-    who = payer.find_payer(question.origin, known_trunks.keys() | new_trunks, reads.gateways(connection))
+    who = payer.find_payer(question.origin, known_trunks.keys() | new_trunks, gateways)
     account = _account_of(connection, who, site, now_ms)
     asked_ms = now_ms if known is None else known["asked_at_ms"]
     verdict, number = _decide(connection, question, account, site, asked_ms, by_stretches)
@@ -300,7 +300,7 @@ def is_charged_for_good(connection: sqlite3.Connection, call_id: str) -> bool:
 
 
 def _account_of_leg(connection: sqlite3.Connection, told: Leg) -> sqlite3.Row | None:
-    site, known_trunks = reads.site_and_trunks(connection)
+    site, known_trunks, _ = reads.premises(connection)
     who = payer.Payer() if told.device in known_trunks else payer.Payer(device=told.device)
     return _account_of(connection, who, site, told.asked_ms)
 

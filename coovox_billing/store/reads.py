@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
@@ -15,24 +15,38 @@ from coovox_billing.core.trunk import KnownTrunk
 _MAY_BE_ARCHIVED = "state IN ('settled', 'released', 'refused') AND flags = ''"
 
 
+class Premises(NamedTuple):
+    """What deciding about any call needs to know of the site.
+
+    `trunks`: what outbound routes dial, by device. `gateways`: the devices whose caller ID is trusted.
+    """
+
+    site: Site
+    trunks: Mapping[str, KnownTrunk]
+    gateways: frozenset[str]
+
+
 def site(connection: sqlite3.Connection) -> Site:
     """The site's settings, parsed."""
-    return site_and_trunks(connection)[0]
+    return premises(connection).site
 
 
-def site_and_trunks(connection: sqlite3.Connection) -> tuple[Site, Mapping[str, KnownTrunk]]:
-    """The site's settings, parsed, and by device what outbound routes dial, in one statement."""
+def premises(connection: sqlite3.Connection) -> Premises:
+    """All of it in one statement."""
     rows = connection.execute(
-        "SELECT 'setting', name, value FROM settings"
+        "SELECT 'setting', name, value FROM settings UNION ALL SELECT 'gateway', device, '' FROM gateways"
         " UNION ALL SELECT 'trunk', device, free_seconds || ' ' || name FROM trunks"
     )
-    return _site_and_trunks(tuple(map(tuple, rows)))
+    return _premises(tuple(map(tuple, rows)))
 
 
 @lru_cache(maxsize=2)
-def _site_and_trunks(rows: tuple[tuple[str, str, str], ...]) -> tuple[Site, Mapping[str, KnownTrunk]]:
-    settings = {name: value for kind, name, value in rows if kind == "setting"}
-    return parse_site(settings), {name: _known_trunk(value) for kind, name, value in rows if kind == "trunk"}
+def _premises(rows: tuple[tuple[str, str, str], ...]) -> Premises:
+    found: dict[str, dict[str, str]] = {"setting": {}, "gateway": {}, "trunk": {}}
+    for kind, name, value in rows:
+        found[kind][name] = value
+    trunks = {device: _known_trunk(text) for device, text in found["trunk"].items()}
+    return Premises(parse_site(found["setting"]), trunks, frozenset(found["gateway"]))
 
 
 def _known_trunk(text: str) -> KnownTrunk:
@@ -122,7 +136,7 @@ def seen_devices(connection: sqlite3.Connection) -> dict[str, str]:
 
 def gateways(connection: sqlite3.Connection) -> frozenset[str]:
     """The devices whose caller ID is trusted."""
-    return frozenset(row["device"] for row in connection.execute("SELECT device FROM gateways"))
+    return premises(connection).gateways
 
 
 def has_open_calls(connection: sqlite3.Connection, account_id: int) -> bool:
@@ -135,7 +149,7 @@ def has_open_calls(connection: sqlite3.Connection, account_id: int) -> bool:
 
 def trunks(connection: sqlite3.Connection) -> Mapping[str, KnownTrunk]:
     """What outbound routes dial, by device."""
-    return site_and_trunks(connection)[1]
+    return premises(connection).trunks
 
 
 def trunks_called(connection: sqlite3.Connection, word: str) -> list[sqlite3.Row]:
