@@ -90,13 +90,13 @@ class Session:
     def finish(self, values: dict[str, str]) -> None:
         """Set channel variables as the last that is said.
 
-        The peer finds the session's end right behind the command and goes on with the call; that it took it, it still
-        says.
+        The peer finds the session's end right behind the command, in the same packet, and goes on with the call; that it
+        took it, it still says.
 
         Raises:
             NotSent: as `command`.
         """
-        self._send(set_variables(values))
+        self._send(set_variables(values), socket.MSG_MORE)
         self._is_finished = True
         self.waits_since = time.monotonic()
         with suppress(OSError):
@@ -116,15 +116,15 @@ class Session:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
         return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
 
-    def _send(self, command: str) -> None:
-        if self._is_closed or not self._is_sent(command.encode() + b"\n"):
+    def _send(self, command: str, flags: int = 0) -> None:
+        if self._is_closed or not self._is_sent(command.encode() + b"\n", flags):
             self.close()
             raise NotSent("the session is closed")
 
-    def _is_sent(self, data: bytes) -> bool:
+    def _is_sent(self, data: bytes, flags: int) -> bool:
         """One command at a time always has room, unless the peer is gone."""
         try:
-            return self._connection.send(data) == len(data)
+            return self._connection.send(data, flags) == len(data)
         except OSError:
             return False
 
