@@ -90,8 +90,8 @@ class Session:
     def finish(self, values: dict[str, str]) -> None:
         """Set channel variables as the last that is said.
 
-        The peer finds the session's end right behind the command, in the same packet, and goes on with the call; that it
-        took it, it still says.
+        The peer finds the session's end right behind the command, in the same packet, and goes on with the call. That
+        it took it, it still says.
 
         Raises:
             NotSent: as `command`.
