@@ -83,13 +83,7 @@ class AgiHandlers:
 
     async def authorize(self, session: Session, arguments: Mapping[str, str]) -> None:
         """May this call be made, and for how long. Answers within 2 s, or says that billing is down."""
-        decided = None
-        try:
-            decided = await self._decide(_question(arguments), self._deadline(session, arguments["asked"]))
-        except BillingError as error:
-            log.warning("call %s asked: %s", arguments.get("id", "")[:MAX_CALL_ID_LENGTH], error)
-        except Exception:
-            log.exception("authorize failed")
+        decided = await self._decided(session, arguments)
         if decided is None:
             session.finish(_variables_of(None))
             return
@@ -105,6 +99,17 @@ class AgiHandlers:
             await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
         if looks:
             await self._collect(session)
+
+    async def _decided(self, session: Session, arguments: Mapping[str, str]) -> "_Decided | None":
+        """None where there is no verdict in time, which is logged."""
+        try:
+            question = _question(arguments)
+            return await self._decide(question, self._deadline(session, question.stamp_ms))
+        except BillingError as error:
+            log.warning("call %s asked: %s", arguments.get("id", "")[:MAX_CALL_ID_LENGTH], error)
+        except Exception:
+            log.exception("authorize failed")
+        return None
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -165,10 +170,9 @@ class AgiHandlers:
             self._watch(question.call_id)
         return decided
 
-    def _deadline(self, session: Session, asked: str) -> float:
+    def _deadline(self, session: Session, asked_ms: int) -> float:
         """When the dialplan stops waiting, less a margin; it may have asked long before a hung call plane woke up."""
-        asked_ms = parse_stamp_ms(asked)
-        waited_seconds = 0.0 if asked_ms is None else max(0, self._now_ms() - asked_ms) / 1000
+        waited_seconds = max(0, self._now_ms() - asked_ms) / 1000 if asked_ms else 0.0
         if waited_seconds > AUTHORIZE_SECONDS:
             log.warning(
                 "a call was asked %.0f s ago by Asterisk's clock, too late to answer: if Asterisk is on another "

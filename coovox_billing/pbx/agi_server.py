@@ -14,7 +14,6 @@ import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -96,11 +95,9 @@ class Session:
         Raises:
             NotSent: as `command`.
         """
-        self._send(set_variables(values), socket.MSG_MORE)
+        self._send(set_variables(values), is_last=True)
         self._is_finished = True
         self.waits_since = time.monotonic()
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End the session."""
@@ -116,17 +113,20 @@ class Session:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
         return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
 
-    def _send(self, command: str, flags: int = 0) -> None:
-        if self._is_closed or not self._is_sent(command.encode() + b"\n", flags):
+    def _send(self, command: str, *, is_last: bool = False) -> None:
+        if self._is_closed or not self._is_sent(command.encode() + b"\n", is_last=is_last):
             self.close()
             raise NotSent("the session is closed")
 
-    def _is_sent(self, data: bytes, flags: int) -> bool:
-        """One command at a time always has room, unless the peer is gone."""
+    def _is_sent(self, data: bytes, *, is_last: bool) -> bool:
+        """One command at a time always has room, unless the peer is gone. The last waits for the end that follows."""
         try:
-            return self._connection.send(data, flags) == len(data)
+            sent_bytes = self._connection.send(data, socket.MSG_MORE if is_last else 0)
+            if is_last:
+                self._connection.shutdown(socket.SHUT_WR)
         except OSError:
             return False
+        return sent_bytes == len(data)
 
     def read(self) -> None:
         """Take what the peer sent."""

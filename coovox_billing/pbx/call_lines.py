@@ -59,8 +59,8 @@ def teller(
 
     def told(done: "asyncio.Future[T]") -> None:
         if not done.cancelled() and done.exception() is None:
-            # A timer, for it comes after whoever waits for the same, such as the caller.
-            done.get_loop().call_later(0, tell, call_id, change_in(done.result()), note)
+            # A turn later, so that it comes after whoever waits for the same, such as the caller.
+            done.get_loop().call_soon(tell, call_id, change_in(done.result()), note)
 
     return told
 
