@@ -345,6 +345,10 @@ class TestFiles:
         assert lines[0] == COLUMNS
         assert (lines[2][2], lines[2][6], lines[2][11]) == ("00", 1, "all")
         assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+        remarks = {row[1].value: row[1].number_format for row in sheet.iter_rows(min_row=2)}
+        assert (sheet["C4"].number_format, remarks["=1+1"], remarks["mobile"]) == ("@", "@", "General")
+        assert (sheet["G2"].number_format, sheet["G2"].data_type, sheet["D2"].data_type) == ("0.0000##", "n", "n")
+        assert (sheet.freeze_panes, sheet.column_dimensions["B"].width) == ("A2", 28)
         assert rate_files.read_rates(data) == (parse_rates(owner_desk.browser.get("/rate.csv").text)[0], [])
         path = upload(owner_desk, data, "rates.xlsx").location
         assert len(re.findall(r">Unchanged</span>", owner_desk.page(path))) == 5
@@ -440,6 +444,15 @@ class TestFiles:
         ]
         assert (found[0].start_time.hour, found[0].days, found[0].extensions) == (18, {1, 2, 3, 4, 5}, {"100"})
         assert [(row.line, row.reason.partition(":")[0]) for row in bad] == [(4, "number_length")]
+
+    def test_it_reads_no_price_of_a_workbook_that_can_be_read_in_two_ways(self) -> None:
+        prices = ["1.500", 1.5, 1.125, "0.125", "1.5000"]
+        found, bad = rate_files.read_rates(
+            workbook(COLUMNS, *((1, "1.500", "9", 0, 0, 0, price, 60, None, None, None, "all") for price in prices))
+        )
+        assert [rate.rate_micros for rate in found] == [1_500_000, 1_125_000, 125_000, 1_500_000]
+        assert {rate.remark for rate in found} == {"1.500"}
+        assert [str(row) for row in bad] == ["line 2: '1.500' can be read in two ways: write 1500 or 1.5000"]
 
     def test_it_refuses_a_workbook_with_more_columns_or_another_header(self) -> None:
         with pytest.raises(rate_files.BadInput, match="first line must be"):
