@@ -13,7 +13,7 @@ from coovox_billing.core.clock import local_moment, parse_moment
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
-from coovox_billing.core.tariff_check import Finding
+from coovox_billing.core.tariff_check import MOST_OF_A_KIND, Finding, Findings
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import activation, quotes, rate_check, rates
@@ -140,13 +140,21 @@ def _check(context: Context) -> int:
         tried = _tried(context, file)
         findings = context.database.read(lambda c: rate_check.check_draft(c, tried))
     if context.arguments.json:
-        print(json.dumps([_finding_row(finding) for finding in findings], indent=2, ensure_ascii=False))
+        print(json.dumps([_finding_row(finding) for finding in findings.told], indent=2, ensure_ascii=False))
+        if findings.total > len(findings.told):
+            complain([f"note: {_counted(findings)}"])
     else:
-        for finding in findings:
+        for finding in findings.told:
             print(f"{finding.kind}: {finding.said}")
             print(f"  {finding.advice}")
-        print("nothing was found" if not findings else f"{len(findings)} found")
-    return 1 if findings else 0
+        print(_counted(findings) if findings.total else "nothing was found")
+    return 1 if findings.total else 0
+
+
+def _counted(findings: Findings) -> str:
+    if findings.total == len(findings.told):
+        return f"{findings.total} found"
+    return f"{findings.total} found, of each kind the first {MOST_OF_A_KIND} are told"
 
 
 def _tried(context: Context, file: str) -> list[Rate]:

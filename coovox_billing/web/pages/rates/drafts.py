@@ -175,7 +175,7 @@ def show_draft(draft_id: int, error: str = "", errors: dict[str, str] | None = N
         draft=draft,
         is_open=draft.state == DraftState.DRAFT,
         is_last=is_last,
-        findings=of_draft(draft_id) if draft.state in (DraftState.DRAFT, DraftState.SCHEDULED) else [],
+        findings=of_draft(draft_id).total if draft.state in (DraftState.DRAFT, DraftState.SCHEDULED) else 0,
         error=error,
         errors=errors or {},
         token=request.form.get("submission") or pieces.submission_token(),
