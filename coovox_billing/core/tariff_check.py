@@ -7,7 +7,7 @@ A tariff is looked through once, prefix by prefix: of its rates no more is kept 
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -98,13 +98,13 @@ class Extensions:
 
 @dataclass(frozen=True, slots=True)
 class Dialed:
-    """What was dialed in so many days: how many calls, by the first signs of their numbers and by how many these have.
+    """What was dialed in so many days: the first signs of the numbers, and how many signs these had, each pair once.
 
     `unmatched` are the numbers that no rate matched.
     """
 
     days: int
-    calls: Mapping[tuple[str, int], int]
+    heads: Collection[tuple[str, int]]
     unmatched: Sequence["Unmatched"] = ()
 
 
@@ -505,7 +505,7 @@ class _Undialed:
 
     def __init__(self, dialed: Dialed) -> None:
         self._days = dialed.days
-        self._heads = sorted(dialed.calls)
+        self._heads = sorted(dialed.heads)
 
     def look(self, node: _Node) -> Iterator[_Found]:
         """Those of one prefix, each length once."""

@@ -1,7 +1,7 @@
 """*Check my rates*: the rates, or a draft of them, looked at beside the extensions and what was dialed."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from coovox_billing.store.rate_index import StoredRates
 
 DAYS = 90
 
-Heads = Mapping[tuple[str, int], int]
+Heads = Collection[tuple[str, int]]
 
 
 def check(connection: sqlite3.Connection, now_ms: int, heads: Heads | None = None) -> Findings:
@@ -35,7 +35,7 @@ def check_draft(connection: sqlite3.Connection, rates: Sequence[Rate]) -> Findin
 
 
 def dialed_heads(connection: sqlite3.Connection, now_ms: int) -> Heads:
-    """How many calls were dialed, by as many signs of their numbers as prefixes have, and by how many these have."""
+    """What was dialed: of each number as many signs as prefixes have, and how many it had."""
     zone = reads.site(connection).time_zone
     return dialed.heads(connection, _begin_ms(now_ms, zone), dialed.longest_prefix(connection))
 

@@ -497,6 +497,19 @@ class TestFiles:
         assert confirm(owner_desk, path).status_code == 303
         assert all_rates(owner_desk)[0].rate_micros == 30_000
 
+    def test_it_replaces_no_more_rates_than_it_has_the_memory_for(
+        self, owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rates, "MOST_REPLACED", 3)
+        text = f"{HEADER}\n1,city,9,9,0.1,60,0.03,55,,,,all\n1,new,77,0,0,0,0.03,55,,,,all\n"
+        response = upload(owner_desk, text, remove_others="1")
+        assert response.status_code == 422
+        assert "there are 4 rates, and up to 3 are replaced as a whole: import only those that change" in response.text
+        path = upload(owner_desk, text).location
+        assert [row[0] for row in rows(owner_desk.page(path))] == ["Changed", "Added"]
+        assert confirm(owner_desk, path).status_code == 303
+        assert [rate.rate_micros for rate in all_rates(owner_desk)][::4] == [30_000, 30_000]
+
     def test_it_keeps_only_a_few_files_waiting(self, owner_desk: Desk) -> None:
         text = render_rates([cast.ABROAD_RATE])
         paths = [upload(owner_desk, text).location for _ in range(5)]

@@ -12,7 +12,7 @@ from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.services import rate_check, tariff_drafts
-from coovox_billing.store import queries, reads
+from coovox_billing.store import queries
 from coovox_billing.store import tariff_drafts as stored
 from coovox_billing.store.tariff_drafts import Draft, DraftState
 from coovox_billing.web import bodies, pieces
@@ -76,7 +76,7 @@ def add() -> ResponseReturnValue:
     made: list[int] = []
 
     def job(connection: sqlite3.Connection) -> None:
-        whole = reads.all_rates(connection) if found is None else found
+        whole = tariff_drafts.today(connection) if found is None else found
         if found is not None and keeps_others:
             whole = tariff_drafts.complete(connection, found)
         made.append(tariff_drafts.add(connection, name, whole, author))
