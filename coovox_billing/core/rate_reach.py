@@ -149,6 +149,8 @@ class Reach:
 
     def _is_covered(self, search: _Search, rivals: Sequence[Rate]) -> bool:
         """Whether the rivals, each of which matches the number, apply to all of its extensions at all its hours."""
+        if not rivals:
+            return False
         key = tuple(rival.id for rival in rivals)
         if len(search.is_covered) > _MOST_REMEMBERED:
             search.is_covered.clear()
