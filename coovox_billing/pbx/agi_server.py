@@ -14,6 +14,7 @@ import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -63,7 +64,7 @@ class Session:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._connection = connection
-        self._is_closed = False
+        self._is_closed = self._is_finished = False
         self._request = RequestReader()
         self._lines = LineReader(MAX_REPLY_BYTES)
         self._replies = ReplyParser()
@@ -77,9 +78,7 @@ class Session:
             NotSent: the session was over already, or the peer takes nothing any more.
             PeerGone: the session ended before the reply.
         """
-        if self._is_closed or not self._is_sent(text.encode() + b"\n"):
-            self.close()
-            raise NotSent("the session is closed")
+        self._send(text)
         self._answered = self._loop.create_future()
         self.waits_since = time.monotonic()
         return await self._answered
@@ -87,6 +86,21 @@ class Session:
     async def set_variables(self, values: dict[str, str]) -> None:
         """Set channel variables in one exchange."""
         await self.command(set_variables(values))
+
+    def finish(self, values: dict[str, str]) -> None:
+        """Set channel variables as the last that is said.
+
+        The peer finds the session's end right behind the command and goes on with the call; that it took it, it still
+        says.
+
+        Raises:
+            NotSent: as `command`.
+        """
+        self._send(set_variables(values))
+        self._is_finished = True
+        self.waits_since = time.monotonic()
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End the session."""
@@ -101,6 +115,11 @@ class Session:
     def is_overdue(self, now: float) -> bool:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
         return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
+
+    def _send(self, command: str) -> None:
+        if self._is_closed or not self._is_sent(command.encode() + b"\n"):
+            self.close()
+            raise NotSent("the session is closed")
 
     def _is_sent(self, data: bytes) -> bool:
         """One command at a time always has room, unless the peer is gone."""
@@ -117,7 +136,7 @@ class Session:
             return
         except OSError:
             data = b""
-        if data:
+        if data and not self._is_finished:
             self._take(data)
         else:
             self.close()
@@ -158,7 +177,8 @@ class Session:
         except Exception:
             log.exception("%s failed", request.path)
         finally:
-            self.close()
+            if not self._is_finished:
+                self.close()
 
 
 class AgiServer:
@@ -283,8 +303,7 @@ class AgiServer:
         return _is_loopback(address) or address in self._allowed
 
     def dismiss(self, descriptor: int) -> None:
-        """The session of a descriptor is over."""
-        self._readable.unregister(descriptor)
+        """The session of a descriptor is over, which is closed next, and so forgotten by epoll."""
         del self._sessions[descriptor]
 
     def _sweep(self) -> None:

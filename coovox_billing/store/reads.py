@@ -5,9 +5,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from coovox_billing.core.call import late_id
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import KnownTrunk
@@ -174,43 +173,10 @@ def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int
     ).fetchall()
 
 
-def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
-    """A call by its key."""
-    row: sqlite3.Row | None = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
-    return row
-
-
-class CallFacts(NamedTuple):
-    """What the log tells of a call; the columns of its row."""
-
-    state: str
-    reason: str
-    extension: str
-    device: str
-    number_dialed: str
-    trunk: str
-    attempts: int
-    attempt_stamp_ms: int
-    answered_at_ms: int | None
-    talk_seconds: int
-    hold_micros: int
-    promised_seconds: int | None
-    limit_seconds: int | None
-    cost_micros: int
-    uncollected_micros: int
-    rate: str | None
-    flags: str
-    settled_by: str
-    hangup_cause: str
-
-
-_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id IN (?, ?)"  # noqa: S608
-
-
-def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None:
-    """What the log tells of a call, or of its talk that was told after it was archived."""
-    row = connection.execute(_CALL_FACTS, (call_id, late_id(call_id))).fetchone()
-    return None if row is None else CallFacts(*row)
+def call(connection: sqlite3.Connection, call_id: str) -> dict[str, Any] | None:
+    """A call by its key: a dictionary, for much is asked of it, and a Row seeks each name among all its columns."""
+    row = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+    return None if row is None else dict(zip(row.keys(), row, strict=True))
 
 
 def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
@@ -365,13 +331,18 @@ _RATE_COLUMNS = (
 
 def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension: str) -> list[Rate]:
     """The rates with one of the prefixes. `extensions` of a restricted one is cut down to `extension` or nobody."""
-    marks = ",".join("?" * len(prefixes))
-    rows = connection.execute(
-        f"SELECT {_RATE_COLUMNS}, rate_extensions.extension FROM rates "  # noqa: S608  only question marks
-        f"LEFT JOIN rate_extensions ON rate_id = rates.id AND rate_extensions.extension = ? WHERE prefix IN ({marks})",
-        (extension, *prefixes),
-    )
+    rows = connection.execute(_rates_query(len(prefixes)), (extension, *prefixes))
     return [_rate_of_row(tuple(row)) for row in rows]
+
+
+@lru_cache(maxsize=64)
+def _rates_query(count: int) -> str:
+    """The prefixes as a table, each of which is looked up once: a list behind IN would be sorted first."""
+    marks = ",".join(["(?)"] * count)
+    return (
+        f"SELECT {_RATE_COLUMNS}, (SELECT extension FROM rate_extensions WHERE rate_id = rates.id AND extension = ?)"  # noqa: S608
+        f" FROM (VALUES {marks}) CROSS JOIN rates ON prefix = column1"
+    )
 
 
 def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
@@ -434,6 +405,7 @@ _SNAPSHOT = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def rate_snapshot(rate: Rate) -> str:
     """What a call keeps of the rate that prices it, as JSON: enough to compute its cost for ever."""
     return json.dumps({name: getattr(rate, name) for name in _SNAPSHOT})
