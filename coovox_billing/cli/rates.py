@@ -3,7 +3,9 @@
 import csv
 import json
 import sys
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +21,7 @@ from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import activation, quotes, rate_check, rates
 from coovox_billing.services.quotes import Quote
 from coovox_billing.store import reads
+from coovox_billing.store.rate_index import StoredRates
 
 _COLUMNS = (
     "id", "active", "remark", "prefix", "number_length", "initial_cost", "initial_time", "rate", "billing_unit",
@@ -37,6 +40,7 @@ _QUOTE_COLUMNS = (
 )
 _CALL_COLUMNS = ["extension", "number", "at", "seconds"]
 _DEFAULT_SECONDS = 60
+_RATES_AT_ONCE = 500
 _LONGEST_SECONDS = 10_000_000
 
 
@@ -120,15 +124,22 @@ def _import(context: Context) -> int:
 
 
 def _export(context: Context) -> None:
-    text = render_rates(context.database.read(reads.all_rates))
     if context.arguments.file == "-":
-        sys.stdout.write(text)
+        context.database.read(lambda c: sys.stdout.writelines(_lines(StoredRates(c).by_age())))
         return
     path = Path(context.arguments.file)
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            context.database.read(lambda c: file.writelines(_lines(StoredRates(c).by_age())))
     except OSError as error:
         raise BadInput("cannot write %(path)s: %(reason)s", path=path, reason=error.strerror) from None
+
+
+def _lines(rates: Iterator[Rate]) -> Iterator[str]:
+    """The file of rates, some lines at a time."""
+    yield render_rates(())
+    while some := list(islice(rates, _RATES_AT_ONCE)):
+        yield render_rates(some).partition("\n")[2]
 
 
 def _check(context: Context) -> int:

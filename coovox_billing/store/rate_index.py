@@ -23,6 +23,10 @@ class StoredRates:
         rows = self._connection.execute(f"SELECT rates.*, {_LISTED} FROM rates ORDER BY prefix, id")  # noqa: S608
         return map(_rate, rows)
 
+    def by_age(self) -> Iterator[Rate]:
+        """All, the oldest first."""
+        return map(_rate, self._connection.execute(f"SELECT rates.*, {_LISTED} FROM rates ORDER BY id"))  # noqa: S608
+
     def of_prefix(self, prefix: str) -> Sequence[Rate]:
         """Those with exactly this prefix, oldest first."""
         question = f"SELECT rates.*, {_LISTED} FROM rates WHERE prefix = ? ORDER BY id"  # noqa: S608

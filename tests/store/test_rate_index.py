@@ -11,7 +11,7 @@ import pytest
 
 from coovox_billing.core.rate_index import RateIndex, RateList
 from coovox_billing.errors import NotFound
-from coovox_billing.store import writes
+from coovox_billing.store import reads, writes
 from coovox_billing.store.database import Database, open_database
 from coovox_billing.store.rate_index import StoredRates
 from tests.cast import a_rate
@@ -51,6 +51,10 @@ def test_it_is_the_same_in_a_list_and_in_a_database(database: Database) -> None:
     assert stored == told(RateList(RATES))
     assert [rate.id for rate in stored[0]] == [2, 6, 1, 5, 4, 3]
     assert stored[2] == [True, True, False, True, True, True, False, False]
+
+
+def test_it_reads_all_by_age(database: Database) -> None:
+    assert database.read(lambda c: list(StoredRates(c).by_age())) == RATES == database.read(reads.all_rates)
 
 
 def test_it_has_no_rate_of_another_id(database: Database) -> None:
