@@ -36,7 +36,7 @@ class Trial:
 
 
 def prepare(connection: sqlite3.Connection, draft: Sequence[Rate], first_day: date, last_day: date) -> Trial:
-    """What is compared, where there are not too many calls.
+    """What is compared, where there are not too many calls or rates.
 
     Raises:
         Refused: there are.
@@ -49,6 +49,7 @@ def prepare(connection: sqlite3.Connection, draft: Sequence[Rate], first_day: da
             count=count,
             most=MOST_CALLS,
         )
+    rates.check_replaceable(connection)
     planned = rates.outcome(rates.plan_import(connection, draft, remove_others=True))
     refuses = site.when_no_rate != "allow"
     return Trial(first_day, last_day, site.time_zone, refuses, reads.all_rates(connection), planned)

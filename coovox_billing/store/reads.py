@@ -366,6 +366,11 @@ def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
     return [one for one in found if one is not None]
 
 
+def count_rates(connection: sqlite3.Connection) -> int:
+    """How many rates there are, active or not."""
+    return int(connection.execute("SELECT count(*) FROM rates").fetchone()[0])
+
+
 def all_rates(connection: sqlite3.Connection) -> list[Rate]:
     """Every rate with its whole list of extensions, oldest first."""
     listed: dict[int, set[str]] = {}

@@ -351,3 +351,11 @@ class TestWhatIf:
     def test_it_says_where_no_call_was_priced(self, owner_desk: Desk) -> None:
         draft = make(owner_desk)
         assert "No priced call in this time" in owner_desk.page(f"/rate/drafts/{draft}/what-if?{MARCH}")
+
+
+def test_it_compares_no_tariff_that_is_too_large(owner_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "MOST_REPLACED", 3)
+    response = owner_desk.post("/rate/drafts/add", {"name": "copy", "submission": "once"})
+    assert response.status_code == 422
+    assert "there are 4 rates, and up to 3 are replaced as a whole" in response.text
+    assert owner_desk.browser.get("/rate/drafts").status_code == 200

@@ -12,7 +12,7 @@ from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError, Refused
 from coovox_billing.services import rate_check, tariff_drafts
-from coovox_billing.store import queries, reads
+from coovox_billing.store import queries
 from coovox_billing.store import tariff_drafts as stored
 from coovox_billing.store.tariff_drafts import Draft, DraftState
 from coovox_billing.web import bodies, pieces
@@ -76,7 +76,7 @@ def add() -> ResponseReturnValue:
     made: list[int] = []
 
     def job(connection: sqlite3.Connection) -> None:
-        whole = reads.all_rates(connection) if found is None else found
+        whole = tariff_drafts.today(connection) if found is None else found
         if found is not None and keeps_others:
             whole = tariff_drafts.complete(connection, found)
         made.append(tariff_drafts.add(connection, name, whole, author))
@@ -175,7 +175,7 @@ def show_draft(draft_id: int, error: str = "", errors: dict[str, str] | None = N
         draft=draft,
         is_open=draft.state == DraftState.DRAFT,
         is_last=is_last,
-        findings=of_draft(draft_id) if draft.state in (DraftState.DRAFT, DraftState.SCHEDULED) else [],
+        findings=of_draft(draft_id).total if draft.state in (DraftState.DRAFT, DraftState.SCHEDULED) else 0,
         error=error,
         errors=errors or {},
         token=request.form.get("submission") or pieces.submission_token(),
