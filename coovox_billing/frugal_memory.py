@@ -5,6 +5,7 @@ that for each thread that ever served one: a quarter of a small box. `make footp
 """
 
 import ctypes
+import gc
 
 # Names and numbers of <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
@@ -22,8 +23,18 @@ def give_back_freed() -> None:
             tell(option, value)
 
 
+def keep_what_is_loaded() -> None:
+    """What is there once a process has started stays, so that to look for what may go takes next to no time."""
+    gc.collect()
+    gc.freeze()
+
+
 def give_back_holes() -> None:
-    """Give back now what is free between pieces that are still needed, which nothing else ever does."""
+    """Give back now what is free between pieces that are still needed, which nothing else ever does.
+
+    What a page was made of refers to itself, and would stay until as much again had come.
+    """
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -20,7 +20,7 @@ from coovox_billing.backup.runner import Runner
 from coovox_billing.config import Address, Config
 from coovox_billing.core.devices import Listing
 from coovox_billing.errors import SetupError
-from coovox_billing.frugal_memory import give_back_holes
+from coovox_billing.frugal_memory import give_back_holes, keep_what_is_loaded
 from coovox_billing.give_way import give_way
 from coovox_billing.opening import open_site
 from coovox_billing.pbx import voicemail
@@ -104,6 +104,7 @@ def run(config: Config) -> None:
         threading.Thread(target=look_after, args=keeping_up, name="upkeep", daemon=True).start()
         looking = (RELEASED_MS, _stopping)
         threading.Thread(target=runner.look_after, args=looking, name="backups", daemon=True).start()
+        keep_what_is_loaded()
         log.info("pages on http://%s%s/", config.web_listen, config.web_prefix)
         server.run()
 

@@ -30,6 +30,7 @@ from coovox_billing.services.calls import Answer, Question
 from coovox_billing.services.live_calls import Answered, Outlook
 from coovox_billing.store import reads, writes
 from coovox_billing.store.audit import audit
+from coovox_billing.store.call_changes import CallChange
 from coovox_billing.store.database import FILE_NAME, Database, connect, open_database
 
 TIME_ZONE = "Europe/Madrid"
@@ -130,6 +131,11 @@ def a_question(call_id: str, extension: str = "100", number: str = CITY_NUMBER, 
         linkedid="1772442000.1",
     )
     return replace(question, **changes)
+
+
+def change_in(result: Answer | CallChange | None) -> CallChange | None:
+    """What a job made of a call, be it all that it returned or a part of its answer."""
+    return result.change if isinstance(result, Answer) else result
 
 
 def a_leg(*, talked: int | None = None, rang: float = 5, asked_ms: int = NOW_MS, **changes: Any) -> Leg:

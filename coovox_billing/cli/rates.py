@@ -3,7 +3,9 @@
 import csv
 import json
 import sys
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,12 +15,13 @@ from coovox_billing.core.clock import local_moment, parse_moment
 from coovox_billing.core.money import format_amount, format_price
 from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
-from coovox_billing.core.tariff_check import Finding
+from coovox_billing.core.tariff_check import MOST_OF_A_KIND, Finding, Findings
 from coovox_billing.core.whole_number import parse_whole
 from coovox_billing.errors import BadInput, BillingError
 from coovox_billing.services import activation, quotes, rate_check, rates
 from coovox_billing.services.quotes import Quote
 from coovox_billing.store import reads
+from coovox_billing.store.rate_index import StoredRates
 
 _COLUMNS = (
     "id", "active", "remark", "prefix", "number_length", "initial_cost", "initial_time", "rate", "billing_unit",
@@ -37,6 +40,7 @@ _QUOTE_COLUMNS = (
 )
 _CALL_COLUMNS = ["extension", "number", "at", "seconds"]
 _DEFAULT_SECONDS = 60
+_RATES_AT_ONCE = 500
 _LONGEST_SECONDS = 10_000_000
 
 
@@ -120,15 +124,22 @@ def _import(context: Context) -> int:
 
 
 def _export(context: Context) -> None:
-    text = render_rates(context.database.read(reads.all_rates))
     if context.arguments.file == "-":
-        sys.stdout.write(text)
+        context.database.read(lambda c: sys.stdout.writelines(_lines(StoredRates(c).by_age())))
         return
     path = Path(context.arguments.file)
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            context.database.read(lambda c: file.writelines(_lines(StoredRates(c).by_age())))
     except OSError as error:
         raise BadInput("cannot write %(path)s: %(reason)s", path=path, reason=error.strerror) from None
+
+
+def _lines(rates: Iterator[Rate]) -> Iterator[str]:
+    """The file of rates, some lines at a time."""
+    yield render_rates(())
+    while some := list(islice(rates, _RATES_AT_ONCE)):
+        yield render_rates(some).partition("\n")[2]
 
 
 def _check(context: Context) -> int:
@@ -140,13 +151,21 @@ def _check(context: Context) -> int:
         tried = _tried(context, file)
         findings = context.database.read(lambda c: rate_check.check_draft(c, tried))
     if context.arguments.json:
-        print(json.dumps([_finding_row(finding) for finding in findings], indent=2, ensure_ascii=False))
+        print(json.dumps([_finding_row(finding) for finding in findings.told], indent=2, ensure_ascii=False))
+        if findings.total > len(findings.told):
+            complain([f"note: {_counted(findings)}"])
     else:
-        for finding in findings:
+        for finding in findings.told:
             print(f"{finding.kind}: {finding.said}")
             print(f"  {finding.advice}")
-        print("nothing was found" if not findings else f"{len(findings)} found")
-    return 1 if findings else 0
+        print(_counted(findings) if findings.total else "nothing was found")
+    return 1 if findings.total else 0
+
+
+def _counted(findings: Findings) -> str:
+    if findings.total == len(findings.told):
+        return f"{findings.total} found"
+    return f"{findings.total} found, of each kind the first {MOST_OF_A_KIND} are told"
 
 
 def _tried(context: Context, file: str) -> list[Rate]:

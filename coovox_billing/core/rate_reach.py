@@ -5,11 +5,13 @@ rates have; where it has no branch, only the rates on the way down to there matc
 where numbers leave the tree, and at how long they may be.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from coovox_billing.core.dialed_number import MAX_DIGITS
+from coovox_billing.core.rate_index import RateIndex
 from coovox_billing.core.tariff import Rate, precedence
 from coovox_billing.core.week import left, open_spans
 from coovox_billing.sentences import Sentence
@@ -18,10 +20,12 @@ DIGITS = "0123456789"
 SIGNS = f"{DIGITS}*#"
 MOST_NAMED = 5
 
+_MOST_REMEMBERED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A rate that never wins, and those that come before it wherever it matches."""
+    """A rate that never wins, and those that come before it wherever it matches: the oldest, one more than is named."""
 
     rate: Rate
     winners: tuple[Rate, ...]
@@ -29,11 +33,13 @@ class Shade:
 
 def unpriced_extensions(rates: Iterable[Rate], billed: Collection[str]) -> list[str]:
     """The billed extensions to which no active rate applies, whatever they dial."""
-    active = [rate for rate in rates if rate.active]
-    if any(rate.extensions is None for rate in active):
-        return []
-    priced = frozenset().union(*(rate.extensions or () for rate in active))
-    return sorted(set(billed) - priced, key=by_number)
+    left_over = set(billed)
+    for rate in rates:
+        if rate.active and rate.extensions is None:
+            return []
+        if rate.active:
+            left_over -= rate.extensions or frozenset()
+    return sorted(left_over, key=by_number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +51,17 @@ class Idle:
     winners: tuple[Rate, ...] = ()
 
 
-def idle_rates(rates: Sequence[Rate], known: Collection[str]) -> list[Idle]:
-    """The active rates that can price no call, oldest first; `known` are the extensions that there are."""
-    known = frozenset(known)
-    found = [Idle(rate, why) for rate in rates if rate.active and (why := _why_for_nobody(rate, known))]
-    found += [Idle(shade.rate, why_shaded(shade), shade.winners) for shade in shaded_rates(rates, known)]
-    return sorted(found, key=lambda idle: idle.rate.id)
+def idle_rates(rates: RateIndex, known: Collection[str]) -> Iterator[Idle]:
+    """The active rates that can price no call, by their prefixes; `known` are the extensions that there are."""
+    reach = Reach(rates, known)
+    for _, some in groupby(rates.in_order(), key=attrgetter("prefix")):
+        same = in_precedence(some)
+        yield from (idle for rate in same if (idle := reach.idle(rate, same)))
 
 
-def shaded_rates(
-    rates: Iterable[Rate], known: Collection[str], signs: str = SIGNS, longest: int = MAX_DIGITS
-) -> list[Shade]:
-    """The active rates that never win a call of a known extension, or of one that is still to come, oldest first.
-
-    Numbers are of these signs, and up to so long. A rate that matches no call at all is none of them.
-    """
-    table = _Table(rates, frozenset(known), signs, longest)
-    return [shade for rate in table.rates if (shade := table.shade_of(rate))]
+def in_precedence(rates: Iterable[Rate]) -> list[Rate]:
+    """The active ones, those first that come before the others."""
+    return sorted((rate for rate in rates if rate.active), key=precedence)
 
 
 def why_shaded(shade: Shade) -> str:
@@ -94,27 +94,28 @@ class _Search:
     is_covered: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
 
-class _Table:
-    """The active rates by prefix, in the order of precedence, and the tree of their prefixes."""
+class Reach:
+    """Which rates of a tariff win a call of a known extension, or of one that is still to come.
 
-    def __init__(self, rates: Iterable[Rate], known: frozenset[str], signs: str, longest: int) -> None:
-        self.rates = sorted((rate for rate in rates if rate.active), key=lambda rate: rate.id)
-        self._known, self._signs, self._longest = known, frozenset(signs), longest
-        self._of_prefix: dict[str, list[Rate]] = defaultdict(list)
-        self._branches: dict[str, set[str]] = defaultdict(set)
-        for rate in sorted(self.rates, key=precedence):
-            self._of_prefix[rate.prefix].append(rate)
-        for prefix in self._of_prefix:
-            for end in range(len(prefix)):
-                self._branches[prefix[:end]].add(prefix[end])
+    Numbers are of these signs, and up to so long.
+    """
 
-    def shade_of(self, rate: Rate) -> Shade | None:
+    def __init__(self, rates: RateIndex, known: Collection[str], signs: str = SIGNS, longest: int = MAX_DIGITS) -> None:
+        self._rates, self._known, self._signs, self._longest = rates, frozenset(known), sorted(signs), longest
+
+    def idle(self, rate: Rate, same: Sequence[Rate]) -> Idle | None:
+        """Why a rate can price no call; `same` are the active ones of its prefix, in the order of precedence."""
+        if why := _why_for_nobody(rate, self._known):
+            return Idle(rate, why)
+        shade = self.shade(rate, same)
+        return Idle(rate, why_shaded(shade), shade.winners) if shade else None
+
+    def shade(self, rate: Rate, same: Sequence[Rate]) -> Shade | None:
         """None where it wins some call, or matches none."""
         if _why_for_nobody(rate, self._known) or not self._lengths(rate):
             return None
-        same = self._of_prefix[rate.prefix]
         search = _Search(rate)
-        if self._wins_below(search, rate.prefix, same[: same.index(rate)]):
+        if self._wins_below(search, rate.prefix, list(same[: same.index(rate)])):
             return None
         return Shade(rate, tuple(sorted(search.winners.values(), key=lambda winner: winner.id)))
 
@@ -125,36 +126,42 @@ class _Table:
 
     def _wins_below(self, search: _Search, node: str, rivals: list[Rate]) -> bool:
         """Whether the rate wins a number that begins with `node`; `rivals` match numbers that leave the tree there."""
-        branches = self._branches.get(node, set()) & self._signs
-        for length in self._lengths(search.rate):
-            leaves = length == len(node) or (length > len(node) and len(branches) < len(self._signs))
-            if leaves and not self._is_covered(search, [r for r in rivals if r.number_length in (0, length)]):
-                return True
-        if not self._may_win_deeper(search, node, branches, rivals):
+        open_lengths = (
+            length
+            for length in self._lengths(search.rate)
+            if length >= len(node)
+            and not self._is_covered(search, [r for r in rivals if r.number_length in (0, length)])
+        )
+        shortest = next(open_lengths, None)
+        if shortest is None:
+            # What covers the numbers that leave the tree here covers every one below.
             return False
+        if shortest == len(node) or not self._is_full(node):
+            return True
         return any(
-            self._wins_below(search, node + sign, rivals + self._of_prefix.get(node + sign, []))
-            for sign in sorted(branches)
+            self._wins_below(search, node + sign, rivals + in_precedence(self._rates.of_prefix(node + sign)))
+            for sign in self._signs
         )
 
-    def _may_win_deeper(self, search: _Search, node: str, branches: set[str], rivals: list[Rate]) -> bool:
-        """Only where no longer number leaves the tree here: what covers those covers every one below."""
-        is_full = len(branches) == len(self._signs)
-        return is_full and any(
-            length > len(node) and not self._is_covered(search, [r for r in rivals if r.number_length in (0, length)])
-            for length in self._lengths(search.rate)
-        )
+    def _is_full(self, node: str) -> bool:
+        """Whether no longer number leaves the tree there: whatever its next sign is, some prefix begins so."""
+        return all(self._rates.begins(node + sign) for sign in self._signs)
 
     def _is_covered(self, search: _Search, rivals: Sequence[Rate]) -> bool:
         """Whether the rivals, each of which matches the number, apply to all of its extensions at all its hours."""
+        if not rivals:
+            return False
         key = tuple(rival.id for rival in rivals)
+        if len(search.is_covered) > _MOST_REMEMBERED:
+            search.is_covered.clear()
         if key not in search.is_covered:
             search.is_covered[key] = all(
                 not left(open_spans(search.rate), [span for rival in some for span in open_spans(rival)])
                 for some in self._for_each_extension(search.rate, rivals)
             )
         if search.is_covered[key]:
-            search.winners |= {rival.id: rival for rival in rivals}
+            winners = search.winners | {rival.id: rival for rival in rivals}
+            search.winners = {rate_id: winners[rate_id] for rate_id in sorted(winners)[: MOST_NAMED + 1]}
         return search.is_covered[key]
 
     def _for_each_extension(self, rate: Rate, rivals: Sequence[Rate]) -> Iterator[Sequence[Rate]]:

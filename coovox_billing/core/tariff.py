@@ -7,7 +7,8 @@ what a chosen rate costs is `rating`'s.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
-from operator import itemgetter
+from itertools import compress
+from operator import itemgetter, ne
 
 from coovox_billing.core import why
 from coovox_billing.core.why import Line
@@ -109,7 +110,9 @@ def is_open(rate: Rate, moment: datetime) -> bool:
     The end is inclusive to the end of its second. A start after the end
     crosses midnight, and the day is the day the window opened.
     """
-    clock = moment.time().replace(microsecond=0, tzinfo=None)
+    clock = moment.time()
+    if clock.microsecond:
+        clock = clock.replace(microsecond=0)
     today = moment.isoweekday()
     if rate.start_time <= rate.end_time:
         return today in rate.days and rate.start_time <= clock <= rate.end_time
@@ -140,8 +143,7 @@ _BEATEN_BY = (
 
 
 def _why_beaten(best: tuple[object, ...], place: tuple[object, ...]) -> Line:
-    pairs = zip(best, place, _BEATEN_BY, strict=True)
-    return next(reason for won, beaten, reason in pairs if won != beaten)
+    return next(compress(_BEATEN_BY, map(ne, best, place)))
 
 
 def second_of_day(clock: time) -> int:

@@ -1,22 +1,32 @@
 """*Check my rates*: what of a tariff is hardly meant so, each in a sentence with what to do about it.
 
 Pure: rates, extensions and what was dialed come in as arguments. Which rates can never win is proven by `rate_reach`.
+A tariff is looked through once, prefix by prefix: of its rates no more is kept than 17 bytes each, for their prices.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from heapq import heappush, heappushpop
+from itertools import chain, groupby
+from operator import attrgetter, itemgetter
 
 from coovox_billing.core import week, why
 from coovox_billing.core.decision import claim
 from coovox_billing.core.money import format_amount
+from coovox_billing.core.rate_index import LAST_SIGN, RateIndex
 from coovox_billing.core.rate_reach import (
     DIGITS,
+    Idle,
+    Reach,
+    Shade,
     by_number,
-    idle_rates,
-    shaded_rates,
+    in_precedence,
     unpriced_extensions,
     why_shaded,
 )
@@ -31,9 +41,15 @@ SLIVER_SECONDS = 300
 COMPARED_SECONDS = 180
 TIMES = 10
 MOST_NAMED = 5
+# So many findings of a kind are told; who has more puts these right first.
+MOST_OF_A_KIND = 500
 
 # Numbers that no rate matched are told together by so many of their first signs.
 _HEAD_SIGNS = 3
+# To sort more than so many takes too much memory.
+_MANY = 50_000
+# Behind all places of others.
+_BEHIND = 1 << 62
 
 
 class Kind(StrEnum):
@@ -82,13 +98,13 @@ class Extensions:
 
 @dataclass(frozen=True, slots=True)
 class Dialed:
-    """What was dialed in so many days: how many calls, by the first signs of their numbers and by how many these have.
+    """What was dialed in so many days: the first signs of the numbers, and how many signs these had, each pair once.
 
     `unmatched` are the numbers that no rate matched.
     """
 
     days: int
-    calls: Mapping[tuple[str, int], int]
+    heads: Collection[tuple[str, int]]
     unmatched: Sequence["Unmatched"] = ()
 
 
@@ -102,91 +118,187 @@ class Unmatched:
     moment: datetime
 
 
-def check(rates: Sequence[Rate], extensions: Extensions, refuses: bool, dialed: Dialed | None = None) -> list[Finding]:
-    """All that is found, by urgency. `refuses`: what no rate matches is refused, else it passes unbilled.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The first of each kind, the most urgent first, and how many there are of each."""
 
-    Without `dialed` the rates alone are looked at.
+    told: Sequence[Finding]
+    counts: Mapping[Kind, int]
+
+    @property
+    def total(self) -> int:
+        """How many there are, told or not."""
+        return sum(self.counts.values())
+
+
+# A finding: its kind, its place among those of its kind, and what puts it into words.
+_Found = tuple[Kind, int, Callable[[], Finding]]
+
+
+class _Collector:
+    """Keeps the first findings of each kind, by their places, and counts them all; the words are made in the end."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: Counter[Kind] = Counter()
+        self._first: dict[Kind, list[tuple[int, int, Callable[[], Finding]]]] = defaultdict(list)
+
+    def take(self, found: Iterable[_Found]) -> None:
+        """Take some; of one place, those first that came first."""
+        for kind, place, tell in found:
+            self._counts[kind] += 1
+            first, entry = self._first[kind], (-place, -self._counts[kind], tell)
+            if len(first) < self._most:
+                heappush(first, entry)
+            else:
+                heappushpop(first, entry)
+
+    def findings(self) -> Findings:
+        """The first of all that were taken."""
+        told = [tell() for kind in Kind for *_, tell in sorted(self._first[kind], reverse=True)]
+        return Findings(told, dict(self._counts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """The rates of one prefix, oldest first; those of them that are active."""
+
+    prefix: str
+    active: Sequence[Rate]
+
+
+def check(
+    rates: RateIndex, extensions: Extensions, refuses: bool, dialed: Dialed | None = None, most: int = MOST_OF_A_KIND
+) -> Findings:
+    """What is found, by urgency. `refuses`: what no rate matches is refused, else it passes unbilled.
+
+    Without `dialed` the rates alone are looked at. Of each kind up to `most` are told: those of the oldest rates, of
+    hours those of the first prefixes.
     """
-    found = [*_unpriced(rates, extensions, refuses), *_gaps(rates, extensions, refuses)]
-    found += [*_idle(rates, extensions), *_strangers(rates, extensions), *_prices(rates)]
+    collector, prices = _Collector(most), _Prices(rates)
+    looks: list[Callable[[_Node], Iterable[_Found]]] = [
+        _Gaps(extensions, refuses).look,
+        _IdleRates(rates, extensions).look,
+        partial(_strangers, extensions),
+        prices.look,
+    ]
+    collector.take(_unpriced(rates, extensions, refuses))
     if dialed is not None:
-        found += [*_without_rate(rates, dialed), *_undialed(rates, dialed)]
-    order = {kind: place for place, kind in enumerate(Kind)}
-    return sorted(found, key=lambda finding: order[finding.kind])
+        collector.take(_without_rate(rates, dialed))
+        looks.append(_Undialed(dialed).look)
+    for prefix, some in groupby(rates.in_order(), key=attrgetter("prefix")):
+        node = _Node(prefix, [rate for rate in some if rate.active])
+        collector.take(chain.from_iterable(look(node) for look in looks))
+    collector.take(prices.far_off())
+    return collector.findings()
 
 
-def _unpriced(rates: Sequence[Rate], extensions: Extensions, refuses: bool) -> Iterator[Finding]:
-    then = _then(refuses)
-    for extension in unpriced_extensions(rates, extensions.billed):
-        said = Sentence(
-            "Extension %(extension)s is billed, and no rate applies to it: %(then)s.", extension=extension, then=then
-        )
-        advice = Sentence("Add it to the list of a rate, or add a rate for all.")
-        yield Finding(Kind.UNPRICED, said, advice, extension=extension)
+def _unpriced(rates: RateIndex, extensions: Extensions, refuses: bool) -> Iterator[_Found]:
+    for extension in unpriced_extensions(rates.in_order(), extensions.billed):
+        yield Kind.UNPRICED, 0, partial(_unpriced_finding, extension, refuses)
+
+
+def _unpriced_finding(extension: str, refuses: bool) -> Finding:
+    said = Sentence(
+        "Extension %(extension)s is billed, and no rate applies to it: %(then)s.",
+        extension=extension,
+        then=_then(refuses),
+    )
+    advice = Sentence("Add it to the list of a rate, or add a rate for all.")
+    return Finding(Kind.UNPRICED, said, advice, extension=extension)
 
 
 def _then(refuses: bool) -> Sentence:
     return Sentence("calls are refused") if refuses else Sentence("calls pass unbilled")
 
 
-def _idle(rates: Sequence[Rate], extensions: Extensions) -> Iterator[Finding]:
+class _IdleRates:
     """Those that never win, and those that win only for numbers that hardly anybody dials."""
-    edit = Sentence("Change its prefix, length, hours or extensions, or turn it off.")
-    idle = idle_rates(rates, extensions.known)
-    for one in idle:
-        said = Sentence("%(rate)s can price no call: %(why)s.", rate=title(one.rate), why=one.why)
-        kind = Kind.SHADOWED if one.winners else Kind.NOBODY
-        yield Finding(kind, said, edit, one.rate, others=one.winners)
-    told = {one.rate.id for one in idle}
-    for shade in shaded_rates(rates, extensions.known, DIGITS):
-        if shade.rate.id not in told:
-            said = Sentence(
-                "%(rate)s prices only numbers with * or # behind its prefix: of the others, %(why)s.",
-                rate=title(shade.rate),
-                why=why_shaded(shade),
-            )
-            yield Finding(Kind.SHADOWED, said, edit, shade.rate, others=shade.winners)
+
+    def __init__(self, rates: RateIndex, extensions: Extensions) -> None:
+        self._reach = Reach(rates, extensions.known)
+        self._reach_of_digits = Reach(rates, extensions.known, DIGITS)
+
+    def look(self, node: _Node) -> Iterator[_Found]:
+        """Each of them."""
+        same = in_precedence(node.active)
+        for rate in same:
+            if idle := self._reach.idle(rate, same):
+                yield Kind.SHADOWED if idle.winners else Kind.NOBODY, rate.id, partial(_idle_finding, idle)
+            elif shade := self._reach_of_digits.shade(rate, same):
+                yield Kind.SHADOWED, _BEHIND + rate.id, partial(_digits_finding, shade)
+
+
+_CHANGE_IT = Sentence("Change its prefix, length, hours or extensions, or turn it off.")
+
+
+def _idle_finding(idle: Idle) -> Finding:
+    said = Sentence("%(rate)s can price no call: %(why)s.", rate=title(idle.rate), why=idle.why)
+    kind = Kind.SHADOWED if idle.winners else Kind.NOBODY
+    return Finding(kind, said, _CHANGE_IT, idle.rate, others=idle.winners)
+
+
+def _digits_finding(shade: Shade) -> Finding:
+    said = Sentence(
+        "%(rate)s prices only numbers with * or # behind its prefix: of the others, %(why)s.",
+        rate=title(shade.rate),
+        why=why_shaded(shade),
+    )
+    return Finding(Kind.SHADOWED, said, _CHANGE_IT, shade.rate, others=shade.winners)
 
 
 def _is_for_nobody(rate: Rate, extensions: Extensions) -> bool:
     return rate.extensions is not None and not rate.extensions & extensions.known
 
 
-def _strangers(rates: Iterable[Rate], extensions: Extensions) -> Iterator[Finding]:
+def _strangers(extensions: Extensions, node: _Node) -> Iterator[_Found]:
     """Rates that list extensions which are not there, beside some that are."""
-    for rate in rates:
+    for rate in node.active:
         missing = (rate.extensions or frozenset()) - extensions.known
-        if rate.active and missing and not _is_for_nobody(rate, extensions):
-            said = Sentence(
-                "%(rate)s lists extensions that are not there: %(extensions)s.",
-                rate=title(rate),
-                extensions=_some(sorted(missing, key=by_number)),
-            )
-            advice = Sentence("Take them out of its list; whoever gets such a number later would have this rate.")
-            yield Finding(Kind.STRANGER, said, advice, rate)
+        if missing and not _is_for_nobody(rate, extensions):
+            yield Kind.STRANGER, rate.id, partial(_stranger_finding, rate, missing)
 
 
-def _gaps(rates: Iterable[Rate], extensions: Extensions, refuses: bool) -> Iterator[Finding]:
+def _stranger_finding(rate: Rate, missing: frozenset[str]) -> Finding:
+    said = Sentence(
+        "%(rate)s lists extensions that are not there: %(extensions)s.",
+        rate=title(rate),
+        extensions=_some(sorted(missing, key=by_number)),
+    )
+    advice = Sentence("Take them out of its list; whoever gets such a number later would have this rate.")
+    return Finding(Kind.STRANGER, said, advice, rate)
+
+
+class _Gaps:
     """Hours that the rates of a prefix and length leave open, though they have windows."""
-    groups: dict[tuple[str, int], list[Rate]] = defaultdict(list)
-    for rate in rates:
-        if rate.active:
-            groups[rate.prefix, rate.number_length].append(rate)
-    for (prefix, length), group in sorted(groups.items()):
-        if any(rate.open_seconds_per_week < week.WEEK_SECONDS for rate in group):
-            fallbacks = [
-                rate
-                for end in range(len(prefix) + 1)
-                for digits in {0, length}
-                if (prefix[:end], digits) != (prefix, length)
-                for rate in groups.get((prefix[:end], digits), ())
-            ]
-            yield from _gaps_of(group, fallbacks, extensions, refuses)
+
+    def __init__(self, extensions: Extensions, refuses: bool) -> None:
+        self._extensions, self._refuses = extensions, refuses
+        self._path: list[_Node] = []
+
+    def look(self, node: _Node) -> Iterator[_Found]:
+        """Those of one prefix; the ones before it have been looked at."""
+        while self._path and not node.prefix.startswith(self._path[-1].prefix):
+            self._path.pop()
+        self._path.append(node)
+        for length in sorted({rate.number_length for rate in node.active}):
+            group = [rate for rate in node.active if rate.number_length == length]
+            if any(rate.open_seconds_per_week < week.WEEK_SECONDS for rate in group):
+                yield from _gaps_of(group, self._fallbacks(length), self._extensions, self._refuses)
+
+    def _fallbacks(self, length: int) -> list[Rate]:
+        own = (self._path[-1].prefix, length)
+        return [
+            rate
+            for node in self._path
+            for rate in node.active
+            if rate.number_length in (0, length) and (rate.prefix, rate.number_length) != own
+        ]
 
 
 def _gaps_of(
     group: Sequence[Rate], fallbacks: Sequence[Rate], extensions: Extensions, refuses: bool
-) -> Iterator[Finding]:
+) -> Iterator[_Found]:
     whose: dict[tuple[tuple[Span, ...], bool], list[str]] = defaultdict(list)
     for some, own, others in _classes(group, fallbacks, extensions):
         gaps = left(WHOLE_WEEK, [span for rate in own for span in open_spans(rate)])
@@ -197,7 +309,7 @@ def _gaps_of(
         elif slivers:
             whose[tuple(slivers), False] += some
     for (spans, is_bare), some in whose.items():
-        yield _gap(group[0], spans, is_bare, some, refuses)
+        yield Kind.GAP, 0, partial(_gap, group[0], spans, is_bare, some, refuses)
 
 
 def _classes(
@@ -260,41 +372,118 @@ def _whose(some: Sequence[str]) -> Sentence:
     return Sentence("for %(extensions)s", extensions=_some(some))
 
 
-def _prices(rates: Iterable[Rate]) -> Iterator[Finding]:
+class _Prices:
     """Prices that are ten times those of their neighbors, or a tenth.
 
     Neighbors have the same remark; where no other rate has it, the longest beginning of the prefix in common. A price
     is what `COMPARED_SECONDS` of talk cost. It is compared with the middle one of them all, of two with the lower.
     """
-    priced = [rate for rate in rates if rate.active and not rate.is_free]
-    by_remark: dict[str, list[Rate]] = defaultdict(list)
-    for rate in priced:
-        by_remark[rate.remark.strip().casefold()].append(rate)
-    by_remark.pop("", None)
-    beginnings = _Beginnings(priced)
-    middle_of_remark = {remark: _middle(group) for remark, group in by_remark.items()}
-    for rate in priced:
-        remark = rate.remark.strip().casefold()
-        if len(by_remark.get(remark, ())) > 1:
-            neighbors = Sentence("those with the remark %(remark)s", remark=rate.remark)
-            middle = middle_of_remark[remark]
-        elif shared := beginnings.shared_by(rate):
-            neighbors = Sentence("those whose prefix begins with %(prefix)s", prefix=shared)
-            middle = beginnings.middle(shared)
+
+    def __init__(self, rates: RateIndex) -> None:
+        self._rates = rates
+        self._by_remark = rates.sorter()
+        # By their prefixes: each with how many signs its prefix has in common with the one before.
+        self._ids, self._prices, self._shared = array("q"), array("q"), array("b")
+        self._last_prefix = ""
+        self._middles: dict[tuple[int, int], int] = {}
+
+    def look(self, node: _Node) -> Iterator[_Found]:
+        """Take in those of one prefix; what is far off is known in the end."""
+        for rate in node.active:
+            if not rate.is_free:
+                price = _compared(rate)
+                if remark := rate.remark.strip().casefold():
+                    self._by_remark.add((remark, price, rate.id))
+                self._ids.append(rate.id)
+                self._prices.append(price)
+                self._shared.append(len(common_beginning((self._last_prefix, node.prefix))))
+                self._last_prefix = node.prefix
+        yield from ()
+
+    def far_off(self) -> Iterator[_Found]:
+        """All that are, once all were taken in."""
+        judged = _IdSet()
+        for _, same in groupby(self._by_remark.in_order(), key=itemgetter(0)):
+            ids, prices = array("q"), array("q")
+            for _, price, rate_id in same:
+                ids.append(rate_id)
+                prices.append(price)
+            if len(ids) > 1:
+                middle = prices[(len(prices) - 1) // 2]
+                for rate_id, price in zip(ids, prices, strict=True):
+                    judged.add(rate_id)
+                    if _is_far_off(price, middle):
+                        yield Kind.PRICE, rate_id, partial(self._finding, rate_id, middle)
+        yield from self._far_off_by_prefix(judged)
+
+    def _far_off_by_prefix(self, judged: "_IdSet") -> Iterator[_Found]:
+        for place, (rate_id, price) in enumerate(zip(self._ids, self._prices, strict=True)):
+            if rate_id not in judged and (shared := max(self._shared[place : place + 2])):
+                middle = self._middle(place, shared)
+                if _is_far_off(price, middle):
+                    yield Kind.PRICE, rate_id, partial(self._finding, rate_id, middle, shared)
+
+    def _middle(self, place: int, shared: int) -> int:
+        """The middle price of all whose prefixes have so many signs in common with the one of a place."""
+        first, end = place, place + 1
+        while self._shared[first] >= shared:
+            first -= 1
+        while end < len(self._shared) and self._shared[end] >= shared:
+            end += 1
+        if (first, end) not in self._middles:
+            self._middles = {(first, end): _middle_of(self._prices[first:end])}
+        return self._middles[first, end]
+
+    def _finding(self, rate_id: int, middle: int, shared: int = 0) -> Finding:
+        rate = self._rates.of_id(rate_id)
+        if shared:
+            neighbors = Sentence("those whose prefix begins with %(prefix)s", prefix=rate.prefix[:shared])
         else:
-            continue
-        if finding := _far_off(rate, middle, neighbors):
-            yield finding
+            neighbors = Sentence("those with the remark %(remark)s", remark=rate.remark)
+        return _far_off_finding(rate, middle, neighbors)
 
 
-def _far_off(rate: Rate, middle: int, neighbors: Sentence) -> Finding | None:
+@dataclass(slots=True)
+class _IdSet:
+    """A set of ids, a bit each."""
+
+    _bits: bytearray = field(default_factory=bytearray)
+
+    def add(self, one: int) -> None:
+        place = one >> 3
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + 1 - len(self._bits)))
+        self._bits[place] |= 1 << (one & 7)
+
+    def __contains__(self, one: int) -> bool:
+        place = one >> 3
+        return place < len(self._bits) and bool(self._bits[place] >> (one & 7) & 1)
+
+
+def _middle_of(prices: Sequence[int]) -> int:
+    """The middle one, of two the lower: the least that as many are below or equal to."""
+    if len(prices) < _MANY:
+        return sorted(prices)[(len(prices) - 1) // 2]
+    least, most, wanted = min(prices), max(prices), (len(prices) + 1) // 2
+    while least < most:
+        guess = (least + most) // 2
+        if sum(map(guess.__ge__, prices)) >= wanted:
+            most = guess
+        else:
+            least = guess + 1
+    return least
+
+
+def _is_far_off(own: int, middle: int) -> bool:
+    return own >= TIMES * middle > 0 or own * TIMES <= middle
+
+
+def _far_off_finding(rate: Rate, middle: int, neighbors: Sentence) -> Finding:
     own = _compared(rate)
     if own >= TIMES * middle > 0:
         times = Sentence("ten times as much as its neighbors, or more")
-    elif own * TIMES <= middle:
-        times = Sentence("a tenth of its neighbors, or less")
     else:
-        return None
+        times = Sentence("a tenth of its neighbors, or less")
     said = Sentence(
         "%(rate)s costs %(times)s: three minutes are %(own)s, in the middle of %(neighbors)s %(middle)s.",
         rate=title(rate),
@@ -311,51 +500,24 @@ def _compared(rate: Rate) -> int:
     return rate.initial_cost_micros + units(rate, COMPARED_SECONDS) * rate.rate_micros
 
 
-def _middle(rates: Sequence[Rate]) -> int:
-    return sorted(map(_compared, rates))[(len(rates) - 1) // 2]
-
-
-class _Beginnings:
-    """Rates by what their prefixes begin with."""
-
-    def __init__(self, rates: Iterable[Rate]) -> None:
-        self._groups: dict[str, list[Rate]] = defaultdict(list)
-        self._middles: dict[str, int] = {}
-        for rate in rates:
-            for end in range(1, len(rate.prefix) + 1):
-                self._groups[rate.prefix[:end]].append(rate)
-
-    def shared_by(self, rate: Rate) -> str:
-        """The longest beginning that another rate has too; empty where there is none."""
-        ends = range(len(rate.prefix), 0, -1)
-        return next((rate.prefix[:end] for end in ends if len(self._groups[rate.prefix[:end]]) > 1), "")
-
-    def middle(self, beginning: str) -> int:
-        """The middle price of those that have it."""
-        if beginning not in self._middles:
-            self._middles[beginning] = _middle(self._groups[beginning])
-        return self._middles[beginning]
-
-
-def _undialed(rates: Iterable[Rate], dialed: Dialed) -> Iterator[Finding]:
+class _Undialed:
     """Prefixes and lengths that no number had; nothing is told where nothing was dialed at all."""
-    lengths: dict[str, set[int]] = defaultdict(set)
-    for head, digits in dialed.calls:
-        for end in range(len(head) + 1):
-            lengths[head[:end]].add(digits)
-    seen = set()
-    for rate in rates:
-        key = (rate.prefix, rate.number_length)
-        had = lengths.get(rate.prefix, set())
-        if (
-            not rate.active
-            or not lengths
-            or key in seen
-            or (had if not rate.number_length else rate.number_length in had)
-        ):
-            continue
-        seen.add(key)
-        yield _undialed_finding(rate, sorted(had), dialed.days)
+
+    def __init__(self, dialed: Dialed) -> None:
+        self._days = dialed.days
+        self._heads = sorted(dialed.heads)
+
+    def look(self, node: _Node) -> Iterator[_Found]:
+        """Those of one prefix, each length once."""
+        first = bisect_left(self._heads, (node.prefix, 0))
+        end = bisect_left(self._heads, (node.prefix + LAST_SIGN, 0), first)
+        oldest: dict[int, Rate] = {}
+        for rate in node.active if self._heads else ():
+            oldest.setdefault(rate.number_length, rate)
+        for length, rate in oldest.items():
+            if not any(length in (0, self._heads[place][1]) for place in range(first, end)):
+                had = sorted({self._heads[place][1] for place in range(first, end)})
+                yield Kind.UNDIALED, rate.id, partial(_undialed_finding, rate, had, self._days)
 
 
 def _undialed_finding(rate: Rate, had: Sequence[int], days: int) -> Finding:
@@ -369,14 +531,10 @@ def _undialed_finding(rate: Rate, had: Sequence[int], days: int) -> Finding:
     return Finding(Kind.UNDIALED, none, advice, rate)
 
 
-def _without_rate(rates: Sequence[Rate], dialed: Dialed) -> Iterator[Finding]:
-    by_prefix: dict[str, list[Rate]] = defaultdict(list)
-    for rate in rates:
-        by_prefix[rate.prefix].append(rate)
+def _without_rate(rates: RateIndex, dialed: Dialed) -> Iterator[_Found]:
     groups = _groups(dialed.unmatched)
     for group in sorted(groups, key=lambda some: -sum(one.calls for one in some)):
-        newest = max(group, key=lambda one: one.moment)
-        yield _without_rate_finding(group, _why_unmatched(by_prefix, newest), dialed.days)
+        yield Kind.NO_RATE, 0, partial(_without_rate_finding, rates, group, dialed.days)
 
 
 def _groups(unmatched: Sequence[Unmatched]) -> list[list[Unmatched]]:
@@ -389,7 +547,7 @@ def _groups(unmatched: Sequence[Unmatched]) -> list[list[Unmatched]]:
     return list(groups.values())
 
 
-def _without_rate_finding(group: Sequence[Unmatched], why: Sentence, days: int) -> Finding:
+def _without_rate_finding(rates: RateIndex, group: Sequence[Unmatched], days: int) -> Finding:
     numbers = [one.number for one in group]
     common = common_beginning(numbers)
     lengths = sorted({len(number) for number in numbers})
@@ -401,16 +559,16 @@ def _without_rate_finding(group: Sequence[Unmatched], why: Sentence, days: int) 
         calls=calls,
         prefix=common,
         digits=", ".join(map(str, lengths[:MOST_NAMED])),
-        why=why,
+        why=_why_unmatched(rates, max(group, key=lambda one: one.moment)),
     )
     advice = Sentence("Look at these calls, and add a rate for them if they may be made.")
     return Finding(Kind.NO_RATE, said, advice, prefix=common, calls=calls)
 
 
-def _why_unmatched(by_prefix: Mapping[str, Sequence[Rate]], newest: Unmatched) -> Sentence:
+def _why_unmatched(rates: RateIndex, newest: Unmatched) -> Sentence:
     """What the rates of today say to the newest of them."""
     number = newest.number
-    candidates = [rate for end in range(len(number) + 1) for rate in by_prefix.get(number[:end], ())]
+    candidates = [rate for end in range(len(number) + 1) for rate in rates.of_prefix(number[:end])]
     choice = choose(candidates, newest.extension, number, newest.moment)
     if choice.rate is not None:
         return Sentence("Today %(rate)s would price the newest of them.", rate=title(choice.rate))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 from coovox_billing.core.call import Source
@@ -24,17 +25,18 @@ from coovox_billing.pbx import leftovers
 from coovox_billing.pbx.agi_protocol import MAX_CALL_ID_LENGTH, Malformed
 from coovox_billing.pbx.agi_server import Handler, NotSent, Session
 from coovox_billing.pbx.astdb import SessionAstDb
-from coovox_billing.pbx.call_lines import Noted, noting, tell_archived, teller
+from coovox_billing.pbx.call_lines import tell_archived, teller
 from coovox_billing.pbx.leftovers import Collector
 from coovox_billing.pbx.live_calls import LiveCalls
 from coovox_billing.pbx.mirror import bring_up_to_date
 from coovox_billing.services import calls, live_calls, settlement
 from coovox_billing.services.calls import Answer, Question
 from coovox_billing.store import reads
-from coovox_billing.store.loop_database import LoopDatabase
+from coovox_billing.store.call_changes import CallChange
+from coovox_billing.store.loop_database import LoopDatabase, Outcome
 
 T = TypeVar("T")
-Write = Callable[[sqlite3.Connection], None]
+Write = Callable[[sqlite3.Connection], CallChange | None]
 
 AUTHORIZE_SECONDS = 2.0
 SETTLE_SECONDS = 0.15
@@ -81,26 +83,33 @@ class AgiHandlers:
 
     async def authorize(self, session: Session, arguments: Mapping[str, str]) -> None:
         """May this call be made, and for how long. Answers within 2 s, or says that billing is down."""
-        decided = None
+        decided = await self._decided(session, arguments)
+        if decided is None:
+            session.finish(_variables_of(None))
+            return
+        is_mirror_old = arguments["mirror"] != decided.mirror
+        looks = self._wants_to_look(arguments) and not decided.answer.passes
         try:
-            decided = await self._decide(_question(arguments), self._deadline(session, arguments["asked"]))
+            await _say(session, _variables_of(decided.answer), is_last=not (is_mirror_old or looks))
+        except NotSent:
+            self._withdraw(_question(arguments))
+            raise
+        self.timed(time.monotonic() - session.opened)
+        if is_mirror_old:
+            await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
+        if looks:
+            await self._collect(session)
+
+    async def _decided(self, session: Session, arguments: Mapping[str, str]) -> "_Decided | None":
+        """None where there is no verdict in time, which is logged."""
+        try:
+            question = _question(arguments)
+            return await self._decide(question, self._deadline(session, question.stamp_ms))
         except BillingError as error:
             log.warning("call %s asked: %s", arguments.get("id", "")[:MAX_CALL_ID_LENGTH], error)
         except Exception:
             log.exception("authorize failed")
-        try:
-            await session.set_variables(_variables_of(decided.answer if decided else None))
-        except NotSent:
-            if decided is not None:
-                self._withdraw(_question(arguments))
-            raise
-        if decided is None:
-            return
-        self.timed(time.monotonic() - session.opened)
-        if arguments["mirror"] != decided.mirror:
-            await bring_up_to_date(SessionAstDb(session), self._database, arguments["mirror"], decided.mirror)
-        if self._wants_to_look(arguments) and not decided.answer.passes:
-            await self._collect(session)
+        return None
 
     async def answered(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The trunk's leg was answered, told by a dialplan that asks instead of sending the event. Says nothing."""
@@ -112,7 +121,7 @@ class AgiHandlers:
         """The trunk's leg ended. Says so only once it is on disk; after 150 ms the trunk's BYE is more urgent."""
         done = self._submit_settle(_call_id(arguments), parse_leg(arguments["record"]))
         if await _is_done_within(done, session.opened + SETTLE_SECONDS):
-            await session.set_variables({dialplan.SETTLED: "1"})
+            session.finish({dialplan.SETTLED: "1"})
 
     async def end(self, session: Session, arguments: Mapping[str, str]) -> None:
         """The caller's side ended. Frees what is held, then takes over what the dialplan left in AstDB."""
@@ -123,7 +132,7 @@ class AgiHandlers:
             self._asked_at.pop(call_id, None)
             done = self._submit(call_id, lambda connection: calls.give_up(connection, call_id, leg))
             if await _is_done_within(done, session.opened + END_SECONDS):
-                await session.set_variables({dialplan.ENDED: "1"})
+                await _say(session, {dialplan.ENDED: "1"}, is_last=not self._wants_to_look(arguments))
         if talked and leg.alone:
             await self._await_record(session, call_id)
         if leg.alone or self._wants_to_look(arguments):
@@ -150,21 +159,20 @@ class AgiHandlers:
             answer = calls.authorize(connection, question, now_ms, by_stretches)
             return _Decided(answer, reads.mirror_marker(connection))
 
-        done = self._database.submit(noting(question.call_id, decide), deadline)
-        done.add_done_callback(teller(question.call_id, _by_whom(question.origin)))
+        done = self._database.submit(decide, deadline)
+        done.add_done_callback(teller(question.call_id, attrgetter("answer.change"), _by_whom(question.origin)))
         if not await _is_done_within(done, deadline):
             log.warning("call %s asked: no answer in time, so the dialplan decides alone", question.call_id)
             done.add_done_callback(lambda late: self._withdraw(question) if late.exception() is None else None)
             return None
-        decided = done.result().result
+        decided = done.result()
         if decided.answer.passes:
             self._watch(question.call_id)
         return decided
 
-    def _deadline(self, session: Session, asked: str) -> float:
+    def _deadline(self, session: Session, asked_ms: int) -> float:
         """When the dialplan stops waiting, less a margin; it may have asked long before a hung call plane woke up."""
-        asked_ms = parse_stamp_ms(asked)
-        waited_seconds = 0.0 if asked_ms is None else max(0, self._now_ms() - asked_ms) / 1000
+        waited_seconds = max(0, self._now_ms() - asked_ms) / 1000 if asked_ms else 0.0
         if waited_seconds > AUTHORIZE_SECONDS:
             log.warning(
                 "a call was asked %.0f s ago by Asterisk's clock, too late to answer: if Asterisk is on another "
@@ -185,28 +193,28 @@ class AgiHandlers:
             question.call_id, lambda connection: calls.withdraw(connection, question.call_id, question.stamp_ms, now_ms)
         )
 
-    def _submit(self, call_id: str, job: Write) -> "asyncio.Future[Noted[None]]":
+    def _submit(self, call_id: str, job: Write) -> Outcome[CallChange | None]:
         """Have it written, and logged what became of the call."""
-        done = self._database.submit(noting(call_id, job))
-        done.add_done_callback(teller(call_id))
+        done = self._database.submit(job)
+        done.add_done_callback(teller(call_id, _itself))
         return done
 
-    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> "asyncio.Future[Noted[None]]":
+    def _submit_settle(self, call_id: str, leg: Leg, source: Source = Source.SETTLE) -> Outcome[CallChange | None]:
         own = UNKNOWN if leg.alone else self._own_time(call_id, leg.ended_ms)
         self._asked_at.pop(call_id, None)
         now_ms = self._now_ms()
 
-        def job(connection: sqlite3.Connection) -> None:
-            settlement.settle(connection, call_id, leg, own, now_ms, source)
+        def job(connection: sqlite3.Connection) -> CallChange | None:
+            return settlement.settle(connection, call_id, leg, own, now_ms, source)
 
         return self._settle(call_id, job, is_left=source is not Source.SETTLE)
 
-    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> "asyncio.Future[Noted[None]]":
+    def _settle(self, call_id: str, job: Write, *, is_left: bool) -> Outcome[CallChange | None]:
         done = self._submit(call_id, job)
         done.add_done_callback(lambda done: self._settled(call_id, job, done, is_left=is_left))
         return done
 
-    def _settled(self, call_id: str, job: Write, done: "asyncio.Future[Noted[None]]", *, is_left: bool) -> None:
+    def _settled(self, call_id: str, job: Write, done: Outcome[CallChange | None], *, is_left: bool) -> None:
         """What the disk does not take is tried again, unless it `is_left` in AstDB, which may be on the same disk."""
         error = None if done.cancelled() else done.exception()
         if not isinstance(error, sqlite3.Error):
@@ -246,7 +254,8 @@ class AgiHandlers:
             return
         done = self._submit_settle(call_id, leg, source)
         await _in_time(done)
-        tell_archived(call_id, done.result(), source)
+        if done.result() is None and await self._database.submit(partial(calls.is_charged_for_good, call_id=call_id)):
+            tell_archived(call_id, source)
 
     async def begin(self, call_id: str, leg: Leg) -> None:
         """Store an answered leg that billing was not asked about, and that may still talk.
@@ -264,9 +273,13 @@ def _without(late_ms: int, since_ms: int | None) -> int | None:
     return since_ms if since_ms is None or late_ms > since_ms else since_ms - late_ms
 
 
-async def _in_time(done: "asyncio.Future[Noted[None]]") -> None:
+async def _in_time(done: Outcome[CallChange | None]) -> None:
     if not await _is_done_within(done, time.monotonic() + END_SECONDS):
         raise TimeoutError("the database is too slow")
+
+
+def _itself(change: CallChange | None) -> CallChange | None:
+    return change
 
 
 def _by_whom(origin: Origin) -> str:
@@ -325,12 +338,19 @@ def _variables_of(answer: Answer | None) -> dict[str, str]:
     }
 
 
-async def _is_done_within(done: "asyncio.Future[T]", deadline: float) -> bool:
+async def _say(session: Session, values: dict[str, str], *, is_last: bool) -> None:
+    if is_last:
+        session.finish(values)
+    else:
+        await session.set_variables(values)
+
+
+async def _is_done_within(done: Outcome[T], deadline: float) -> bool:
     """Whether a write was committed in time. One that failed raises; one still under way goes on."""
     loop = asyncio.get_running_loop()
     decided = loop.create_future()
     timer = loop.call_later(max(0.0, deadline - time.monotonic()), _resolve, decided)
-    done.add_done_callback(lambda _: _resolve(decided))
+    done.tell_at_once(partial(_resolve, decided))
     await decided
     timer.cancel()
     if not done.done():

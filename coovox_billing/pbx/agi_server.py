@@ -63,7 +63,7 @@ class Session:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._connection = connection
-        self._is_closed = False
+        self._is_closed = self._is_finished = False
         self._request = RequestReader()
         self._lines = LineReader(MAX_REPLY_BYTES)
         self._replies = ReplyParser()
@@ -77,9 +77,7 @@ class Session:
             NotSent: the session was over already, or the peer takes nothing any more.
             PeerGone: the session ended before the reply.
         """
-        if self._is_closed or not self._is_sent(text.encode() + b"\n"):
-            self.close()
-            raise NotSent("the session is closed")
+        self._send(text)
         self._answered = self._loop.create_future()
         self.waits_since = time.monotonic()
         return await self._answered
@@ -87,6 +85,19 @@ class Session:
     async def set_variables(self, values: dict[str, str]) -> None:
         """Set channel variables in one exchange."""
         await self.command(set_variables(values))
+
+    def finish(self, values: dict[str, str]) -> None:
+        """Set channel variables as the last that is said.
+
+        The peer finds the session's end right behind the command, in the same packet, and goes on with the call. That
+        it took it, it still says.
+
+        Raises:
+            NotSent: as `command`.
+        """
+        self._send(set_variables(values), is_last=True)
+        self._is_finished = True
+        self.waits_since = time.monotonic()
 
     def close(self) -> None:
         """End the session."""
@@ -102,12 +113,20 @@ class Session:
         """Whether the peer had its time. `now` is of `time.monotonic()`."""
         return now > self.opened + (REQUEST_SECONDS if self._task is None else SESSION_SECONDS)
 
-    def _is_sent(self, data: bytes) -> bool:
-        """One command at a time always has room, unless the peer is gone."""
+    def _send(self, command: str, *, is_last: bool = False) -> None:
+        if self._is_closed or not self._is_sent(command.encode() + b"\n", is_last=is_last):
+            self.close()
+            raise NotSent("the session is closed")
+
+    def _is_sent(self, data: bytes, *, is_last: bool) -> bool:
+        """One command at a time always has room, unless the peer is gone. The last waits for the end that follows."""
         try:
-            return self._connection.send(data) == len(data)
+            sent_bytes = self._connection.send(data, socket.MSG_MORE if is_last else 0)
+            if is_last:
+                self._connection.shutdown(socket.SHUT_WR)
         except OSError:
             return False
+        return sent_bytes == len(data)
 
     def read(self) -> None:
         """Take what the peer sent."""
@@ -117,7 +136,7 @@ class Session:
             return
         except OSError:
             data = b""
-        if data:
+        if data and not self._is_finished:
             self._take(data)
         else:
             self.close()
@@ -158,7 +177,8 @@ class Session:
         except Exception:
             log.exception("%s failed", request.path)
         finally:
-            self.close()
+            if not self._is_finished:
+                self.close()
 
 
 class AgiServer:
@@ -283,8 +303,7 @@ class AgiServer:
         return _is_loopback(address) or address in self._allowed
 
     def dismiss(self, descriptor: int) -> None:
-        """The session of a descriptor is over."""
-        self._readable.unregister(descriptor)
+        """The session of a descriptor is over, which is closed next, and so forgotten by epoll."""
         del self._sessions[descriptor]
 
     def _sweep(self) -> None:

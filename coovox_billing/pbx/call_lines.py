@@ -6,15 +6,13 @@ log does not. The order is always the same: what happened; who; what; how much. 
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from coovox_billing.core.call import ALONE, CORRECTED, LOST, Source, State
 from coovox_billing.core.money import format_amount
 from coovox_billing.store import reads
-from coovox_billing.store.reads import CallFacts
+from coovox_billing.store.call_changes import CallChange, CallFacts
 
 T = TypeVar("T")
 
@@ -34,33 +32,11 @@ Listener = Callable[[CallFacts | None, CallFacts], None]
 listeners: list[Listener] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Noted(Generic[T]):
-    """What a job returned, and how the call stood before and after it."""
-
-    result: T
-    before: CallFacts | None
-    after: CallFacts | None
-
-
-def noting(call_id: str, job: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], Noted[T]]:
-    """The job, with a look at the call before and after; without one where nobody wants to know."""
-
-    def noted(connection: sqlite3.Connection) -> Noted[T]:
-        if not listeners and not log.isEnabledFor(logging.INFO):
-            return Noted(job(connection), None, None)
-        before = reads.call_facts(connection, call_id)
-        result = job(connection)
-        return Noted(result, before, reads.call_facts(connection, call_id))
-
-    return noted
-
-
-def tell(call_id: str, noted: Noted[T], note: str = "") -> None:
+def tell(call_id: str, change: CallChange | None, note: str = "") -> None:
     """Log what became of a call, where a job that is on disk changed anything; `note` ends a line about a question."""
-    before, after = noted.before, noted.after
-    if after is None or before == after:
+    if change is None or change.before == change.after or not (listeners or log.isEnabledFor(logging.INFO)):
         return
+    before, after = change.before, change.after
     for listener in listeners:
         listener(before, after)
     was = None if before is None else before.state
@@ -76,13 +52,15 @@ def tell(call_id: str, noted: Noted[T], note: str = "") -> None:
         _say(call_id, ended_line(after))
 
 
-def teller(call_id: str, note: str = "") -> "Callable[[asyncio.Future[Noted[T]]], None]":
-    """What tells of a noted job's change once it is on disk, as a callback of its future."""
+def teller(
+    call_id: str, change_in: Callable[[T], CallChange | None], note: str = ""
+) -> "Callable[[asyncio.Future[T]], None]":
+    """What tells of the change in a job's result once it is on disk, as a callback of its future."""
 
-    def told(done: "asyncio.Future[Noted[T]]") -> None:
+    def told(done: "asyncio.Future[T]") -> None:
         if not done.cancelled() and done.exception() is None:
-            # A timer, for it comes after whoever waits for the same, such as the caller.
-            done.get_loop().call_later(0, tell, call_id, done.result(), note)
+            # A turn later, so that it comes after whoever waits for the same, such as the caller.
+            done.get_loop().call_soon(tell, call_id, change_in(done.result()), note)
 
     return told
 
@@ -114,10 +92,9 @@ def tell_limit(call_id: str, limit_seconds: int | None) -> None:
     log.debug("call %s limit: Asterisk was told %s", call_id, limit, extra={"alike": None})
 
 
-def tell_archived(call_id: str, noted: Noted[T], source: Source) -> None:
-    """What was told of an answered leg is dropped, where it is of a call that was archived with its charge."""
-    if noted.after is None:
-        _say(call_id, f"told again: by {source} after it was archived with its charge, so nothing changes")
+def tell_archived(call_id: str, source: Source) -> None:
+    """What was told of an answered leg is dropped, for it is of a call that was archived with its charge."""
+    _say(call_id, f"told again: by {source} after it was archived with its charge, so nothing changes")
 
 
 def _asked(call: CallFacts) -> str:

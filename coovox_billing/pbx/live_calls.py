@@ -12,6 +12,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from operator import attrgetter
 
 from coovox_billing.core.clock import CLOCK_TOLERANCE_SECONDS, parse_stamp_ms
 from coovox_billing.errors import BadInput
@@ -19,13 +21,13 @@ from coovox_billing.pbx import call_lines
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.ami import Ami, AmiAddress, AmiError, AmiGone, Message
 from coovox_billing.pbx.astdb import ManagerAstDb
-from coovox_billing.pbx.call_lines import Noted, noting
 from coovox_billing.pbx.live_call import UNTOLD, LiveCall, hang_up, is_there, tell_limit
 from coovox_billing.pbx.reconciler import Roll
 from coovox_billing.pbx.warning import warn
 from coovox_billing.services import live_calls, reconciliation
 from coovox_billing.services.live_calls import Answered, Outlook, Resumed
 from coovox_billing.store import reads
+from coovox_billing.store.call_changes import CallChange
 from coovox_billing.store.loop_database import LoopDatabase
 
 TICK_SECONDS = 0.5
@@ -44,6 +46,12 @@ REVIEWED_AT_ONCE = 50
 UNSET = "(null)"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    change: CallChange | None
+    resumed: Resumed
 
 
 async def _nothing_is_missing(roll: Roll) -> Collection[str]:
@@ -132,23 +140,20 @@ class LiveCalls:
         if is_there and 0 <= talked_seconds <= OWN_SECONDS:
             self._keep(answered, now, Resumed(talked_seconds, talked_seconds, is_certain=True))
 
-        def store(connection: sqlite3.Connection) -> Resumed:
-            live_calls.answer(connection, answered)
-            return live_calls.resume(connection, answered, now_ms)
+        def store(connection: sqlite3.Connection) -> _Stored:
+            return _Stored(live_calls.answer(connection, answered), live_calls.resume(connection, answered, now_ms))
 
-        stored = self._database.submit(noting(answered.call_id, store))
-        stored.add_done_callback(call_lines.teller(answered.call_id))
+        stored = self._database.submit(store)
+        stored.add_done_callback(call_lines.teller(answered.call_id, attrgetter("change")))
         stored.add_done_callback(lambda done: self._stored(answered, now, done, is_there=is_there))
 
-    def _stored(
-        self, answered: Answered, since: float, done: "asyncio.Future[Noted[Resumed]]", *, is_there: bool
-    ) -> None:
+    def _stored(self, answered: Answered, since: float, done: "asyncio.Future[_Stored]", *, is_there: bool) -> None:
         if done.cancelled() or done.exception() is not None:
             log.error("call %s: its answer could not be stored: %s", answered.call_id, done.exception())
             self._calls.pop(answered.call_id, None)
             self._find_at = time.monotonic() + LOST_RETRY_SECONDS
         elif answered.call_id not in self._calls:
-            self._keep(answered, since, done.result().result)
+            self._keep(answered, since, done.result().resumed)
             self._calls[answered.call_id].is_missing = not is_there
 
     def _keep(self, answered: Answered, now: float, resumed: Resumed) -> None:

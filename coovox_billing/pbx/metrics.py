@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coovox_billing.core.call import CORRECTED, State
-from coovox_billing.store.reads import CallFacts
+from coovox_billing.store.call_changes import CallFacts
 
 MICROS = 1_000_000
 PREFIX = "coovox_billing_"

@@ -21,7 +21,7 @@ from coovox_billing.errors import BadInput
 from coovox_billing.pbx import cdr_file, cel_file
 from coovox_billing.pbx import dialplan_variables as dialplan
 from coovox_billing.pbx.astdb import AstDb
-from coovox_billing.pbx.call_lines import noting, tell
+from coovox_billing.pbx.call_lines import tell
 from coovox_billing.pbx.leftovers import MOST_OVER_THE_MANAGER, Books, Collector
 from coovox_billing.services import reconciliation
 from coovox_billing.services.reconciliation import OpenCall
@@ -109,15 +109,12 @@ class Reconciler:
         now_ms = self._now_ms()
         closing = {
             call_id: self._database.submit(
-                noting(
-                    call_id,
-                    partial(
-                        reconciliation.close,
-                        call_id=call_id,
-                        trace=traces.get(call_id),
-                        talked_seconds=talked_seconds.get(call_id),
-                        now_ms=now_ms,
-                    ),
+                partial(
+                    reconciliation.close,
+                    call_id=call_id,
+                    trace=traces.get(call_id),
+                    talked_seconds=talked_seconds.get(call_id),
+                    now_ms=now_ms,
                 )
             )
             for call_id in gone

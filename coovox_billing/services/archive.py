@@ -41,6 +41,7 @@ from coovox_billing.small_files import (
     sync_directory,
 )
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallRow
 from coovox_billing.store.database import Database
 
 T = TypeVar("T")
@@ -279,7 +280,7 @@ def _bounds_ms(month: str) -> tuple[int, int]:
     return day_start_ms(first, utc) - apart, day_start_ms(after, utc) + apart
 
 
-def _cells(row: sqlite3.Row, names: Sequence[str]) -> list[str]:
+def _cells(row: CallRow, names: Sequence[str]) -> list[str]:
     """What a row keeps, as text that no spreadsheet runs and that can be read by itself; nothing for NULL."""
     values = (why.in_full(row[name]) if name == "why" else row[name] for name in names)
     return ["" if value is None else quoted(str(value)) for value in values]

@@ -6,7 +6,7 @@ already is not done again. The rules are `core`'s; here they meet the accounts.
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from coovox_billing.core import clock, decision, dialed_number, leg, payer, why
@@ -23,6 +23,7 @@ from coovox_billing.core.why import Line
 from coovox_billing.errors import BadInput
 from coovox_billing.services import accounts, trunks
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallChange, CallRow
 
 _INACTIVE = Verdict(passes=True, reason="not-active")
 
@@ -50,11 +51,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the dialplan gets: `limit_seconds` is None for a call without limit."""
+    """What the dialplan gets: `limit_seconds` is None for a call without limit. `change`: what was made of the call."""
 
     passes: bool
     reason: str
     limit_seconds: int | None
+    change: CallChange | None = field(default=None, compare=False)
 
 
 def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, by_stretches: bool = False) -> Answer:
@@ -66,10 +68,10 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, b
     known = reads.call(connection, question.call_id)
     if known is not None and known["state"] != State.RELEASED:
         return _answer_again(connection, known, question)
-    site, known_trunks = reads.site_and_trunks(connection)
+    site, known_trunks, gateways = reads.premises(connection)
     dialed = payer.trunks_of(question.dial_string)
     new_trunks = trunks.unknown(connection, dialed, known_trunks)
-    who = payer.find_payer(question.origin, known_trunks.keys() | new_trunks, reads.gateways(connection))
+    who = payer.find_payer(question.origin, known_trunks.keys() | new_trunks, gateways)
     account = _account_of(connection, who, site, now_ms)
     asked_ms = now_ms if known is None else known["asked_at_ms"]
     verdict, number = _decide(connection, question, account, site, asked_ms, by_stretches)
@@ -77,18 +79,18 @@ def authorize(connection: sqlite3.Connection, question: Question, now_ms: int, b
     columns["free_seconds"] = least_free_seconds(dialed, known_trunks)
     if known is None:
         dialed_at = _dialed_at(asked_ms, site)
-        _insert_asked(connection, question, verdict, number=number, **dialed_at, **columns)
+        change = _insert_asked(connection, question, verdict, number=number, **dialed_at, **columns)
     else:
-        _ask_again(connection, known, verdict, columns)
+        change = _ask_again(connection, known, verdict, columns)
     if account is not None and verdict.hold_micros:
         writes.change_hold(connection, account["id"], verdict.hold_micros)
     if verdict.passes:
         trunks.learn(connection, new_trunks, question.trunk, site)
         trunks.take_name(connection, dialed, question.trunk, known_trunks)
-    return Answer(verdict.passes, verdict.reason, verdict.limit_seconds)
+    return Answer(verdict.passes, verdict.reason, verdict.limit_seconds, change)
 
 
-def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
+def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> CallChange | None:
     """The caller's side ended without an answer: what was held is free again.
 
     The end of an earlier attempt, heard late, changes nothing. A call that
@@ -97,33 +99,34 @@ def give_up(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
     call = reads.call(connection, call_id)
     if call is None:
         if ended.alone and reads.archived_call(connection, call_id) is None:
-            _insert_alone_unanswered(connection, call_id, ended)
-        return
+            return _insert_alone_unanswered(connection, call_id, ended)
+        return None
     if ended.asked_ms != call["attempt_stamp_ms"]:
-        return
+        return None
     reason = "billing-down" if ended.alone else call["reason"]
-    release(connection, call, Event.GIVE_UP, reason=reason, ended_at_ms=ended.ended_ms, **end_columns(ended))
+    return release(connection, call, Event.GIVE_UP, reason=reason, ended_at_ms=ended.ended_ms, **end_columns(ended))
 
 
-def withdraw(connection: sqlite3.Connection, call_id: str, stamp_ms: int, now_ms: int) -> None:
+def withdraw(connection: sqlite3.Connection, call_id: str, stamp_ms: int, now_ms: int) -> CallChange | None:
     """Free the money of an answer that was ready too late for Asterisk to hear it; not that of a later attempt."""
     call = reads.call(connection, call_id)
-    if call is not None and call["attempt_stamp_ms"] == stamp_ms:
-        release(connection, call, Event.GIVE_UP, reason="billing-down", ended_at_ms=now_ms)
+    if call is None or call["attempt_stamp_ms"] != stamp_ms:
+        return None
+    return release(connection, call, Event.GIVE_UP, reason="billing-down", ended_at_ms=now_ms)
 
 
-def release(connection: sqlite3.Connection, call: sqlite3.Row, event: Event, **columns: Any) -> None:
+def release(connection: sqlite3.Connection, call: CallRow, event: Event, **columns: Any) -> CallChange | None:
     """The call is over and nobody answered, as far as is known: nothing is held for it any more."""
     state = State(call["state"])
     following = next_state(state, event)
     if following is None:
-        return
-    writes.move_call(connection, call["call_id"], state, following, hold_micros=0, **columns)
+        return None
     if call["hold_micros"]:
         writes.change_hold(connection, call["account_id"], -call["hold_micros"])
+    return writes.move_call(connection, call, following, hold_micros=0, **columns)
 
 
-def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, question: Question) -> Answer:
+def _answer_again(connection: sqlite3.Connection, call: CallRow, question: Question) -> Answer:
     """The end of an earlier attempt may have been lost, so a held call may be dialed over another trunk."""
     state = State(call["state"])
     if state is State.HELD:
@@ -131,14 +134,14 @@ def _answer_again(connection: sqlite3.Connection, call: sqlite3.Row, question: Q
         if question.stamp_ms != call["attempt_stamp_ms"]:
             dialed = payer.trunks_of(question.dial_string)
             columns["free_seconds"] = least_free_seconds(dialed, reads.trunks(connection))
-        writes.move_call(connection, call["call_id"], state, state, **columns)
-        return Answer(True, call["reason"], call["limit_seconds"])
+        change = writes.move_call(connection, call, state, **columns)
+        return Answer(True, call["reason"], call["limit_seconds"], change)
     return Answer(False, call["reason"] if state is State.REFUSED else "call-over", None)
 
 
-def _insert_asked(connection: sqlite3.Connection, question: Question, verdict: Verdict, **columns: Any) -> None:
+def _insert_asked(connection: sqlite3.Connection, question: Question, verdict: Verdict, **columns: Any) -> CallChange:
     state = next_state(State.ASKED, _event(verdict))
-    writes.insert_call(
+    return writes.insert_call(
         connection, call_id=question.call_id, state=state, number_dialed=question.number_dialed, **columns
     )
 
@@ -149,7 +152,7 @@ def _dialed_at(asked_ms: int, site: Site) -> dict[str, Any]:
     return {"asked_at_ms": asked_ms, "local_day": local.date().isoformat(), "local_hour": local.hour}
 
 
-def _ask_again(connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdict, columns: dict[str, Any]) -> None:
+def _ask_again(connection: sqlite3.Connection, call: CallRow, verdict: Verdict, columns: dict[str, Any]) -> CallChange:
     """A further attempt, on the row of the first."""
     following = next_state(State.RELEASED, _event(verdict))
     assert following is not None  # noqa: S101  the table holds both
@@ -159,7 +162,7 @@ def _ask_again(connection: sqlite3.Connection, call: sqlite3.Row, verdict: Verdi
         "flags": " ".join(flag for flag in call["flags"].split() if flag != LOST),
         "settled_by": "",
     }
-    writes.move_call(connection, call["call_id"], State.RELEASED, following, **begun_again, **columns)
+    return writes.move_call(connection, call, following, **begun_again, **columns)
 
 
 def _event(verdict: Verdict) -> Event:
@@ -263,13 +266,13 @@ def _outcome(account: sqlite3.Row, verdict: Verdict, rate: Rate) -> Line:
     return why.HELD_FOR_FIRST(amount, verdict.promise.promised_seconds)
 
 
-def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> None:
+def _insert_alone_unanswered(connection: sqlite3.Connection, call_id: str, ended: Leg) -> CallChange:
     state = State.REFUSED if ended.alone == leg.REFUSED_ALONE else State.RELEASED
     account = _account_of_leg(connection, ended)
-    _insert_told(connection, call_id, ended, state, account, ended_at_ms=ended.ended_ms)
+    return _insert_told(connection, call_id, ended, state, account, ended_at_ms=ended.ended_ms)
 
 
-def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) -> sqlite3.Row | None:
+def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) -> CallRow | None:
     """The row of an answered leg's call, made here for one that the dialplan decided alone.
 
     A call that was archived as unanswered gets a new row beside its archived one, flagged for a person, with the same
@@ -279,17 +282,25 @@ def call_of_answered(connection: sqlite3.Connection, call_id: str, told: Leg) ->
         return call
     archived = reads.archived_call(connection, call_id)
     if archived is None:
-        return _insert_told(connection, call_id, told, State.ASKED, _account_of_leg(connection, told))
+        _insert_told(connection, call_id, told, State.ASKED, _account_of_leg(connection, told))
+        return reads.call(connection, call_id)
     if archived["state"] == State.SETTLED:
         return None
     if call := reads.call(connection, late_id(call_id)):
         return call
     account = None if archived["account_id"] is None else reads.account(connection, archived["account_id"])
-    return _insert_told(connection, late_id(call_id), told, State.ASKED, account, flags=ARCHIVED)
+    _insert_told(connection, late_id(call_id), told, State.ASKED, account, flags=ARCHIVED)
+    return reads.call(connection, late_id(call_id))
+
+
+def is_charged_for_good(connection: sqlite3.Connection, call_id: str) -> bool:
+    """Whether a call was archived with its charge, which nothing changes any more."""
+    archived = reads.archived_call(connection, call_id)
+    return archived is not None and archived["state"] == State.SETTLED
 
 
 def _account_of_leg(connection: sqlite3.Connection, told: Leg) -> sqlite3.Row | None:
-    site, known_trunks = reads.site_and_trunks(connection)
+    site, known_trunks, _ = reads.premises(connection)
     who = payer.Payer() if told.device in known_trunks else payer.Payer(device=told.device)
     return _account_of(connection, who, site, told.asked_ms)
 
@@ -301,14 +312,14 @@ def _insert_told(
     state: State,
     account: sqlite3.Row | None,
     **columns: Any,
-) -> sqlite3.Row:
-    """Write the row of a call of which only the dialplan tells; returns it."""
+) -> CallChange:
+    """Write the row of a call of which only the dialplan tells."""
     site = reads.site(connection)
     try:
         number = dialed_number.normalize(ended.number, site.plus_prefix)
     except BadInput:
         number = ""
-    writes.insert_call(
+    return writes.insert_call(
         connection,
         call_id=call_id,
         state=state,
@@ -326,9 +337,6 @@ def _insert_told(
         **end_columns(ended),
         **columns,
     )
-    inserted = reads.call(connection, call_id)
-    assert inserted is not None  # noqa: S101  just now
-    return inserted
 
 
 def end_columns(ended: Leg) -> dict[str, Any]:

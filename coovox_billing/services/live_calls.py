@@ -19,6 +19,7 @@ from coovox_billing.services import accounts
 from coovox_billing.services.accounts import Person
 from coovox_billing.services.calls import account_view, call_of_answered
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallChange, CallRow
 
 LEAD_SECONDS = 20
 WARNING_LEAD_SECONDS = 5
@@ -61,19 +62,15 @@ WITHOUT_LIMIT = Outlook(None)
 LIFTED = Outlook(None, is_lifted=True)
 
 
-def answer(connection: sqlite3.Connection, answered: Answered) -> None:
+def answer(connection: sqlite3.Connection, answered: Answered) -> CallChange | None:
     """The trunk's leg was answered. Told twice, or too late, it changes nothing."""
     call = reads.call(connection, answered.call_id)
-    if call is None:
-        return
-    state = State(call["state"])
-    following = next_state(state, Event.ANSWER)
-    if following is None:
-        return
-    writes.move_call(
+    following = None if call is None else next_state(State(call["state"]), Event.ANSWER)
+    if call is None or following is None:
+        return None
+    return writes.move_call(
         connection,
-        answered.call_id,
-        state,
+        call,
         following,
         answered_at_ms=answered.answered_ms,
         trunk_channel=answered.channel,
@@ -81,25 +78,24 @@ def answer(connection: sqlite3.Connection, answered: Answered) -> None:
     )
 
 
-def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> None:
+def begin_alone(connection: sqlite3.Connection, call_id: str, leg: Leg) -> CallChange | None:
     """A leg that the dialplan let pass alone was answered; it is priced at its end, as of its dialing.
 
     Where an answer of ours was not heard, nothing of it counts but what is held.
     """
     call = call_of_answered(connection, call_id, leg)
     if call is None:
-        return
+        return None
     state = State(call["state"])
     following = next_state(state, Event.GO_ALONE)
     if following is None:
-        return
+        return None
     decided: dict[str, Any] = {}
     if state is not State.HELD:
         decided = {"reason": "billing-down", "rate": None, "why": "[]", **writes.promise_columns(None)}
-    writes.move_call(
+    return writes.move_call(
         connection,
-        call["call_id"],
-        state,
+        call,
         following,
         trunk=leg.trunk or call["trunk"],
         answered_at_ms=leg.answered_ms,
@@ -185,7 +181,7 @@ class _Review:
         self._site = site
         self._hours_micros: dict[int, int] = {}
 
-    def outlook(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
+    def outlook(self, call: CallRow, talked_seconds: int) -> Outlook:
         if self._must_end(call):
             return Outlook(call["limit_seconds"], talked_seconds + RETRY_SECONDS, must_end=True)
         if call["promised_seconds"] is None:
@@ -195,20 +191,19 @@ class _Review:
             return LIFTED
         return LIFTED if call["billable_seconds"] is not None else self._look_ahead(call, talked_seconds)
 
-    def _must_end(self, call: sqlite3.Row) -> bool:
+    def _must_end(self, call: CallRow) -> bool:
         if call["end_requested"]:
             return True
         if not self._site.locking_ends_calls or call["account_id"] is None or call["reason"] == EMERGENCY:
             return False
         return bool(reads.account(self._connection, call["account_id"])["status"] == "locked")
 
-    def _lift_limit(self, call: sqlite3.Row, talked_seconds: int) -> None:
+    def _lift_limit(self, call: CallRow, talked_seconds: int) -> None:
         """Billing was deactivated: the talk so far is charged, further talk is free."""
-        state = State(call["state"])
         columns = {"billable_seconds": talked_seconds, "limit_seconds": None}
-        writes.move_call(self._connection, call["call_id"], state, state, **columns)
+        writes.move_call(self._connection, call, State(call["state"]), **columns)
 
-    def _look_ahead(self, call: sqlite3.Row, talked_seconds: int) -> Outlook:
+    def _look_ahead(self, call: CallRow, talked_seconds: int) -> Outlook:
         before = _promise_of(call)
         lead_seconds = max(LEAD_SECONDS, self._site.warning_seconds + WARNING_LEAD_SECONDS)
         promise, is_last = before, False
@@ -227,7 +222,7 @@ class _Review:
             hold_micros=promise.hold_micros,
         )
 
-    def _lengthen(self, call: sqlite3.Row, promise: Promise) -> Promise:
+    def _lengthen(self, call: CallRow, promise: Promise) -> Promise:
         account = reads.account(self._connection, call["account_id"])
         available_micros = account_view(account).available_micros + call["hold_micros"] - promise.hold_micros
         rate = reads.rate_of_snapshot(call["rate"])
@@ -243,19 +238,18 @@ class _Review:
             )
         return self._hours_micros[account_id]
 
-    def _keep(self, call: sqlite3.Row, before: Promise, promise: Promise) -> None:
+    def _keep(self, call: CallRow, before: Promise, promise: Promise) -> None:
         """The row keeps the farthest limit that Asterisk was ever told, for it may not have heard of a nearer one."""
         farthest = replace(promise, limit_seconds=max(promise.limit_seconds, before.limit_seconds))
         if farthest == before:
             return
-        state = State(call["state"])
-        writes.move_call(self._connection, call["call_id"], state, state, **writes.promise_columns(farthest))
+        writes.move_call(self._connection, call, State(call["state"]), **writes.promise_columns(farthest))
         more_micros = promise.hold_micros - before.hold_micros
         if more_micros:
             writes.change_hold(self._connection, call["account_id"], more_micros)
 
 
-def _promise_of(call: sqlite3.Row) -> Promise:
+def _promise_of(call: CallRow) -> Promise:
     return Promise(
         promised_seconds=call["promised_seconds"],
         limit_seconds=call["limit_seconds"] or 0,

@@ -1,39 +1,41 @@
 """*Check my rates*: the rates, or a draft of them, looked at beside the extensions and what was dialed."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from coovox_billing.core import tariff_check
 from coovox_billing.core.clock import day_start_ms, local_day, local_moment
+from coovox_billing.core.rate_index import RateList
 from coovox_billing.core.tariff import Rate
-from coovox_billing.core.tariff_check import Dialed, Extensions, Finding, Unmatched
+from coovox_billing.core.tariff_check import Dialed, Extensions, Findings, Unmatched
 from coovox_billing.store import dialed, reads
+from coovox_billing.store.rate_index import StoredRates
 
 DAYS = 90
 
-Heads = Mapping[tuple[str, int], int]
+Heads = Collection[tuple[str, int]]
 
 
-def check(connection: sqlite3.Connection, now_ms: int, heads: Heads | None = None) -> list[Finding]:
-    """All that is found of the rates that count, the most urgent first; `heads` are what was dialed, if it is known."""
-    present, zone = reads.all_rates(connection), reads.site(connection).time_zone
+def check(connection: sqlite3.Connection, now_ms: int, heads: Heads | None = None) -> Findings:
+    """What is found of the rates that count, the most urgent first; `heads` are what was dialed, if it is known."""
+    zone = reads.site(connection).time_zone
     unmatched = [
         Unmatched(row["number"], row["calls"], row["extension"], local_moment(row["at_ms"], zone))
         for row in dialed.without_rate(connection, _begin_ms(now_ms, zone))
     ]
     told = Dialed(DAYS, dialed_heads(connection, now_ms) if heads is None else heads, unmatched)
-    return tariff_check.check(present, _extensions(connection), _refuses(connection), told)
+    return tariff_check.check(StoredRates(connection), _extensions(connection), _refuses(connection), told)
 
 
-def check_draft(connection: sqlite3.Connection, rates: Sequence[Rate]) -> list[Finding]:
-    """All that is found of rates that are not the ones that count; what they make of calls is told by *What if*."""
-    return tariff_check.check(rates, _extensions(connection), _refuses(connection))
+def check_draft(connection: sqlite3.Connection, rates: Sequence[Rate]) -> Findings:
+    """What is found of rates that are not the ones that count; what they make of calls is told by *What if*."""
+    return tariff_check.check(RateList(rates), _extensions(connection), _refuses(connection))
 
 
 def dialed_heads(connection: sqlite3.Connection, now_ms: int) -> Heads:
-    """How many calls were dialed, by as many signs of their numbers as prefixes have, and by how many these have."""
+    """What was dialed: of each number as many signs as prefixes have, and how many it had."""
     zone = reads.site(connection).time_zone
     return dialed.heads(connection, _begin_ms(now_ms, zone), dialed.longest_prefix(connection))
 

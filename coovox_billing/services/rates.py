@@ -8,7 +8,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,6 +17,10 @@ from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import NotFound, Refused
 from coovox_billing.services.accounts import Person, record
 from coovox_billing.store import reads, writes
+from coovox_billing.store.rate_index import StoredRates
+
+# A tariff is compared with another in memory, 2 KB a rate; a file that leaves the other rates alone is not.
+MOST_REPLACED = 30_000
 
 
 class Effect(StrEnum):
@@ -165,7 +169,7 @@ def plan_import(connection: sqlite3.Connection, rates: Sequence[Rate], remove_ot
     not name stays, unless `remove_others`. A file imported twice changes nothing.
     """
     present: defaultdict[Hashable, list[Rate]] = defaultdict(list)
-    for rate in reads.all_rates(connection):
+    for rate in reads.all_rates(connection) if remove_others else _of_same_prefixes(connection, rates):
         present[scope(rate)].append(rate)
     steps = []
     for rate in rates:
@@ -175,6 +179,21 @@ def plan_import(connection: sqlite3.Connection, rates: Sequence[Rate], remove_ot
     if remove_others:
         steps += [Step(rate, None) for group in present.values() for rate in group]
     return ImportPlan(tuple(steps), _unknown_extensions(connection, rates), _shadowed(rates))
+
+
+def check_replaceable(connection: sqlite3.Connection) -> None:
+    """To be asked before a page shows what replacing all rates would do, or does it.
+
+    Raises:
+        Refused: there are more than it has the memory for.
+    """
+    count = reads.count_rates(connection)
+    if count > MOST_REPLACED:
+        raise Refused(
+            "there are %(count)s rates, and up to %(most)s are replaced as a whole: import only those that change",
+            count=count,
+            most=MOST_REPLACED,
+        )
 
 
 def import_rates(
@@ -263,6 +282,12 @@ def _record_change(connection: sqlite3.Connection, before: Rate, after: Rate, pe
     changed = [name for name in old if old[name] != new[name]]
     what = f"rate {before.id}"
     record(connection, person, what, {name: old[name] for name in changed}, {name: new[name] for name in changed})
+
+
+def _of_same_prefixes(connection: sqlite3.Connection, rates: Iterable[Rate]) -> Iterator[Rate]:
+    stored = StoredRates(connection)
+    for prefix in sorted({rate.prefix for rate in rates}):
+        yield from stored.of_prefix(prefix)
 
 
 def _digest(texts: Iterable[str]) -> str:

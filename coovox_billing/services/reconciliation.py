@@ -14,6 +14,7 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.services import live_calls, settlement
 from coovox_billing.services.live_calls import Answered
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallChange
 
 _RECORDS_SINCE = "records_since_ms"
 
@@ -68,23 +69,22 @@ def close(
     trace: Trace | None,
     talked_seconds: float | None,
     now_ms: int,
-) -> None:
+) -> CallChange | None:
     """Close a call that is not in Asterisk any more: by its trace in Asterisk's records, else by rule.
 
     `talked_seconds` is the talk at its last sign of life where the call was watched; else the stored one counts.
     """
     call = reads.call(connection, call_id)
     if call is None or call["state"] not in OPEN_STATES:
-        return
+        return None
     if trace is not None and trace.ended_ms is not None:
         ended = settlement.leg_of_call(call, trace.answered_ms, trace.ended_ms)
         ended = replace(ended, uniqueid=trace.uniqueid or ended.uniqueid)
-        settlement.settle(connection, call_id, ended, UNKNOWN, now_ms, Source(trace.source))
-        return
+        return settlement.settle(connection, call_id, ended, UNKNOWN, now_ms, Source(trace.source))
     if trace is not None:
         live_calls.answer(connection, Answered(call_id, trace.answered_ms, trace.channel, trace.uniqueid))
     seconds = call["seen_talk_seconds"] if talked_seconds is None else int(talked_seconds)
-    settlement.lose(connection, call_id, seconds, now_ms)
+    return settlement.lose(connection, call_id, seconds, now_ms)
 
 
 def keep_seen(connection: sqlite3.Connection, talked_seconds: Mapping[str, int]) -> None:

@@ -29,6 +29,7 @@ from coovox_billing.core.tariff import NO_RATE, Rate
 from coovox_billing.core.why import Line
 from coovox_billing.services.calls import account_view, call_of_answered, decide_number, end_columns, release
 from coovox_billing.store import reads, writes
+from coovox_billing.store.call_changes import CallChange, CallRow
 from coovox_billing.store.writes import Place
 
 ACTOR = "call"
@@ -43,7 +44,7 @@ def settle(
     own: OwnTime,
     now_ms: int,
     source: Source = Source.SETTLE,
-) -> None:
+) -> CallChange | None:
     """Charge an answered leg: talk from its stamps and our own time, price from the call's own rate.
 
     A call that was thought over, or that the dialplan let pass alone, is
@@ -52,13 +53,13 @@ def settle(
     does what is told of a call that was archived with its charge.
     """
     if ended.answered_ms is None:
-        return
+        return None
     call = call_of_answered(connection, call_id, ended)
     if call is None:
-        return
+        return None
     following = _state_after(call)
     if following is None:
-        return
+        return None
     # What the dialplan let pass alone it gave no limit, whatever an answer that it did not hear said.
     limit_seconds = None if ended.alone else call["limit_seconds"]
     talk = clock.talk_time(ended.answered_ms, ended.ended_ms, own, limit_seconds, ended.asked_ms)
@@ -69,10 +70,10 @@ def settle(
         flags.add(CLOCK)
     if ended.alone == leg.PASSED_ALONE:
         flags.add(ALONE)
-    _close(connection, call, following, _Ending(ended, talk.seconds, frozenset(flags), source), now_ms)
+    return _close(connection, call, following, _Ending(ended, talk.seconds, frozenset(flags), source), now_ms)
 
 
-def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_ms: int) -> None:
+def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_ms: int) -> CallChange | None:
     """Close a call by rule: it is over, and nobody can tell how it ended. A person is shown it by its flag.
 
     One that nobody is known to have answered is released. An answered one is charged for the talk up to its last
@@ -80,21 +81,22 @@ def lose(connection: sqlite3.Connection, call_id: str, talked_seconds: int, now_
     """
     call = reads.call(connection, call_id)
     if call is None:
-        return
+        return None
     flags = frozenset({*call["flags"].split(), LOST})
     following = next_state(State(call["state"]), Event.LOSE)
     if following is State.RELEASED:
         columns = {"flags": " ".join(sorted(flags)), "settled_by": Source.RULE}
-        release(connection, call, Event.LOSE, ended_at_ms=now_ms, **columns)
-    elif following is State.SETTLED:
-        seconds = max(LEAST_TALK_SECONDS, talked_seconds)
-        if call["promised_seconds"] is not None:
-            seconds = min(seconds, call["promised_seconds"])
-        ended = leg_of_call(call, call["answered_at_ms"], call["answered_at_ms"] + seconds * 1000)
-        _close(connection, call, following, _Ending(ended, seconds, flags, Source.RULE), now_ms)
+        return release(connection, call, Event.LOSE, ended_at_ms=now_ms, **columns)
+    if following is not State.SETTLED:
+        return None
+    seconds = max(LEAST_TALK_SECONDS, talked_seconds)
+    if call["promised_seconds"] is not None:
+        seconds = min(seconds, call["promised_seconds"])
+    ended = leg_of_call(call, call["answered_at_ms"], call["answered_at_ms"] + seconds * 1000)
+    return _close(connection, call, following, _Ending(ended, seconds, flags, Source.RULE), now_ms)
 
 
-def leg_of_call(call: sqlite3.Row, answered_ms: int, ended_ms: int) -> Leg:
+def leg_of_call(call: CallRow, answered_ms: int, ended_ms: int) -> Leg:
     """The record of a leg that the dialplan did not write, from the call's row and two stamps."""
     return Leg(
         device=call["device"],
@@ -120,24 +122,23 @@ class _Ending:
     source: Source
 
 
-def _state_after(call: sqlite3.Row) -> State | None:
+def _state_after(call: CallRow) -> State | None:
     """The truth about a call that was closed by rule corrects it; about any other closed one it is no news."""
     state = State(call["state"])
     was_lost = LOST in call["flags"].split()
     return next_state(state, Event.CORRECT if was_lost and state is State.SETTLED else Event.SETTLE)
 
 
-def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, ending: _Ending, now_ms: int) -> None:
+def _close(connection: sqlite3.Connection, call: CallRow, following: State, ending: _Ending, now_ms: int) -> CallChange:
     state, ended = State(call["state"]), ending.leg
     price = _price(connection, call)
     trunk = ended.trunk or call["trunk"]
     tolls = _Tolls(price.rate, _billed_seconds(call, ending.talk_seconds), _free_seconds(connection, call, trunk))
     charge, moved = _charge(connection, call, tolls.cost_micros, now_ms)
     flags = ending.flags | {UNCOLLECTED} if charge.uncollected_micros else ending.flags - {UNCOLLECTED}
-    writes.move_call(
+    change = writes.move_call(
         connection,
-        call["call_id"],
-        state,
+        call,
         following,
         reason=price.reason,
         trunk=trunk,
@@ -159,13 +160,14 @@ def _close(connection: sqlite3.Connection, call: sqlite3.Row, following: State, 
     )
     now = _place(call, trunk, price.rate)
     _count(connection, call, now, ending.talk_seconds, charge.cost_micros)
+    return change
 
 
 def _is_late(state: State, ending: _Ending) -> bool:
     return ending.leg.alone != leg.EMERGENCY and (is_late(state) or ending.source is not Source.SETTLE)
 
 
-def _count(connection: sqlite3.Connection, call: sqlite3.Row, now: Place, talk_seconds: int, cost_micros: int) -> None:
+def _count(connection: sqlite3.Connection, call: CallRow, now: Place, talk_seconds: int, cost_micros: int) -> None:
     """Enter the call in the totals of its day; what a close by rule had entered is taken out again."""
     if call["state"] == State.SETTLED:
         before = _place(call, call["trunk"], reads.rate_of_snapshot(call["rate"]) if call["rate"] else None)
@@ -173,7 +175,7 @@ def _count(connection: sqlite3.Connection, call: sqlite3.Row, now: Place, talk_s
     writes.add_to_totals(connection, now, 1, talk_seconds, cost_micros)
 
 
-def _place(call: sqlite3.Row, trunk: str, rate: Rate | None) -> Place:
+def _place(call: CallRow, trunk: str, rate: Rate | None) -> Place:
     destination = NO_RATE if rate is None else rate.prefix
     return Place(call["local_day"], call["account_id"], trunk, call["local_hour"], destination)
 
@@ -188,7 +190,7 @@ class _Price:
     why: str
 
 
-def _price(connection: sqlite3.Connection, call: sqlite3.Row) -> _Price:
+def _price(connection: sqlite3.Connection, call: CallRow) -> _Price:
     """The rate that a call began with; one that was refused, or never asked for, is rated as of its dialing."""
     if call["rate"] and call["state"] != State.REFUSED:
         return _Price(reads.rate_of_snapshot(call["rate"]), call["rate"], call["reason"], call["why"])
@@ -229,7 +231,7 @@ class _Tolls:
         return [] if self.rate is None else decision.explain_talk(self.rate, self.talk_seconds, self.free_seconds)
 
 
-def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms: int) -> tuple[Charge, list[Line]]:
+def _charge(connection: sqlite3.Connection, call: CallRow, cost: int, now_ms: int) -> tuple[Charge, list[Line]]:
     """Take the cost from the account and free the hold; also tells what moved, as lines of *why this price*.
 
     What was charged before, by rule, is brought to the true cost by a correcting entry.
@@ -252,20 +254,20 @@ def _charge(connection: sqlite3.Connection, call: sqlite3.Row, cost: int, now_ms
     return charge, lines
 
 
-def _available_micros(connection: sqlite3.Connection, call: sqlite3.Row) -> int:
+def _available_micros(connection: sqlite3.Connection, call: CallRow) -> int:
     """What the account has beside the call's hold; nothing of a guest's who came after the call was dialed."""
     account = reads.account(connection, call["account_id"])
     is_of_another_guest = account["checked_in_at_ms"] is not None and call["asked_at_ms"] < account["checked_in_at_ms"]
     return 0 if is_of_another_guest else account_view(account).available_micros
 
 
-def _billed_seconds(call: sqlite3.Row, talk_seconds: int) -> int:
+def _billed_seconds(call: CallRow, talk_seconds: int) -> int:
     """Where billing was deactivated during the call, the talk up to then."""
     billable: int | None = call["billable_seconds"]
     return talk_seconds if billable is None else min(talk_seconds, billable)
 
 
-def _free_seconds(connection: sqlite3.Connection, call: sqlite3.Row, trunk: str) -> int:
+def _free_seconds(connection: sqlite3.Connection, call: CallRow, trunk: str) -> int:
     """What the call began with; for a leg over a trunk that billing was not asked about, what its name says."""
     if trunk == call["trunk"]:
         return int(call["free_seconds"])

@@ -77,8 +77,23 @@ def add(connection: sqlite3.Connection, name: str, found: Sequence[Rate], person
     return draft_id
 
 
+def today(connection: sqlite3.Connection) -> list[Rate]:
+    """The rates of today, to be a draft.
+
+    Raises:
+        Refused: they are too many for one.
+    """
+    rates.check_replaceable(connection)
+    return reads.all_rates(connection)
+
+
 def complete(connection: sqlite3.Connection, found: Sequence[Rate]) -> list[Rate]:
-    """Some rates with those of today that they do not name, so that they are a whole tariff."""
+    """Some rates with those of today that they do not name, so that they are a whole tariff.
+
+    Raises:
+        Refused: those of today are too many for a draft.
+    """
+    rates.check_replaceable(connection)
     steps = rates.plan_import(connection, found, remove_others=True).steps
     return [*found, *(step.before for step in steps if step.after is None and step.before is not None)]
 
@@ -119,7 +134,9 @@ def plan(connection: sqlite3.Connection, draft_id: int) -> ImportPlan:
 
     Raises:
         NotFound: there is no such draft.
+        Refused: the rates of today are too many to be compared with it.
     """
+    rates.check_replaceable(connection)
     return rates.plan_import(connection, rates_of(connection, draft_id), remove_others=True)
 
 
@@ -202,6 +219,7 @@ def plan_return(connection: sqlite3.Connection, draft_id: int) -> ImportPlan:
         Refused: it is not the one that was activated last.
     """
     find(connection, draft_id)
+    rates.check_replaceable(connection)
     if tariff_drafts.last_active(connection) != draft_id:
         raise Refused("only what was activated last can be taken back")
     return rates.plan_return(connection, tariff_drafts.rates_before(connection, draft_id))
@@ -227,6 +245,7 @@ def take_back(connection: sqlite3.Connection, draft_id: int, person: Person, see
 
 
 def _prepare(connection: sqlite3.Connection, draft: Draft, found: Sequence[Rate]) -> Prepared:
+    rates.check_replaceable(connection)
     present = reads.all_rates(connection)
     planned = rates.plan_import(connection, found, remove_others=True)
     return Prepared(draft, found, present, planned, tariff_drafts.as_json(present))

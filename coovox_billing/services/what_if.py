@@ -36,7 +36,7 @@ class Trial:
 
 
 def prepare(connection: sqlite3.Connection, draft: Sequence[Rate], first_day: date, last_day: date) -> Trial:
-    """What is compared, where there are not too many calls.
+    """What is compared, where there are not too many calls or rates.
 
     Raises:
         Refused: there are.
@@ -49,7 +49,7 @@ def prepare(connection: sqlite3.Connection, draft: Sequence[Rate], first_day: da
 
 
 def refuse_too_many(connection: sqlite3.Connection, first_day: date, last_day: date) -> None:
-    """Raises Refused: these days have more calls than are compared at once."""
+    """Raises Refused: these days have more calls, or there are more rates, than are compared at once."""
     count = dialed.count_answered(connection, first_day, last_day, reads.site(connection).time_zone)
     if count > MOST_CALLS:
         raise Refused(
@@ -57,6 +57,7 @@ def refuse_too_many(connection: sqlite3.Connection, first_day: date, last_day: d
             count=count,
             most=MOST_CALLS,
         )
+    rates.check_replaceable(connection)
 
 
 def compare(read: "Callable[..., list[sqlite3.Row]]", trial: Trial) -> Comparison:

@@ -7,7 +7,6 @@ from datetime import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from coovox_billing.core.call import late_id
 from coovox_billing.core.site_settings import Site, parse_site
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.trunk import KnownTrunk
@@ -16,24 +15,38 @@ from coovox_billing.core.trunk import KnownTrunk
 _MAY_BE_ARCHIVED = "state IN ('settled', 'released', 'refused') AND flags = ''"
 
 
+class Premises(NamedTuple):
+    """What deciding about any call needs to know of the site.
+
+    `trunks`: what outbound routes dial, by device. `gateways`: the devices whose caller ID is trusted.
+    """
+
+    site: Site
+    trunks: Mapping[str, KnownTrunk]
+    gateways: frozenset[str]
+
+
 def site(connection: sqlite3.Connection) -> Site:
     """The site's settings, parsed."""
-    return site_and_trunks(connection)[0]
+    return premises(connection).site
 
 
-def site_and_trunks(connection: sqlite3.Connection) -> tuple[Site, Mapping[str, KnownTrunk]]:
-    """The site's settings, parsed, and by device what outbound routes dial, in one statement."""
+def premises(connection: sqlite3.Connection) -> Premises:
+    """All of it in one statement."""
     rows = connection.execute(
-        "SELECT 'setting', name, value FROM settings"
+        "SELECT 'setting', name, value FROM settings UNION ALL SELECT 'gateway', device, '' FROM gateways"
         " UNION ALL SELECT 'trunk', device, free_seconds || ' ' || name FROM trunks"
     )
-    return _site_and_trunks(tuple(map(tuple, rows)))
+    return _premises(tuple(map(tuple, rows)))
 
 
 @lru_cache(maxsize=2)
-def _site_and_trunks(rows: tuple[tuple[str, str, str], ...]) -> tuple[Site, Mapping[str, KnownTrunk]]:
-    settings = {name: value for kind, name, value in rows if kind == "setting"}
-    return parse_site(settings), {name: _known_trunk(value) for kind, name, value in rows if kind == "trunk"}
+def _premises(rows: tuple[tuple[str, str, str], ...]) -> Premises:
+    found: dict[str, dict[str, str]] = {"setting": {}, "gateway": {}, "trunk": {}}
+    for kind, name, value in rows:
+        found[kind][name] = value
+    trunks = {device: _known_trunk(text) for device, text in found["trunk"].items()}
+    return Premises(parse_site(found["setting"]), trunks, frozenset(found["gateway"]))
 
 
 def _known_trunk(text: str) -> KnownTrunk:
@@ -123,7 +136,7 @@ def seen_devices(connection: sqlite3.Connection) -> dict[str, str]:
 
 def gateways(connection: sqlite3.Connection) -> frozenset[str]:
     """The devices whose caller ID is trusted."""
-    return frozenset(row["device"] for row in connection.execute("SELECT device FROM gateways"))
+    return premises(connection).gateways
 
 
 def has_open_calls(connection: sqlite3.Connection, account_id: int) -> bool:
@@ -136,7 +149,7 @@ def has_open_calls(connection: sqlite3.Connection, account_id: int) -> bool:
 
 def trunks(connection: sqlite3.Connection) -> Mapping[str, KnownTrunk]:
     """What outbound routes dial, by device."""
-    return site_and_trunks(connection)[1]
+    return premises(connection).trunks
 
 
 def trunks_called(connection: sqlite3.Connection, word: str) -> list[sqlite3.Row]:
@@ -174,43 +187,10 @@ def trunk_traffic(connection: sqlite3.Connection, since_ms: int, at_once_ms: int
     ).fetchall()
 
 
-def call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
-    """A call by its key."""
-    row: sqlite3.Row | None = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
-    return row
-
-
-class CallFacts(NamedTuple):
-    """What the log tells of a call; the columns of its row."""
-
-    state: str
-    reason: str
-    extension: str
-    device: str
-    number_dialed: str
-    trunk: str
-    attempts: int
-    attempt_stamp_ms: int
-    answered_at_ms: int | None
-    talk_seconds: int
-    hold_micros: int
-    promised_seconds: int | None
-    limit_seconds: int | None
-    cost_micros: int
-    uncollected_micros: int
-    rate: str | None
-    flags: str
-    settled_by: str
-    hangup_cause: str
-
-
-_CALL_FACTS = f"SELECT {', '.join(CallFacts._fields)} FROM calls WHERE call_id IN (?, ?)"  # noqa: S608
-
-
-def call_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None:
-    """What the log tells of a call, or of its talk that was told after it was archived."""
-    row = connection.execute(_CALL_FACTS, (call_id, late_id(call_id))).fetchone()
-    return None if row is None else CallFacts(*row)
+def call(connection: sqlite3.Connection, call_id: str) -> dict[str, Any] | None:
+    """A call by its key: a dictionary, for much is asked of it, and a Row seeks each name among all its columns."""
+    row = connection.execute("SELECT * FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+    return None if row is None else dict(zip(row.keys(), row, strict=True))
 
 
 def archived_call(connection: sqlite3.Connection, call_id: str) -> sqlite3.Row | None:
@@ -365,13 +345,18 @@ _RATE_COLUMNS = (
 
 def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension: str) -> list[Rate]:
     """The rates with one of the prefixes. `extensions` of a restricted one is cut down to `extension` or nobody."""
-    marks = ",".join("?" * len(prefixes))
-    rows = connection.execute(
-        f"SELECT {_RATE_COLUMNS}, rate_extensions.extension FROM rates "  # noqa: S608  only question marks
-        f"LEFT JOIN rate_extensions ON rate_id = rates.id AND rate_extensions.extension = ? WHERE prefix IN ({marks})",
-        (extension, *prefixes),
-    )
+    rows = connection.execute(_rates_query(len(prefixes)), (extension, *prefixes))
     return [_rate_of_row(tuple(row)) for row in rows]
+
+
+@lru_cache(maxsize=64)
+def _rates_query(count: int) -> str:
+    """The prefixes as a table, each of which is looked up once: a list behind IN would be sorted first."""
+    marks = ",".join(["(?)"] * count)
+    return (
+        f"SELECT {_RATE_COLUMNS}, (SELECT extension FROM rate_extensions WHERE rate_id = rates.id AND extension = ?)"  # noqa: S608
+        f" FROM (VALUES {marks}) CROSS JOIN rates ON prefix = column1"
+    )
 
 
 def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
@@ -379,6 +364,11 @@ def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
     ids = connection.execute("SELECT id FROM rates WHERE prefix = ? ORDER BY id", (prefix,)).fetchall()
     found = (rate(connection, row["id"]) for row in ids)
     return [one for one in found if one is not None]
+
+
+def count_rates(connection: sqlite3.Connection) -> int:
+    """How many rates there are, active or not."""
+    return int(connection.execute("SELECT count(*) FROM rates").fetchone()[0])
 
 
 def all_rates(connection: sqlite3.Connection) -> list[Rate]:
@@ -429,6 +419,7 @@ _SNAPSHOT = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def rate_snapshot(rate: Rate) -> str:
     """What a call keeps of the rate that prices it, as JSON: enough to compute its cost for ever."""
     return json.dumps({name: getattr(rate, name) for name in _SNAPSHOT})

@@ -19,6 +19,7 @@ def assignments(names: Iterable[str]) -> str:
 
 @lru_cache(maxsize=64)
 def _insertion(table: str, names: tuple[str, ...]) -> str:
+    """What writes a row, with a question mark for each column."""
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
 
 

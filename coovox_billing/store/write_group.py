@@ -29,10 +29,9 @@ class Job:
     result: Any = None
     error: Exception | None = None
 
-    @property
-    def is_too_late(self) -> bool:
-        """Whether its deadline has passed."""
-        return self.deadline is not None and time.monotonic() > self.deadline
+    def is_too_late(self, now: float) -> bool:
+        """Whether its deadline has passed. `now` is of `time.monotonic()`."""
+        return self.deadline is not None and now > self.deadline
 
     def tell(self) -> None:
         """Give who waits the result, or the error."""
@@ -77,15 +76,17 @@ def _run_until_one_fails(connection: sqlite3.Connection, group: Sequence[Job]) -
             job.result = job.run(connection)
     except Exception:
         return False
-    return not any(job.is_too_late for job in group)
+    now = time.monotonic()
+    return not any(job.is_too_late(now) for job in group)
 
 
 def _run_each_alone(connection: sqlite3.Connection, group: Sequence[Job]) -> bool:
     for job in group:
-        job.error = _too_late() if job.is_too_late else None
+        job.error = _too_late() if job.is_too_late(time.monotonic()) else None
         if job.error is None:
             _run_in_savepoint(connection, job)
-    return not any(job.error is None and job.is_too_late for job in group)
+    now = time.monotonic()
+    return not any(job.error is None and job.is_too_late(now) for job in group)
 
 
 def _too_late() -> TooLate:

@@ -15,6 +15,7 @@ from coovox_billing.core.call import State
 from coovox_billing.core.stretch import Promise
 from coovox_billing.core.tariff import Rate
 from coovox_billing.store import finished_periods
+from coovox_billing.store.call_changes import CallChange, CallRow, change_of
 from coovox_billing.store.statements import assignments, insert
 
 
@@ -158,9 +159,10 @@ def change_hold(connection: sqlite3.Connection, account_id: int, micros: int) ->
     connection.execute("UPDATE accounts SET held_micros = held_micros + ? WHERE id = ?", (micros, account_id))
 
 
-def insert_call(connection: sqlite3.Connection, **columns: Any) -> None:
+def insert_call(connection: sqlite3.Connection, **columns: Any) -> CallChange:
     """Write a call's row."""
     insert(connection, "calls", columns)
+    return change_of(None, columns)
 
 
 def archive_call(connection: sqlite3.Connection, call_id: str) -> None:
@@ -204,14 +206,20 @@ def promise_columns(promise: Promise | None) -> dict[str, Any]:
     }
 
 
-def move_call(connection: sqlite3.Connection, call_id: str, state: State, to: State, **columns: Any) -> bool:
-    """Move a call on if it still stands in `state`; whether it did."""
+def move_call(connection: sqlite3.Connection, call: CallRow, to: State, **columns: Any) -> CallChange:
+    """Move a call on from where its row stands, and change columns of it.
+
+    Raises:
+        sqlite3.IntegrityError: it stands elsewhere by now.
+    """
     columns["state"] = to
     cursor = connection.execute(
-        f"UPDATE calls SET {assignments(columns)} WHERE call_id = ? AND state = ?",  # noqa: S608
-        (*columns.values(), call_id, state),
+        f"UPDATE calls SET {assignments(columns)} WHERE id = ? AND state = ?",  # noqa: S608
+        (*columns.values(), call["id"], call["state"]),
     )
-    return cursor.rowcount == 1
+    if cursor.rowcount != 1:
+        raise sqlite3.IntegrityError(f"call {call['call_id']} is not {call['state']} any more")
+    return change_of(call, columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _DAYS_BEFORE_1970 = (date(1970, 1, 1) - date(1899, 12, 30)).days
 _SECONDS_PER_DAY = 86_400
 _LONGEST_TEXT = 32_767
 _LONGEST_NAME = 31
+_OWN_FORMATS = 164  # lower numbers are Excel's own
 
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -32,13 +33,14 @@ Row = Sequence[str]
 EMPTY_CELL = "<c/>"
 
 
-def text_cell(value: object) -> str:
-    """A cell that reads exactly so, without what XML cannot hold."""
+def text_cell(value: object, style: int = 0) -> str:
+    """A cell that reads exactly so, without what XML cannot hold; in a number format, as `number_cell`."""
     text = str(value)
+    named = f' s="{style}"' if style else ""
     if not text:
-        return EMPTY_CELL
+        return f"<c{named}/>"
     kept = text if text.isprintable() else "".join(character for character in text if character.isprintable())
-    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(kept[:_LONGEST_TEXT])}</t></is></c>'
+    return f'<c{named} t="inlineStr"><is><t xml:space="preserve">{escape(kept[:_LONGEST_TEXT])}</t></is></c>'
 
 
 def number_cell(decimal: str | int | float, style: int = 0) -> str:
@@ -56,8 +58,14 @@ def duration_cell(seconds: int, style: int) -> str:
     return number_cell(seconds / _SECONDS_PER_DAY, style)
 
 
-def write(name: str, rows: Iterable[Row], number_formats: Sequence[str]) -> Iterator[bytes]:
-    """The bytes of a workbook, some at a time. `rows` are of cells, `number_formats` what cells name from 1 on."""
+def write(
+    name: str, rows: Iterable[Row], number_formats: Sequence[str], widths: Sequence[int] = (), head_rows: int = 0
+) -> Iterator[bytes]:
+    """The bytes of a workbook, some at a time. `rows` are of cells, `number_formats` what cells name from 1 on.
+
+    `widths` are those of the first columns, in digits; so many rows of a head stay while the others are scrolled.
+    """
+    head = f'{_XML}<worksheet xmlns="{_MAIN}">{_view(head_rows)}{_columns(widths)}<sheetData>'.encode()
     sink = Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     sheets = 0
@@ -66,7 +74,7 @@ def write(name: str, rows: Iterable[Row], number_formats: Sequence[str]) -> Iter
     while block is not None or sheets == 0:
         sheets += 1
         with archive.open(f"xl/worksheets/sheet{sheets}.xml", "w") as sheet:
-            sheet.write(f'{_XML}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
+            sheet.write(head)
             yield sink.taken()
             written = 0
             while block is not None and written + len(block) <= ROWS_PER_SHEET:
@@ -87,6 +95,21 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[str]]:
     """Some rows at once: each write takes time, however little it writes."""
     while block := [f"<row>{''.join(cells)}</row>" for cells in islice(rows, min(_ROWS_AT_ONCE, ROWS_PER_SHEET))]:
         yield block
+
+
+def _view(head_rows: int) -> str:
+    if not head_rows:
+        return ""
+    pane = f'<pane ySplit="{head_rows}" topLeftCell="A{head_rows + 1}" activePane="bottomLeft" state="frozen"/>'
+    return f'<sheetViews><sheetView workbookViewId="0">{pane}</sheetView></sheetViews>'
+
+
+def _columns(widths: Sequence[int]) -> str:
+    columns = "".join(
+        f'<col min="{place}" max="{place}" width="{width}" customWidth="1"/>'
+        for place, width in enumerate(widths, start=1)
+    )
+    return f"<cols>{columns}</cols>" if columns else ""
 
 
 def _content_types(names: Sequence[str], _formats: Sequence[str]) -> str:
@@ -122,11 +145,12 @@ def _workbook(names: Sequence[str], _formats: Sequence[str]) -> str:
         f'<sheet name={quoteattr(name)} sheetId="{number}" r:id="r{number}"/>'
         for number, name in enumerate(names, start=1)
     )
-    return f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{sheets}</sheets></workbook>'
+    views = "<bookViews><workbookView/></bookViews>"
+    return f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">{views}<sheets>{sheets}</sheets></workbook>'
 
 
 def _styles(_names: Sequence[str], formats: Sequence[str]) -> str:
-    own = list(enumerate(formats, start=164))  # lower numbers are Excel's own
+    own = list(enumerate(formats, start=_OWN_FORMATS))
     looks = 'fontId="0" fillId="0" borderId="0"'
     codes = "".join(f'<numFmt numFmtId="{number}" formatCode={quoteattr(code)}/>' for number, code in own)
     uses = "".join(f'<xf numFmtId="{number}" {looks} xfId="0" applyNumberFormat="1"/>' for number, _ in own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from itertools import product
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coovox_billing.core.rate_reach import DIGITS, idle_rates, shaded_rates, unpriced_extensions
+from coovox_billing.core.dialed_number import MAX_DIGITS
+from coovox_billing.core.rate_index import RateList
+from coovox_billing.core.rate_reach import DIGITS, Reach, Shade, idle_rates, in_precedence, unpriced_extensions
 from coovox_billing.core.rate_reach import SIGNS as SIGNS_OF_PHONES
 from coovox_billing.core.tariff import ALL_DAYS, Rate, choose, matches
 from tests.cast import RATES, a_rate
@@ -23,7 +26,16 @@ NOT_BEFORE = "rate 1 comes before it at all its hours, for the same numbers"
 
 
 def idle(*rates: Rate) -> dict[int, str]:
-    return {one.rate.id: one.why for one in idle_rates(rates, {"100", "101"})}
+    return {one.rate.id: one.why for one in idle_rates(RateList(rates), {"100", "101"})}
+
+
+def shaded(rates: Sequence[Rate], known: Collection[str], signs: str, longest: int = MAX_DIGITS) -> list[Shade]:
+    reach, same = Reach(RateList(rates), known, signs, longest), in_precedence(rates)
+    return [
+        found
+        for rate in rates
+        if rate.active and (found := reach.shade(rate, [one for one in same if one.prefix == rate.prefix]))
+    ]
 
 
 def second(**changes: Any) -> Rate:
@@ -130,9 +142,9 @@ def test_it_calls_shadowed_what_brute_force_finds_to_win_nowhere(rates: list[Rat
     calls = [(e, n, at) for e in ("100", "101", NEW) for n in NUMBERS for at in HOURS]
     won = {winner.id for call in calls if (winner := choose(rates, *call).rate) is not None}
     matching = {rate.id for rate in rates if any(matches(rate, *call) for call in calls)}
-    shaded = shaded_rates(rates, {"100", "101"}, SIGNS, LONGEST)
-    assert {shade.rate.id for shade in shaded} == matching - won
-    assert all(shade.winners for shade in shaded)
+    shades = shaded(rates, {"100", "101"}, SIGNS, LONGEST)
+    assert {shade.rate.id for shade in shades} == matching - won
+    assert all(shade.winners for shade in shades)
 
 
 def test_it_sees_that_longer_prefixes_take_all_numbers() -> None:
@@ -142,4 +154,4 @@ def test_it_sees_that_longer_prefixes_take_all_numbers() -> None:
     }
     assert idle(a_rate(id=1, prefix="9", number_length=1), *every) == {}
     assert idle(a_rate(id=1, prefix="9", number_length=5), *every[:-1]) == {}
-    assert [shade.rate.id for shade in shaded_rates([a_rate(id=1, number_length=5), *every[:-1]], (), DIGITS)] == [1]
+    assert [shade.rate.id for shade in shaded([a_rate(id=1, number_length=5), *every[:-1]], (), DIGITS)] == [1]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from coovox_billing.core import tariff_check
+from coovox_billing.core.rate_index import RateList
 from coovox_billing.core.tariff import Rate
 from coovox_billing.core.tariff_check import Dialed, Extensions, Finding, Kind, Unmatched, check, common_beginning
 from tests.cast import MONDAY_MORNING, RATES, a_rate
@@ -18,7 +20,7 @@ WORKDAYS = frozenset({1, 2, 3, 4, 5})
 
 
 def found(*rates: Rate, dialed: Dialed | None = None, refuses: bool = True) -> list[Finding]:
-    return check(rates, PEOPLE, refuses, dialed)
+    return list(check(RateList(rates), PEOPLE, refuses, dialed).told)
 
 
 def said(kind: Kind, *rates: Rate, **options: Any) -> list[str]:
@@ -135,6 +137,24 @@ def test_it_finds_prices_that_are_far_from_their_neighbors(prices: list[tuple[st
     rates = [price(place, *one) for place, one in enumerate(prices, start=1)]
     found_of = [finding.rate.id for finding in found(*rates) if finding.kind is Kind.PRICE and finding.rate]
     assert found_of == told
+
+
+@pytest.mark.parametrize(("prices", "told"), PRICES)
+def test_it_finds_the_same_prices_where_they_are_too_many_to_be_sorted(
+    prices: list[tuple[str, str, str]], told: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tariff_check, "_MANY", 0)
+    test_it_finds_prices_that_are_far_from_their_neighbors(prices, told)
+
+
+def test_it_tells_the_first_of_each_kind_and_counts_them_all() -> None:
+    rates = [a_rate(id=1, prefix="9"), *(a_rate(id=number) for number in range(20, 1, -1))]
+    rates += [a_rate(id=number, prefix="7", extensions=frozenset({"777"})) for number in (30, 29)]
+    found = check(RateList(rates), PEOPLE, True, most=3)
+    assert [(finding.kind, finding.rate and finding.rate.id) for finding in found.told] == [
+        (Kind.SHADOWED, 2), (Kind.SHADOWED, 3), (Kind.SHADOWED, 4), (Kind.NOBODY, 29), (Kind.NOBODY, 30)
+    ]  # fmt: skip
+    assert (found.counts, found.total) == ({Kind.SHADOWED: 19, Kind.NOBODY: 2}, 21)
 
 
 def test_it_says_by_what_a_price_is_judged() -> None:

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "pbx": {"core", "store", "services", "pbx"},
     "firmware": {"core", "firmware"},
     "backup": {"core", "store", "services", "backup"},
-    "web": {"core", "store", "services", "backup", "web", "wall_clock"},
+    "web": {"core", "store", "services", "backup", "web", "foreign_workbook", "wall_clock"},
 }
 SQL = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|PRAGMA \w+)\b")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coovox_billing import heartbeat
+from coovox_billing import foreign_workbook, heartbeat
 from coovox_billing.pbx import agi_server
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
@@ -81,6 +81,13 @@ def test_the_pages_give_way_to_calls_and_are_not_ended_for_saying_so() -> None:
     unit = PACKAGING / "coovox-billing-web.service"
     assert values(unit, "CPUWeight") == ["30"]
     assert "setpriority" in values(unit, "SystemCallFilter")[-1].split(), "it is one of @resources"
+
+
+def test_the_pages_go_on_where_a_file_that_they_were_sent_took_too_much() -> None:
+    unit = PACKAGING / "coovox-billing-web.service"
+    (most,) = values(unit, "MemoryMax")
+    assert values(unit, "OOMPolicy") == ["continue"]
+    assert int(most.removesuffix("M")) * 2**20 > foreign_workbook.MOST_MEMORY_BYTES
 
 
 def test_it_never_ends_with_asterisk() -> None:

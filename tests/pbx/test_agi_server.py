@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -34,6 +35,19 @@ async def _ask(session: Session, arguments: Mapping[str, str]) -> None:
         seen.append(error)
 
 
+async def _finish(session: Session, arguments: Mapping[str, str]) -> None:
+    try:
+        session.finish({"DONE": "1"})
+        seen.append("finished")
+    except NotSent as error:
+        seen.append(error)
+
+
+async def _finish_late(session: Session, arguments: Mapping[str, str]) -> None:
+    await asyncio.sleep(0.1)
+    await _finish(session, arguments)
+
+
 async def _tell_much(session: Session, arguments: Mapping[str, str]) -> None:
     try:
         await session.command("NOOP " + "x" * 50_000_000)
@@ -46,13 +60,16 @@ async def _think(session: Session, arguments: Mapping[str, str]) -> None:
     await session.set_variables({"THOUGHT": "1"})
 
 
+LAST = {"finish": _finish, "finish-late": _finish_late}
+
+
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(agi_server, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(agi_server, "SESSION_SECONDS", 0.6)
     monkeypatch.setattr(agi_server, "SWEEP_SECONDS", 0.05)
     seen.clear()
-    with serving({"echo": _echo, "fail": _fail, "ask": _ask, "tell": _tell_much, "think": _think}) as opened:
+    with serving({"echo": _echo, "fail": _fail, "ask": _ask, "tell": _tell_much, "think": _think} | LAST) as opened:
         yield opened
 
 
@@ -124,6 +141,33 @@ def test_it_hands_a_handler_the_reply(port: int) -> None:
         peer.sendall(b"HANGUP\n200 result=1 (found)\n")
         assert is_closed(peer, 2)
     assert seen == [Reply(200, 1, "found")]
+
+
+def test_its_end_is_behind_the_last_command_and_it_takes_the_reply_still(port: int) -> None:
+    with connected(port) as peer:
+        peer.sendall(environment("finish", {}))
+        assert peer.recv(100) == b'SET VARIABLE ARRAY(DONE) "1"\n'
+        assert peer.recv(100) == b""
+        peer.sendall(b"200 result=1\n")
+        assert peer.recv(100) == b""
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    assert seen == ["finished"]
+    assert _is_served(port)
+
+
+def test_it_closes_a_peer_that_keeps_the_reply_to_the_last_command(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with connected(port) as peer:
+        peer.sendall(environment("finish", {}))
+        assert peer.recv(100) == b'SET VARIABLE ARRAY(DONE) "1"\n'
+        assert _wait_for(lambda: "too slow and is closed" in caplog.text)
+    assert _is_served(port)
+
+
+def test_it_says_that_the_last_command_was_not_sent_where_the_peer_has_left(port: int) -> None:
+    with connected(port) as peer:
+        peer.sendall(environment("finish-late", {}))
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert _wait_for(lambda: [type(one) for one in seen] == [NotSent])
 
 
 def test_it_says_what_was_not_sent_to_a_peer_that_takes_nothing(port: int) -> None:

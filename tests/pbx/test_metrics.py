@@ -24,7 +24,7 @@ from coovox_billing.pbx.metrics_server import MetricsServer
 from coovox_billing.services import backups, calls, reconciliation, settlement
 from coovox_billing.store.loop_database import LoopDatabase
 from coovox_billing.wall_clock import wall_clock_ms
-from tests.cast import CITY_NUMBER, NOW_MS, Exchange, a_leg, a_question
+from tests.cast import CITY_NUMBER, NOW_MS, Exchange, a_leg, a_question, change_in
 
 NOTHING = Gauges({}, 0, 0, 0, 0, 0, False, 0, 0)
 
@@ -51,7 +51,7 @@ class Office:
         self.metrics = Metrics()
 
     def note(self, call_id: str, job: Callable[..., Any]) -> None:
-        call_lines.tell(call_id, self.exchange.database.write(call_lines.noting(call_id, job)))
+        call_lines.tell(call_id, change_in(self.exchange.database.write(job)))
 
     def ask(self, call_id: str, extension: str = "100", number: str = CITY_NUMBER) -> None:
         self.note(call_id, lambda c: calls.authorize(c, a_question(call_id, extension, number), NOW_MS))

@@ -61,6 +61,17 @@ def test_many_rates_are_looked_through_after_the_page_is_shown(
     assert row[0] == "Never wins"
 
 
+def test_it_lists_the_first_of_each_kind_and_says_so(owner_desk: Desk) -> None:
+    note = "Of each kind the first 500 are listed"
+    add(owner_desk, *[COPY] * 500)
+    assert note not in owner_desk.page("/rate/check?checked=1")
+    add(owner_desk, COPY)
+    html = owner_desk.page("/rate/check?checked=1")
+    assert note in html
+    assert "<dd>501</dd>" in html
+    assert sum("Never wins" in row for row in downloaded(owner_desk, "/rate/check.csv")) == 500
+
+
 def test_it_leads_to_the_rate_that_never_wins_and_to_the_one_before_it(owner_desk: Desk) -> None:
     add(owner_desk, COPY)
     html = owner_desk.page("/rate/check")

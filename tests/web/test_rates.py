@@ -345,6 +345,10 @@ class TestFiles:
         assert lines[0] == COLUMNS
         assert (lines[2][2], lines[2][6], lines[2][11]) == ("00", 1, "all")
         assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+        remarks = {row[1].value: row[1].number_format for row in sheet.iter_rows(min_row=2)}
+        assert (sheet["C4"].number_format, remarks["=1+1"], remarks["mobile"]) == ("@", "@", "General")
+        assert (sheet["G2"].number_format, sheet["G2"].data_type, sheet["D2"].data_type) == ("0.0000##", "n", "n")
+        assert (sheet.freeze_panes, sheet.column_dimensions["B"].width) == ("A2", 28)
         assert rate_files.read_rates(data) == (parse_rates(owner_desk.browser.get("/rate.csv").text)[0], [])
         path = upload(owner_desk, data, "rates.xlsx").location
         assert len(re.findall(r">Unchanged</span>", owner_desk.page(path))) == 5
@@ -441,6 +445,15 @@ class TestFiles:
         assert (found[0].start_time.hour, found[0].days, found[0].extensions) == (18, {1, 2, 3, 4, 5}, {"100"})
         assert [(row.line, row.reason.partition(":")[0]) for row in bad] == [(4, "number_length")]
 
+    def test_it_reads_no_price_of_a_workbook_that_can_be_read_in_two_ways(self) -> None:
+        prices = ["1.500", 1.5, 1.125, "0.125", "1.5000"]
+        found, bad = rate_files.read_rates(
+            workbook(COLUMNS, *((1, "1.500", "9", 0, 0, 0, price, 60, None, None, None, "all") for price in prices))
+        )
+        assert [rate.rate_micros for rate in found] == [1_500_000, 1_125_000, 125_000, 1_500_000]
+        assert {rate.remark for rate in found} == {"1.500"}
+        assert [str(row) for row in bad] == ["line 2: '1.500' can be read in two ways: write 1500 or 1.5000"]
+
     def test_it_refuses_a_workbook_with_more_columns_or_another_header(self) -> None:
         with pytest.raises(rate_files.BadInput, match="first line must be"):
             rate_files.read_rates(workbook((*COLUMNS, "more")))
@@ -483,6 +496,19 @@ class TestFiles:
         assert all_rates(owner_desk)[0].rate_micros == 40_000
         assert confirm(owner_desk, path).status_code == 303
         assert all_rates(owner_desk)[0].rate_micros == 30_000
+
+    def test_it_replaces_no_more_rates_than_it_has_the_memory_for(
+        self, owner_desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rates, "MOST_REPLACED", 3)
+        text = f"{HEADER}\n1,city,9,9,0.1,60,0.03,55,,,,all\n1,new,77,0,0,0,0.03,55,,,,all\n"
+        response = upload(owner_desk, text, remove_others="1")
+        assert response.status_code == 422
+        assert "there are 4 rates, and up to 3 are replaced as a whole: import only those that change" in response.text
+        path = upload(owner_desk, text).location
+        assert [row[0] for row in rows(owner_desk.page(path))] == ["Changed", "Added"]
+        assert confirm(owner_desk, path).status_code == 303
+        assert [rate.rate_micros for rate in all_rates(owner_desk)][::4] == [30_000, 30_000]
 
     def test_it_keeps_only_a_few_files_waiting(self, owner_desk: Desk) -> None:
         text = render_rates([cast.ABROAD_RATE])

@@ -391,3 +391,11 @@ def test_what_if_among_many_rates_too(owner_desk: Desk, monkeypatch: pytest.Monk
     assert "choose fewer days" in refused.text
     wrong = owner_desk.browser.get(f"/rate/drafts/{draft}/what-if?from=2026-03-02&to=2026-03-01")
     assert wrong.status_code == 422
+
+
+def test_it_compares_no_tariff_that_is_too_large(owner_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "MOST_REPLACED", 3)
+    response = owner_desk.post("/rate/drafts/add", {"name": "copy", "submission": "once"})
+    assert response.status_code == 422
+    assert "there are 4 rates, and up to 3 are replaced as a whole" in response.text
+    assert owner_desk.browser.get("/rate/drafts").status_code == 200

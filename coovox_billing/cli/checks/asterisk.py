@@ -149,8 +149,8 @@ def check_pbx(look: Look) -> list[Condition]:
 def _known(look: Look) -> Known:
     if not look.context.has_usable_database:
         return Known()
-    site, trunks = look.context.database.read(reads.site_and_trunks)
-    return Known(site.emergency_numbers, frozenset(trunks))
+    premises = look.context.database.read(reads.premises)
+    return Known(premises.site.emergency_numbers, frozenset(premises.trunks))
 
 
 def check_mirror(look: Look) -> list[Condition]:

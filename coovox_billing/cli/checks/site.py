@@ -11,10 +11,12 @@ from coovox_billing.cli.context import counted
 from coovox_billing.core import rate_reach
 from coovox_billing.core.emergency_numbers import NUMBERS_OF_COUNTRIES
 from coovox_billing.core.payer import extension_of
+from coovox_billing.core.rate_reach import Idle
 from coovox_billing.services import activation, backups, condition, trunks
 from coovox_billing.services.condition import Condition
 from coovox_billing.store import probe, reads
 from coovox_billing.store.audit import audit
+from coovox_billing.store.rate_index import StoredRates
 from coovox_billing.this_device import open_licensing
 
 T = TypeVar("T")
@@ -151,23 +153,34 @@ def check_extensions(look: Look) -> list[Condition]:
 def check_rates(look: Look) -> list[Condition]:
     """Billed extensions that no rate prices, and rates that price nothing."""
     database = look.context.database
-    rates, site = database.read(reads.all_rates), database.read(reads.site)
+    site = database.read(reads.site)
     accounts = [row for row in database.read(reads.newest_accounts) if row["closed_at_ms"] is None]
     billed = [row["extension"] for row in accounts if row["billing"]]
-    found = list(_unpriced(rate_reach.unpriced_extensions(rates, billed), site.when_no_rate))
-    idle = rate_reach.idle_rates(rates, [row["extension"] for row in accounts])
+    unpriced = database.read(lambda c: rate_reach.unpriced_extensions(StoredRates(c).in_order(), billed))
+    found = list(_unpriced(unpriced, site.when_no_rate))
+    known = [row["extension"] for row in accounts]
+    first, count = database.read(lambda c: _first_idle(rate_reach.idle_rates(StoredRates(c), known)))
     found += [
         note(
             f"rate {one.rate.id}",
             f"no call can be priced by it (prefix {one.rate.prefix or 'none'}): {one.why}",
             "Change it, or make it inactive, on the page Rates or with `coovox-billing rate export` and `import`.",
         )
-        for one in idle[:MOST_NAMED]
+        for one in first
     ]
-    if len(idle) > MOST_NAMED:
-        more = counted(len(idle) - MOST_NAMED, "more rate", "more rates")
+    if count > MOST_NAMED:
+        more = counted(count - MOST_NAMED, "more rate", "more rates")
         found.append(note("rates", f"{more} can price no call", "See those above first."))
     return found or [Condition("rates", "each billed extension has some, and each can price a call")]
+
+
+def _first_idle(idle: Iterator[Idle]) -> tuple[list[Idle], int]:
+    """The oldest of them, and how many there are: as many as rates, so that they are not kept."""
+    first: list[Idle] = []
+    count = 0
+    for count, one in enumerate(idle, start=1):  # noqa: B007  the last one counts them
+        first = sorted([*first, one], key=lambda known: known.rate.id)[:MOST_NAMED]
+    return first, count
 
 
 def _unpriced(extensions: Sequence[str], policy: str) -> Iterator[Condition]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import ServiceUnavailable
 
 from coovox_billing.core.clock import local_day
-from coovox_billing.core.tariff_check import Finding, Kind
+from coovox_billing.core.tariff_check import MOST_OF_A_KIND, Finding, Findings, Kind
 from coovox_billing.services import rate_check, rates, tariff_drafts
 from coovox_billing.store import dialed, queries
 from coovox_billing.store.lists.rates import RateQuery
@@ -40,7 +42,10 @@ KINDS = {
 }
 # To look through more takes so long that the page is shown before.
 CHECKED_AT_ONCE = 200
+PATIENCE_SECONDS = 15.0
 _NAME = "coovox_dialed"
+# A million rates take a minute and 25 MB, which many at once would not have.
+_looking = Lock()
 MARKS = {Kind.UNPRICED: "bad", Kind.NO_RATE: "bad", Kind.GAP: "bad", Kind.UNDIALED: "quiet"}
 
 
@@ -48,7 +53,7 @@ MARKS = {Kind.UNPRICED: "bad", Kind.NO_RATE: "bad", Kind.GAP: "bad", Kind.UNDIAL
 class FindingQuery:
     """What was found as a list of pages; all of it, or what is of one kind."""
 
-    findings: Sequence[Finding]
+    findings: Findings
     kind: str = ""
 
     def count(self) -> int:
@@ -64,7 +69,7 @@ class FindingQuery:
         return iter(self._shown())
 
     def _shown(self) -> Sequence[Finding]:
-        return [finding for finding in self.findings if self.kind in ("", finding.kind)]
+        return [finding for finding in self.findings.told if self.kind in ("", finding.kind)]
 
 
 @page.get("/rate/check")
@@ -95,12 +100,12 @@ def download_draft(draft_id: int, kind: str) -> ResponseReturnValue:
     return downloads.send(_download(parts().database.read(lambda c: tariff_drafts.find(c, draft_id))), kind)
 
 
-def of_draft(draft_id: int) -> list[Finding]:
+def of_draft(draft_id: int) -> Findings:
     """What is found of a draft as it would be, with the ids and so the ages that its rates would have."""
     return parts().database.read(lambda c: rate_check.check_draft(c, rates.outcome(tariff_drafts.plan(c, draft_id))))
 
 
-def _of_today() -> list[Finding]:
+def _of_today() -> Findings:
     """What is found of the rates that count; what was dialed is some minutes old."""
     database, now_ms = parts().database, parts().now_ms()
     shelf: Shelf[rate_check.Heads] = current_app.extensions.setdefault(_NAME, Shelf())
@@ -125,7 +130,8 @@ def _page(draft: Draft | None) -> str:
         draft=draft,
         page=read_page(query, arguments),
         table=tables.plain(_columns()),
-        counts=[(kind, words, sum(f.kind is kind for f in query.findings)) for kind, words in _kinds().items()],
+        counts=[(kind, words, query.findings.counts.get(kind, 0)) for kind, words in _kinds().items()],
+        most=MOST_OF_A_KIND,
         kind=query.kind,
         kinds=_kinds(),
         marks=MARKS,
@@ -142,7 +148,12 @@ def _download(draft: Draft | None) -> Download:
 
 
 def _query(draft: Draft | None, arguments: Arguments) -> FindingQuery:
-    found = of_draft(draft.id) if draft else _of_today()
+    if not _looking.acquire(timeout=PATIENCE_SECONDS):
+        raise ServiceUnavailable(_("Others look at the calls. Try again in a minute."))
+    try:
+        found = of_draft(draft.id) if draft else _of_today()
+    finally:
+        _looking.release()
     return FindingQuery(found, arguments.choice("finding", tuple(Kind)))
 
 

@@ -11,8 +11,8 @@ from coovox_billing.core.csv_table import BadRow
 from coovox_billing.core.rate_csv import parse_rates, render_rates
 from coovox_billing.core.tariff import Rate
 from coovox_billing.errors import BadInput, BillingError, Refused
-from coovox_billing.services import rate_check, tariff_drafts
-from coovox_billing.store import queries, reads
+from coovox_billing.services import rate_check, rates, tariff_drafts
+from coovox_billing.store import queries
 from coovox_billing.store import tariff_drafts as stored
 from coovox_billing.store.tariff_drafts import Draft, DraftState
 from coovox_billing.web import bodies, pieces
@@ -76,7 +76,7 @@ def add() -> ResponseReturnValue:
     made: list[int] = []
 
     def job(connection: sqlite3.Connection) -> None:
-        whole = reads.all_rates(connection) if found is None else found
+        whole = tariff_drafts.today(connection) if found is None else found
         if found is not None and keeps_others:
             whole = tariff_drafts.complete(connection, found)
         made.append(tariff_drafts.add(connection, name, whole, author))
@@ -168,9 +168,11 @@ def show_draft(draft_id: int, error: str = "", errors: dict[str, str] | None = N
     is_compared = draft.state in (DraftState.DRAFT, DraftState.SCHEDULED)
     is_later = request.method == "GET" and (is_compared or is_last) and takes_long(draft)
     plan = None
-    if is_compared and not is_later:
+    if is_later:
+        parts().database.read(rates.check_replaceable)
+    elif is_compared:
         plan = parts().database.read(lambda c: tariff_drafts.plan(c, draft_id))
-    elif is_last and not is_later:
+    elif is_last:
         plan = parts().database.read(lambda c: tariff_drafts.plan_return(c, draft_id))
     return render_template(
         "rates/draft.html",
@@ -178,7 +180,7 @@ def show_draft(draft_id: int, error: str = "", errors: dict[str, str] | None = N
         is_open=draft.state == DraftState.DRAFT,
         is_last=is_last,
         is_later=is_later,
-        findings=of_draft(draft_id) if is_compared and not is_later else [],
+        findings=of_draft(draft_id).total if is_compared and not is_later else 0,
         error=error,
         errors=errors or {},
         token=request.form.get("submission") or pieces.submission_token(),

@@ -94,8 +94,14 @@ def upload() -> ResponseReturnValue:
             len(bad),
         )
         return _choose(nothing, name, bad), 422
+    remove_others = "remove_others" in request.form
+    if remove_others:
+        try:
+            parts().database.read(rates.check_replaceable)
+        except Refused as error:
+            return _choose(told(error), name), 422
     packed = zlib.compress(render_rates(found).encode())
-    key = _room().put(Waiting(name, packed, "remove_others" in request.form))
+    key = _room().put(Waiting(name, packed, remove_others))
     return redirect(url_for("rates.files.preview", key=key), 303)
 
 
