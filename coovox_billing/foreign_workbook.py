@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from coovox_billing.errors import BadInput
+from coovox_billing.own_python import own_python
 
 MOST_UNPACKED_BYTES = 8 * 1024 * 1024
 MOST_OTHER_BYTES = 256 * 1024  # of a part without rows: of every style, openpyxl makes an object
@@ -42,6 +43,7 @@ class _Outcome(IntEnum):
     """How the process of its own ends."""
 
     READ = 0
+    NOT_BEGUN = 1  # Python's own, of a program that fails
     TOO_LARGE = 3
     BROKEN = 4
     NO_MEMORY = 5
@@ -74,15 +76,17 @@ def rows_of(data: bytes, most_rows: int, width: int) -> Iterator[tuple[int, list
         raise BadInput("The workbook is too large when unpacked: keep only the sheet with the rates.")
     if outcome == _Outcome.BROKEN:
         raise BadInput("The workbook cannot be read: save it anew as .xlsx, or as CSV.")
+    if outcome == _Outcome.NOT_BEGUN:
+        raise BadInput("The reader of workbooks could not be begun: save the workbook as CSV, and see the log.")
     if outcome != _Outcome.READ:
         log.warning("a workbook could not be read: its process ended with %s", outcome)
         raise BadInput("This device has not the memory or the time to read the workbook: save it as CSV.")
-    return (tuple(json.loads(line)) for line in io.BytesIO(written))
+    return (tuple(json.loads(line.decode("utf-8", "surrogatepass"))) for line in io.BytesIO(written))
 
 
 def _read_apart(data: bytes, most_rows: int, width: int) -> tuple[int | None, bytes]:
     """How the process ended, None where it took too long or could not even begin; and what it wrote."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, str(most_rows), str(width)]
+    command = [*own_python(), "-W", "ignore", "-m", __name__, str(most_rows), str(width)]
     try:
         done = subprocess.run(command, input=data, stdout=subprocess.PIPE, timeout=LONGEST_SECONDS, check=False)
     except (subprocess.TimeoutExpired, OSError):
@@ -162,7 +166,7 @@ def _write_rows(rows: Iterator[tuple[int, Sequence[str]]], file: BinaryIO) -> No
         signs += sum(map(len, texts))
         if signs > MOST_TEXT:
             raise _TooLargeError
-        file.write(json.dumps([line, texts]).encode() + b"\n")
+        file.write(json.dumps([line, texts], ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
     file.flush()
 
 

@@ -9,13 +9,13 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
 from coovox_billing import heartbeat
+from coovox_billing.own_python import own_python
 
 # By the names of their commands: what people call them.
 PLANES = {"calls": "call plane", "web": "web plane"}
@@ -53,7 +53,7 @@ class Plane:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
-        command = [sys.executable, "-m", "coovox_billing", *self.options, self.name]
+        command = [*own_python(), "-m", "coovox_billing", *self.options, self.name]
         environment = os.environ | {heartbeat.VARIABLE: str(writing), heartbeat.SYSTEMD_VARIABLE: ""}
         self.process = subprocess.Popen(command, pass_fds=[writing], env=environment, start_new_session=True)
         os.close(writing)

@@ -3,13 +3,13 @@
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from coovox_billing.core import backup_plan
+from coovox_billing.own_python import own_python
 from coovox_billing.services import backups
 from coovox_billing.store import reads
 from coovox_billing.store.database import Database
@@ -32,7 +32,7 @@ class Runner:
     ) -> None:
         self._database = database
         self._directory = directory
-        own = (sys.executable, "-m", "coovox_billing", "--data", str(directory))
+        own = (*own_python(), "-m", "coovox_billing", "--data", str(directory))
         self._command = tuple(command) or own
         self._now_ms = now_ms
         self._lock = threading.Lock()

@@ -182,7 +182,7 @@ def plan_import(connection: sqlite3.Connection, rates: Sequence[Rate], remove_ot
 
 
 def check_replaceable(connection: sqlite3.Connection) -> None:
-    """To be asked before a page shows what replacing all rates would do, or does it.
+    """To be asked before a page shows what replacing all rates would do, or does it, or has it done later.
 
     Raises:
         Refused: there are more than it has the memory for.
@@ -206,8 +206,11 @@ def import_rates(
     """Bring the list of rates to what a file says, as `plan_import` tells; if `seen` is its mark, where one is given.
 
     Raises:
-        Refused: the rates were changed since, so that it would do something else than was seen.
+        Refused: the rates were changed since, so that it would do something else than was seen, or are too many for
+            a page to replace.
     """
+    if seen is not None and remove_others:
+        check_replaceable(connection)
     plan = plan_import(connection, rates, remove_others)
     if seen is not None and seen != plan.mark:
         raise Refused("the rates were changed since you looked: see what would happen now, then import")

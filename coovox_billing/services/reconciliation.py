@@ -14,7 +14,7 @@ from coovox_billing.core.leg import Leg
 from coovox_billing.services import live_calls, settlement
 from coovox_billing.services.live_calls import Answered
 from coovox_billing.store import reads, writes
-from coovox_billing.store.call_changes import CallChange
+from coovox_billing.store.call_changes import CallChange, in_one
 
 _RECORDS_SINCE = "records_since_ms"
 
@@ -81,10 +81,12 @@ def close(
         ended = settlement.leg_of_call(call, trace.answered_ms, trace.ended_ms)
         ended = replace(ended, uniqueid=trace.uniqueid or ended.uniqueid)
         return settlement.settle(connection, call_id, ended, UNKNOWN, now_ms, Source(trace.source))
+    answer = None
     if trace is not None:
-        live_calls.answer(connection, Answered(call_id, trace.answered_ms, trace.channel, trace.uniqueid))
+        answered = Answered(call_id, trace.answered_ms, trace.channel, trace.uniqueid)
+        answer = live_calls.answer(connection, answered)
     seconds = call["seen_talk_seconds"] if talked_seconds is None else int(talked_seconds)
-    return settlement.lose(connection, call_id, seconds, now_ms)
+    return in_one(answer, settlement.lose(connection, call_id, seconds, now_ms))
 
 
 def keep_seen(connection: sqlite3.Connection, talked_seconds: Mapping[str, int]) -> None:

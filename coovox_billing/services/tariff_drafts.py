@@ -145,9 +145,10 @@ def schedule(connection: sqlite3.Connection, draft_id: int, at_ms: int, person: 
 
     Raises:
         NotFound: it was deleted.
-        Refused: the time is over, or it is no draft any more.
+        Refused: the time is over, there are too many rates, or it is no draft any more.
     """
     draft = find(connection, draft_id)
+    rates.check_replaceable(connection)
     if at_ms <= person.now_ms:
         raise Refused("this time is over: choose a later one, or activate the draft now")
     columns = {"state": DraftState.SCHEDULED, "activate_at_ms": at_ms, "scheduled_by": person.name}
@@ -175,11 +176,12 @@ def activate(connection: sqlite3.Connection, draft_id: int, person: Person, seen
 
     Raises:
         NotFound: it was deleted.
-        Refused: the rates or the draft were changed since, or it is no draft any more.
+        Refused: the rates or the draft were changed since, they are too many, or it is no draft any more.
     """
     draft = find(connection, draft_id)
     if draft.state != DraftState.DRAFT:
         raise Refused("this draft is scheduled or active already")
+    rates.check_replaceable(connection)
     prepared = _prepare(connection, draft, rates_of(connection, draft_id))
     if prepared.planned.mark != seen:
         raise Refused("the rates were changed since you looked: see what would happen now, then activate")
@@ -187,7 +189,10 @@ def activate(connection: sqlite3.Connection, draft_id: int, person: Person, seen
 
 
 def due(connection: sqlite3.Connection, now_ms: int, even_ms: int) -> Prepared | None:
-    """The first scheduled draft whose time has come, by a clock that went evenly for so long."""
+    """The first scheduled draft whose time has come, by a clock that went evenly for so long.
+
+    However many rates there are by now: what was scheduled comes.
+    """
     draft = next(iter(tariff_drafts.scheduled(connection)), None)
     if draft is None or draft.activate_at_ms is None or not is_due(draft.activate_at_ms, now_ms, even_ms):
         return None
@@ -245,7 +250,6 @@ def take_back(connection: sqlite3.Connection, draft_id: int, person: Person, see
 
 
 def _prepare(connection: sqlite3.Connection, draft: Draft, found: Sequence[Rate]) -> Prepared:
-    rates.check_replaceable(connection)
     present = reads.all_rates(connection)
     planned = rates.plan_import(connection, found, remove_others=True)
     return Prepared(draft, found, present, planned, tariff_drafts.as_json(present))

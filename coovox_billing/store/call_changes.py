@@ -56,3 +56,10 @@ def change_of(call: CallRow | None, columns: Mapping[str, Any]) -> CallChange:
     stood = _NEW if call is None else CallFacts._make(_facts_of(call))
     is_new = call is None or call["state"] == State.ASKED
     return CallChange(None if is_new else stood, CallFacts._make(map(columns.get, CallFacts._fields, stood)))
+
+
+def in_one(first: CallChange | None, then: CallChange | None) -> CallChange | None:
+    """Two changes of a call in one transaction, of which either may be none."""
+    if first is None or then is None:
+        return first or then
+    return CallChange(first.before, then.after)

@@ -344,7 +344,10 @@ _RATE_COLUMNS = (
 
 
 def rates_for(connection: sqlite3.Connection, prefixes: Sequence[str], extension: str) -> list[Rate]:
-    """The rates with one of the prefixes. `extensions` of a restricted one is cut down to `extension` or nobody."""
+    """The rates with one of the prefixes, which are at least one, and each another.
+
+    `extensions` of a restricted one is cut down to `extension` or nobody.
+    """
     rows = connection.execute(_rates_query(len(prefixes)), (extension, *prefixes))
     return [_rate_of_row(tuple(row)) for row in rows]
 

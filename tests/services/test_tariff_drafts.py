@@ -256,6 +256,18 @@ def test_it_activates_what_is_due_in_the_name_of_whoever_scheduled_it(database: 
     assert changes(database)[-1][:3] == (MANAGER.name, "schedule", "tariff New year")
 
 
+def test_it_activates_what_is_due_however_many_rates_there_are_by_now(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, later = add(database), add(database, name="Later")
+    schedule(database, draft)
+    monkeypatch.setattr(rates, "MOST_REPLACED", 3)
+    with pytest.raises(Refused, match="up to 3 are replaced as a whole"):
+        schedule(database, later)
+    assert activate_due(database)
+    assert find(database, draft).state == "active"
+
+
 def test_it_activates_nothing_that_was_canceled_at_the_last_moment(database: Database) -> None:
     draft = add(database)
     schedule(database, draft)

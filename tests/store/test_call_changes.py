@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from coovox_billing.core.call import State
+from coovox_billing.core.call import Source, State
 from coovox_billing.core.clock import UNKNOWN
+from coovox_billing.core.evidence import Trace
 from coovox_billing.core.leg import PASSED_ALONE
-from coovox_billing.services import calls, live_calls, settlement
+from coovox_billing.services import calls, live_calls, reconciliation, settlement
 from coovox_billing.services.live_calls import Answered
 from coovox_billing.store import reads, writes
 from coovox_billing.store.call_changes import CallChange, CallFacts
@@ -21,6 +22,7 @@ Job = Callable[[sqlite3.Connection], calls.Answer | CallChange | None]
 ASKED_AGAIN = replace(a_question("1"), stamp_ms=NOW_MS + 9_000, trunk="Other")
 ANSWERED = Answered("1", NOW_MS + 5_000, "PJSIP/carrier-0000000b", "1772442000.2")
 UNANSWERED = replace(a_leg(talked=0), answered_ms=None)
+TRACE = Trace(Source.CEL, answered_ms=NOW_MS + 5_000, ended_ms=None, channel="PJSIP/carrier-0000000b", uniqueid="1.2")
 TALKED = a_leg(talked=61)
 
 STORIES: dict[str, list[Job]] = {
@@ -41,6 +43,10 @@ STORIES: dict[str, list[Job]] = {
         lambda c: live_calls.answer(c, ANSWERED),
         lambda c: settlement.lose(c, "1", 30, NOW_MS),
         lambda c: settlement.settle(c, "1", TALKED, UNKNOWN, NOW_MS),
+    ],
+    "answered as Asterisk's records tell, and gone": [
+        lambda c: calls.authorize(c, a_question("1"), NOW_MS),
+        lambda c: reconciliation.close(c, "1", TRACE, 30.0, NOW_MS),
     ],
     "alone": [lambda c: settlement.settle(c, "1", replace(TALKED, alone=PASSED_ALONE), UNKNOWN, NOW_MS)],
     "alone, begun": [

@@ -399,3 +399,20 @@ def test_it_compares_no_tariff_that_is_too_large(owner_desk: Desk, monkeypatch: 
     assert response.status_code == 422
     assert "there are 4 rates, and up to 3 are replaced as a whole" in response.text
     assert owner_desk.browser.get("/rate/drafts").status_code == 200
+
+
+@pytest.mark.parametrize("at_once", [3, 200])
+def test_what_was_scheduled_before_a_tariff_grew_too_large_can_be_canceled(
+    owner_desk: Desk, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    draft = make(owner_desk)
+    do(owner_desk, draft, "schedule", day="2026-07-01", time="00:00")
+    monkeypatch.setattr(rates, "MOST_REPLACED", 3)
+    monkeypatch.setattr(check, "CHECKED_AT_ONCE", at_once)
+    html = owner_desk.page(f"/rate/drafts/{draft}")
+    assert "there are 4 rates, and up to 3 are replaced as a whole" in html
+    assert "The check found nothing" not in html
+    start = html.partition(f'action="/rate/drafts/{draft}/cancel"')[2]
+    owner_desk.post(f"/rate/drafts/{draft}/cancel", {"submission": hidden(start, "submission")}, "/rate")
+    assert find(owner_desk, draft).state == "draft"
+    assert "What activating it now would change" not in owner_desk.page(f"/rate/drafts/{draft}")

@@ -1,6 +1,7 @@
 """*Check my rates*: what is hardly meant so, with a link to where it is put right; of today's rates or of a draft."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -102,7 +103,10 @@ def download_draft(draft_id: int, kind: str) -> ResponseReturnValue:
 
 def of_draft(draft_id: int) -> Findings:
     """What is found of a draft as it would be, with the ids and so the ages that its rates would have."""
-    return parts().database.read(lambda c: rate_check.check_draft(c, rates.outcome(tariff_drafts.plan(c, draft_id))))
+    with _one_at_a_time():
+        return parts().database.read(
+            lambda c: rate_check.check_draft(c, rates.outcome(tariff_drafts.plan(c, draft_id)))
+        )
 
 
 def _of_today() -> Findings:
@@ -111,7 +115,18 @@ def _of_today() -> Findings:
     shelf: Shelf[rate_check.Heads] = current_app.extensions.setdefault(_NAME, Shelf())
     key = (rate_check.first_day(now_ms, queries.site().time_zone), database.read(dialed.longest_prefix))
     kept = shelf.get(key, now_ms, lambda: database.read(lambda c: rate_check.dialed_heads(c, now_ms)))
-    return database.read(lambda c: rate_check.check(c, now_ms, kept.thing))
+    with _one_at_a_time():
+        return database.read(lambda c: rate_check.check(c, now_ms, kept.thing))
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _looking.acquire(timeout=PATIENCE_SECONDS):
+        raise ServiceUnavailable(_("Others look at the calls. Try again in a minute."))
+    try:
+        yield
+    finally:
+        _looking.release()
 
 
 def takes_long(draft: Draft | None) -> bool:
@@ -148,12 +163,7 @@ def _download(draft: Draft | None) -> Download:
 
 
 def _query(draft: Draft | None, arguments: Arguments) -> FindingQuery:
-    if not _looking.acquire(timeout=PATIENCE_SECONDS):
-        raise ServiceUnavailable(_("Others look at the calls. Try again in a minute."))
-    try:
-        found = of_draft(draft.id) if draft else _of_today()
-    finally:
-        _looking.release()
+    found = of_draft(draft.id) if draft else _of_today()
     return FindingQuery(found, arguments.choice("finding", tuple(Kind)))
 
 

@@ -167,20 +167,25 @@ def show_draft(draft_id: int, error: str = "", errors: dict[str, str] | None = N
     is_last = parts().database.read(stored.last_active) == draft_id
     is_compared = draft.state in (DraftState.DRAFT, DraftState.SCHEDULED)
     is_later = request.method == "GET" and (is_compared or is_last) and takes_long(draft)
-    plan = None
-    if is_later:
-        parts().database.read(rates.check_replaceable)
-    elif is_compared:
-        plan = parts().database.read(lambda c: tariff_drafts.plan(c, draft_id))
-    elif is_last:
-        plan = parts().database.read(lambda c: tariff_drafts.plan_return(c, draft_id))
+    plan, findings = None, 0
+    try:
+        if is_later:
+            parts().database.read(rates.check_replaceable)
+        elif is_compared:
+            plan = parts().database.read(lambda c: tariff_drafts.plan(c, draft_id))
+            findings = of_draft(draft_id).total
+        elif is_last:
+            plan = parts().database.read(lambda c: tariff_drafts.plan_return(c, draft_id))
+    except Refused as refusal:
+        # The rest of the page is there all the same: what is scheduled can be canceled.
+        error, is_later = error or told(refusal), False
     return render_template(
         "rates/draft.html",
         draft=draft,
         is_open=draft.state == DraftState.DRAFT,
         is_last=is_last,
         is_later=is_later,
-        findings=of_draft(draft_id).total if is_compared and not is_later else 0,
+        findings=findings,
         error=error,
         errors=errors or {},
         token=request.form.get("submission") or pieces.submission_token(),

@@ -156,6 +156,8 @@ def _choose(error: str = "", name: str = "", bad: Sequence[BadRow] = ()) -> str:
 
 def _preview(key: str, waiting: Waiting, error: str = "") -> str:
     found = waiting.rates
+    if waiting.remove_others:
+        parts().database.read(rates.check_replaceable)
     plan = parts().database.read(lambda c: rates.plan_import(c, found, waiting.remove_others))
     return render_template(
         "rates/preview.html",
