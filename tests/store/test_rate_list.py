@@ -65,9 +65,9 @@ def plan_of(ask: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> list[
     """How the database goes about each question that is asked."""
     run, plan = reading.execute_sql, []
 
-    def told(sql: str, params: Any = (), *rest: Any) -> Any:
+    def told(sql: str, params: Any = (), *rest: Any, **options: Any) -> Any:
         plan.extend(row[-1] for row in run(f"EXPLAIN QUERY PLAN {sql}", params).fetchall())
-        return run(sql, params, *rest)
+        return run(sql, params, *rest, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(reading, "execute_sql", told)
