@@ -242,7 +242,7 @@ def _places(rows: Sequence[Any]) -> list[int]:
     """The place of each among all rates: those between one and the next are counted, in the index alone."""
     before, place, places = (-1, 0), 0, {}
     for key in sorted((row.precedence, row.id) for row in rows):
-        place += sum(RateRow.select(fn.COUNT(RateRow.id)).where(*span).scalar() for span in _spans(before, key))
+        place += sum(RateRow.select(fn.COUNT(SQL("*"))).where(*span).scalar() for span in _spans(before, key))
         before, places[key] = key, place
     return [places[row.precedence, row.id] for row in rows]
 
