@@ -1,27 +1,41 @@
 """The guide's *Rate* page: the rates in the order in which they are preferred. Needs `open_reading` first."""
 
+import json
 from array import array
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time
 from functools import cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from peewee import SQL, fn
 
 from coovox_billing.core.tariff import Rate
-from coovox_billing.store.lists.blocks import fetched
+from coovox_billing.store.lists.blocks import fetched, looked_up
 from coovox_billing.store.models import Account, RateExtension, RateRow, reading
 
 _ROWS_AT_ONCE = 500
 # So many places of a list are as quick to find as a single one.
 _FEW = 1_000
 _MANY = 20_000
+# Where rates have more different remarks than this, a look at each rate's is as quick.
+_MOST_REMARKS = 5_000
 _HIGHEST_SIGN = "\U0010ffff"
+
+_EACH_REMARK = """
+    WITH RECURSIVE remarks (remark) AS (
+        SELECT min(remark) FROM rates
+        UNION ALL
+        SELECT (SELECT min(remark) FROM rates WHERE remark > remarks.remark) FROM remarks WHERE remark IS NOT NULL
+    )
+    SELECT remark, instr(lower(remark), lower(?)) > 0 FROM remarks WHERE remark IS NOT NULL LIMIT ?
+"""
 
 PRECEDENCE = "order"
 _SORTS: dict[str, Any] = {
+    PRECEDENCE: RateRow.precedence,
     "remark": RateRow.remark,
     "prefix": RateRow.prefix,
     "length": RateRow.number_length,
@@ -67,37 +81,56 @@ class RateQuery:
 
     @cached_property
     def _count(self) -> int:
-        if len(self._first_found) < _FEW:
+        if self._few is not None or len(self._first_found) < _FEW:
             return len(self._first_found)
         # The star lets SQLite count all of them without looking at each.
-        return int(self._matching(RateRow.select(fn.COUNT(SQL("*")))).scalar())
+        counted = RateRow.select(fn.COUNT(SQL("*")))
+        if self._left_out is not None:
+            return int(counted.scalar()) - len(self._left_out)
+        counted = counted.where(*self._wanted) if self._wanted else counted
+        return int(self._narrowed(counted).scalar())
 
     def page(self, limit: int, offset: int) -> Sequence[RankedRate]:
         """Some of them; only of these more is read than what the index of their order holds."""
         ids = self._first_found[offset : offset + limit]
-        if len(self._first_found) >= _FEW and offset + limit > _FEW:
+        if self._few is None and len(self._first_found) >= _FEW and offset + limit > _FEW:
             ids = self._found_far(limit, offset)
         by_id = {row.id: row for row in RateRow.select().where(RateRow.id << ids)}
         rows = [by_id[rate_id] for rate_id in ids if rate_id in by_id]
-        is_whole = not (self.prefix or self.remark or self.extension) and self.active is None
-        places = range(offset + 1, offset + 1 + len(rows)) if is_whole and self.sort == PRECEDENCE else _places(rows)
+        is_among_all = self._left_out is not None and self.sort == PRECEDENCE
+        places = self._places_from(offset + 1, rows) if is_among_all else _places(rows)
         return list(_whole(list(zip(places, rows, strict=True))))
+
+    def _places_from(self, first: int, rows: Sequence[Any]) -> list[int]:
+        """The place of each among all rates, where those left out before it are all that is not counted."""
+        others = RateRow.select(RateRow.precedence, RateRow.id).where(_one_of(RateRow.id, self._left_out or ()))
+        keys = sorted(fetched(others))
+        return [place + bisect(keys, (row.precedence, row.id)) for place, row in enumerate(rows, first)]
 
     @cached_property
     def _first_found(self) -> list[int]:
         """The ids of the first of them, of all where they are few: so these are searched for once."""
-        return self._found(_FEW, 0)
+        return self._found(_FEW if self._few is None else len(self._few), 0)
 
     def _found_far(self, limit: int, offset: int) -> list[int]:
         """The same, from the end where that is nearer."""
-        if self.sort != PRECEDENCE or offset < self._count // 2:
-            return self._found(limit, offset)
-        behind = max(0, self._count - offset - limit)
-        return self._found(self._count - offset - behind, behind, [RateRow.precedence.desc(), RateRow.id.desc()])[::-1]
+        limit = max(0, min(limit, self._count - offset))
+        is_behind = offset >= self._count // 2
+        skipped = self._count - offset - limit if is_behind else offset
+        ids = self._found(limit, skipped, is_behind)
+        return ids[::-1] if is_behind else ids
 
-    def _found(self, limit: int, offset: int, order: Sequence[Any] = ()) -> list[int]:
-        rows = self._matching(RateRow.select(RateRow.id), self._is_common).order_by(*(order or self._order()))
-        return [row[0] for row in fetched(rows.limit(limit).offset(offset))]
+    def _found(self, limit: int, offset: int, is_behind: bool = False) -> list[int]:
+        order = self._order(is_behind)
+        left_out = self._left_out
+        if left_out is None:
+            return _ids(self._matching(RateRow.select(RateRow.id)).order_by(*order).limit(limit).offset(offset))
+        every = _ids(RateRow.select(RateRow.id).order_by(*order).limit(limit + len(left_out)).offset(offset))
+        if not left_out:
+            return every
+        among = _ids(RateRow.select(RateRow.id).where(_one_of(RateRow.id, [*left_out, *every[:1]])).order_by(*order))
+        before = sum(1 for _ in takewhile(lambda rate_id: rate_id != every[0], among))
+        return [rate_id for rate_id in every if rate_id not in left_out][before : before + limit]
 
     def stream(self) -> Iterator[RankedRate]:
         """All of them, one by one, in the order of one look; read some at a time, so that no snapshot is held."""
@@ -118,29 +151,65 @@ class RateQuery:
         rows = RateRow.select(RateRow.id, ranked.c.place).join(ranked, on=(ranked.c.id == RateRow.id))
         return self._matching(rows).order_by(*self._order())
 
-    def _order(self) -> list[Any]:
-        word = self.sort.removeprefix("-")
-        in_order: list[Any] = [RateRow.precedence, RateRow.id]
-        columns = [_SORTS[word]] if word in _SORTS else in_order
-        return [column.desc() if self.sort.startswith("-") else column for column in columns] + in_order
+    def _order(self, is_behind: bool = False) -> list[Any]:
+        """What is equal has the order of age; the other way round, and from behind, all of it is turned."""
+        columns = [_SORTS[self.sort.removeprefix("-")], RateRow.id]
+        return [column.desc() for column in columns] if self.sort.startswith("-") is not is_behind else columns
 
     @cached_property
-    def _is_common(self) -> bool:
-        """Whether so many rates begin with the prefix that they are rather looked for in the order of all."""
-        few = RateRow.select(RateRow.id).where(self._begins).limit(_MANY)
-        return bool(self.prefix) and self.sort.endswith(PRECEDENCE) and few.count() == _MANY
+    def _few(self) -> list[int] | None:
+        """The ids of all that have the prefix, or the remark, where these are not many."""
+        for condition in self._wanted:
+            ids = _ids(RateRow.select(RateRow.id).where(condition).limit(_MANY))
+            if len(ids) < _MANY:
+                return ids
+        return None
 
-    @property
-    def _begins(self) -> Any:
-        """The condition on the prefix in the form in which SQLite finds the first of them in the index of prefixes."""
-        return (RateRow.prefix >= self.prefix) & (RateRow.prefix < self.prefix + _HIGHEST_SIGN)
+    @cached_property
+    def _left_out(self) -> frozenset[int] | None:
+        """The ids of those that have not the prefix, or not the remark, where only these few are not searched for."""
+        if self._few is not None or self.extension or self.active is not None:
+            return None
+        left_out: set[int] = set()
+        for condition in self._unwanted:
+            ids = _ids(RateRow.select(RateRow.id).where(condition).limit(_FEW))
+            if len(ids) == _FEW:
+                return None
+            left_out.update(ids)
+        return frozenset(left_out)
 
-    def _matching(self, rows: Any, in_order: bool = False) -> Any:
+    @cached_property
+    def _wanted(self) -> list[Any]:
+        """What is asked of the prefix and of the remark, each in a form that is one stretch of its index, or some."""
+        begins = (RateRow.prefix >= self.prefix) & (RateRow.prefix < self.prefix + _HIGHEST_SIGN)
+        return [begins] * bool(self.prefix) + ([self._remarked(True)] if self.remark else [])
+
+    @cached_property
+    def _unwanted(self) -> list[Any]:
+        outside = [RateRow.prefix < self.prefix, RateRow.prefix >= self.prefix + _HIGHEST_SIGN]
+        return outside * bool(self.prefix) + ([self._remarked(False)] if self.remark else [])
+
+    def _remarked(self, is_wanted: bool) -> Any:
+        if len(self._remarks) < _MOST_REMARKS:
+            return _one_of(RateRow.remark, [remark for remark, holds in self._remarks if holds == is_wanted])
+        return RateRow.remark.contains(self.remark) if is_wanted else ~RateRow.remark.contains(self.remark)
+
+    @cached_property
+    def _remarks(self) -> list[tuple[Any, ...]]:
+        """Each remark that rates have, and whether it holds the one that is asked for: the first of them."""
+        return looked_up(_EACH_REMARK, self.remark, _MOST_REMARKS)
+
+    def _matching(self, rows: Any) -> Any:
+        """In a form in which those that are few are looked up, and the others are walked in their order."""
+        if self._few is not None:
+            rows = rows.where(_one_of(RateRow.id, self._few))
         if self.prefix:
-            beginning = fn.SUBSTR(RateRow.prefix, 1, len(self.prefix))
-            rows = rows.where(beginning == self.prefix if in_order else self._begins)
+            rows = rows.where(fn.SUBSTR(RateRow.prefix, 1, len(self.prefix)) == self.prefix)
         if self.remark:
             rows = rows.where(RateRow.remark.contains(self.remark))
+        return self._narrowed(rows)
+
+    def _narrowed(self, rows: Any) -> Any:
         if self.active is not None:
             rows = rows.where(RateRow.active == self.active)
         if self.extension:
@@ -173,7 +242,7 @@ def _places(rows: Sequence[Any]) -> list[int]:
     """The place of each among all rates: those between one and the next are counted, in the index alone."""
     before, place, places = (-1, 0), 0, {}
     for key in sorted((row.precedence, row.id) for row in rows):
-        place += sum(RateRow.select(fn.COUNT(RateRow.id)).where(*span).scalar() for span in _spans(before, key))
+        place += sum(RateRow.select(fn.COUNT(SQL("*"))).where(*span).scalar() for span in _spans(before, key))
         before, places[key] = key, place
     return [places[row.precedence, row.id] for row in rows]
 
@@ -186,6 +255,15 @@ def _spans(before: tuple[int, int], last: tuple[int, int]) -> Iterator[tuple[Any
     yield RateRow.precedence == before[0], RateRow.id > before[1]
     yield RateRow.precedence > before[0], RateRow.precedence < last[0]
     yield RateRow.precedence == last[0], RateRow.id <= last[1]
+
+
+def _ids(query: Any) -> list[int]:
+    return [row[0] for row in fetched(query)]
+
+
+def _one_of(column: Any, values: Iterable[object]) -> Any:
+    """Whether a column has one of many values, handed over as one."""
+    return column.in_(SQL("(SELECT value FROM json_each(?))", [json.dumps(list(values))]))
 
 
 def _whole(placed: Sequence[tuple[int, Any]]) -> Iterator[RankedRate]:

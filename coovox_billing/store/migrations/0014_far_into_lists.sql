@@ -6,6 +6,9 @@ ALTER TABLE finished_extension_totals ADD COLUMN days INTEGER NOT NULL DEFAULT 0
 -- does, which is `..2026-03-05`.
 DELETE FROM finished_periods;
 
--- The order in which rates are preferred holds what a list of them is searched by, so that only those shown are read.
-DROP INDEX rates_precedence;
-CREATE INDEX rates_precedence ON rates (precedence, id, prefix, remark);
+-- Each column by which the list of rates is sorted is an index, so that only those shown are read.
+CREATE INDEX rates_remark ON rates (remark);
+CREATE INDEX rates_length ON rates (number_length);
+CREATE INDEX rates_initial ON rates (initial_cost_micros);
+CREATE INDEX rates_rate ON rates (rate_micros);
+CREATE INDEX rates_start ON rates (start_time);
