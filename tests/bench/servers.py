@@ -28,9 +28,12 @@ class Server:
         return cpu_seconds(self.process.pid)
 
     def written_bytes(self) -> int:
-        """What it has sent to the disk so far."""
+        """What it has written so far.
+
+        What the kernel counts as sent to the disk is up to twelve times that on a file that it holds in large folios.
+        """
         lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+        return next(int(line.split()[1]) for line in lines if line.startswith("wchar"))
 
     def resident_mb(self) -> float:
         """What it has in memory now."""
