@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from coovox_billing.store.models import open_reading, reading
 from tests.cast import Exchange
+
+# How long an example takes is the machine's, which may be busy: no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.errors import BadInput, SetupError
@@ -195,7 +195,6 @@ def test_garbage_is_told_as_such(content: bytes) -> None:
         parse_board(Path("garbage.toml"), content)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_good_file_with_any_line_taken_out_or_doubled_is_good_or_told(data: st.DataObject) -> None:
     lines = (shipped_boards() / "u100.toml").read_text().splitlines()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coovox_billing.firmware.boards import find_board
@@ -184,7 +184,6 @@ def test_what_was_kept_on_another_machine_is_not_believed(u60: Box) -> None:
     assert identifiers(u60.machine) == [one for one in COOVOX if one[0] != "emmc"]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 @example(b"null")
 @example(b"[]")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coovox_billing.errors import BadInput
@@ -146,7 +146,6 @@ def test_it_gives_back_what_was_written(store: PersistentStore) -> None:
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,20}", fullmatch=True)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=200), max_size=4))
 @example({"a.1": b"x", "a": b"y"})
 @example({"trial": b"coovox-record 1 9 0 0\n"})

@@ -381,7 +381,7 @@ def test_a_line_that_takes_nothing_is_told(line: Plug, monkeypatch: pytest.Monke
             link.ask("IDENTIFY")
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.binary(max_size=100), after=st.binary(max_size=100), gap=st.integers(1, 40))
 def test_it_gets_its_answer_through_any_noise(line: Plug, before: bytes, after: bytes, gap: int) -> None:
     def noisy(controller: Controller, number: int, request_id: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.pbx.agi_protocol import (
@@ -19,8 +19,6 @@ from coovox_billing.pbx.agi_protocol import (
     set_variables,
 )
 from tests.pbx.fake_asterisk import environment
-
-patient = settings(deadline=None)
 
 MAX_LINE_BYTES = 100
 
@@ -179,14 +177,12 @@ requests = st.binary(max_size=300) | st.lists(pieces, max_size=12).map(b"".join)
 cuts = st.lists(st.integers(0, 320), max_size=8)
 
 
-@patient
 @given(requests, cuts)
 def test_it_reads_the_same_request_however_the_bytes_are_cut(data: bytes, places: list[int]) -> None:
     request = data[: data.find(b"\n\n") + 2] if b"\n\n" in data else data
     assert _first_request(_cut(request, places)) == _first_request([request])
 
 
-@patient
 @given(st.binary(max_size=40), st.integers(MAX_LINE_BYTES - 20, MAX_LINE_BYTES + 20), cuts)
 def test_it_refuses_long_lines_however_the_bytes_are_cut(end: bytes, length: int, places: list[int]) -> None:
     data = b"x" * length + end
@@ -209,7 +205,6 @@ reply_lines = st.text(max_size=40) | st.builds(
 )
 
 
-@patient
 @given(st.lists(reply_lines, max_size=6))
 def test_it_refuses_garbage_replies_as_malformed_alone(lines: list[str]) -> None:
     parser = ReplyParser()
@@ -230,7 +225,6 @@ def test_it_sets_no_value_that_the_dialplan_could_misread(value: str) -> None:
         set_variables({"A": value})
 
 
-@patient
 @given(st.text())
 def test_it_quotes_any_text_into_one_argument_on_one_line(text: str) -> None:
     argument = quoted(text)

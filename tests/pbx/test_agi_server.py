@@ -151,7 +151,7 @@ def test_its_end_is_behind_the_last_command_and_it_takes_the_reply_still(port: i
         peer.sendall(b"200 result=1\n")
         assert peer.recv(100) == b""
         assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-    assert seen == ["finished"]
+    assert _wait_for(lambda: seen == ["finished"])
     assert _is_served(port)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coovox_billing.errors import SetupError
@@ -36,7 +36,6 @@ from tests.pbx.fake_ami import (
     until,
 )
 
-patient = settings(deadline=None)
 CHANNEL = {"Channel": "PJSIP/108-00000001", "Uniqueid": "1772442000.1"}
 OTHER = {"Channel": "PJSIP/109-00000002", "Uniqueid": "1772442000.2"}
 
@@ -83,7 +82,6 @@ header_text = st.text(max_size=20).map(lambda text: text.replace("\r", "").repla
 some_messages = st.lists(st.lists(st.tuples(st.just("H"), header_text), min_size=1, max_size=4), max_size=6)
 
 
-@patient
 @given(some_messages, st.lists(st.integers(0, 400), max_size=20))
 def test_it_reads_the_same_however_it_is_cut(messages: list[list[tuple[str, str]]], places: list[int]) -> None:
     data = (GREETING + "".join(message(*headers) for headers in messages)).encode()
@@ -92,14 +90,12 @@ def test_it_reads_the_same_however_it_is_cut(messages: list[list[tuple[str, str]
     assert [told.all("h") for told in read] == [[value for _, value in headers] for headers in messages]
 
 
-@patient
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=10))
 def test_it_reads_garbage_the_same_however_it_is_cut(garbage: bytes, places: list[int]) -> None:
     data = GREETING.encode() + garbage
     assert _messages(_cut(data, places)) == _messages([data])
 
 
-@patient
 @given(st.binary(min_size=1, max_size=300).filter(lambda data: not GREETING.encode().startswith(data[:22])))
 def test_it_refuses_what_does_not_greet(garbage: bytes) -> None:
     with pytest.raises(Malformed, match="greeting"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from coovox_billing.errors import BadInput, SetupError
@@ -562,7 +562,6 @@ ODD = (
 
 
 # Each waits for the disk a dozen times, which others may be using.
-@settings(deadline=None)
 @given(extensions=ODD, manager=ODD)
 @example(extensions=b"", manager=b"\n")
 @example(extensions=b"a", manager=b"a\r")
@@ -586,7 +585,6 @@ def test_it_gives_back_every_byte_of_odd_files(
     assert {name: after[name] for name in before} == before
 
 
-@settings(deadline=None)
 @given(extensions=ODD)
 def test_it_includes_us_exactly_once_in_odd_files(tmp_path_factory: pytest.TempPathFactory, extensions: bytes) -> None:
     etc = an_etc(tmp_path_factory.mktemp("odd") / "asterisk", extensions)

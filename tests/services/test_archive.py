@@ -367,7 +367,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(made=CALLS, months=st.integers(1, 4))
 def test_it_changes_no_balance_and_no_statistics_whatever_was_called(
     made: list[tuple[str, str, int, int | None, bool]], months: int

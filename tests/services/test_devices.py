@@ -218,7 +218,7 @@ CALLS = st.tuples(st.sampled_from(["ask", "settle"]), st.sampled_from(["100", "1
 ANSWERS = st.tuples(st.sampled_from(accounts.RECREATED_ANSWERS), st.sampled_from(["100", "101", "102"]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(steps=st.lists(st.one_of(COMINGS, CALLS, ANSWERS), max_size=20))
 def test_it_keeps_the_books_whatever_comes_and_goes(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]

@@ -309,7 +309,6 @@ TestMoney = Money.TestCase
 TestMoney.settings = settings(
     max_examples=35,
     stateful_step_count=40,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

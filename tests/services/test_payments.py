@@ -193,7 +193,7 @@ actions = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(actions, max_size=25))
 def test_it_keeps_the_money_right_whatever_people_do(taken: list[tuple[Callable[..., Any], Any]]) -> None:
     with TemporaryDirectory() as directory:

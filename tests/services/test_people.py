@@ -344,7 +344,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=STEPS)
 def test_it_never_lets_a_cashier_past_a_limit_and_refuses_nothing_within(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, int]]

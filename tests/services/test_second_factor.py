@@ -210,7 +210,7 @@ def test_it_keeps_recovery_codes_as_hashes(database: Database, tmp_path: Path) -
     assert not any(code.encode() in kept or code.replace("-", "").encode() in kept for code in codes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=st.text(max_size=30) | st.from_regex(r"\s*[0-9]{5,7}\s*", fullmatch=True) | st.characters())
 def test_it_takes_nothing_else(shared: tuple[Database, Telephone], text: str) -> None:
     database, telephone = shared

@@ -181,7 +181,7 @@ def take(exchange: Exchange, what: str, extension: str, number: int, later_ms: i
         exchange.settle(f"{extension}-{number}", 61, device=f"PJSIP/{extension}", number="0044")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps(), max_size=25))
 def test_it_keeps_the_money_right_whatever_happens(taken: list[tuple[str, str, int]]) -> None:
     with TemporaryDirectory() as directory:

@@ -1,9 +1,8 @@
 """What a write says it made of a call is what then stands in its row."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -56,13 +55,6 @@ STORIES: dict[str, list[Job]] = {
     "alone, unanswered": [lambda c: calls.give_up(c, "1", replace(UNANSWERED, alone=PASSED_ALONE))],
     "refused": [lambda c: calls.authorize(c, a_question("1", extension="nobody", number="x"), NOW_MS)],
 }
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    opened = Exchange(tmp_path)
-    yield opened
-    opened.database.close()
 
 
 def _stands(connection: sqlite3.Connection) -> CallFacts | None:
