@@ -65,8 +65,10 @@ LIFTED = Outlook(None, is_lifted=True)
 def answer(connection: sqlite3.Connection, answered: Answered) -> CallChange | None:
     """The trunk's leg was answered. Told twice, or too late, it changes nothing."""
     call = reads.call(connection, answered.call_id)
-    following = None if call is None else next_state(State(call["state"]), Event.ANSWER)
-    if call is None or following is None:
+    if call is None:
+        return None
+    following = next_state(State(call["state"]), Event.ANSWER)
+    if following is None:
         return None
     return writes.move_call(
         connection,

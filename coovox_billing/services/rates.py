@@ -151,7 +151,7 @@ def find(connection: sqlite3.Connection, rate_id: int) -> Rate:
 def shadowing(connection: sqlite3.Connection, rate_id: int) -> Rate | None:
     """The older active rate that matches the same calls as this one, which therefore never wins; else None."""
     rate = find(connection, rate_id)
-    older = (other for other in reads.rates_of_prefix(connection, rate.prefix) if other.id < rate.id and other.active)
+    older = (other for other in StoredRates(connection).of_prefix(rate.prefix) if other.id < rate.id and other.active)
     return next((other for other in older if scope(other) == scope(rate)), None) if rate.active else None
 
 

@@ -362,13 +362,6 @@ def _rates_query(count: int) -> str:
     )
 
 
-def rates_of_prefix(connection: sqlite3.Connection, prefix: str) -> list[Rate]:
-    """The rates with exactly this prefix, each with its whole list of extensions, oldest first."""
-    ids = connection.execute("SELECT id FROM rates WHERE prefix = ? ORDER BY id", (prefix,)).fetchall()
-    found = (rate(connection, row["id"]) for row in ids)
-    return [one for one in found if one is not None]
-
-
 def count_rates(connection: sqlite3.Connection) -> int:
     """How many rates there are, active or not."""
     return int(connection.execute("SELECT count(*) FROM rates").fetchone()[0])

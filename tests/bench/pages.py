@@ -18,13 +18,13 @@ from coovox_billing.services import owner, passwords, people, self_service, stay
 from coovox_billing.services import site as site_service
 from coovox_billing.services.licensing import Build, Licensing
 from coovox_billing.services.people import Duty
-from coovox_billing.store import reads
 from coovox_billing.store.database import Database, connect, open_database
 from coovox_billing.store.lists.breakdowns import Breakdown
 from coovox_billing.store.lists.calls import CallQuery
 from coovox_billing.store.lists.statistics import StatisticsQuery
 from coovox_billing.store.lists.totals import LENGTH_OF
 from coovox_billing.store.models import open_reading, reading
+from coovox_billing.store.rate_index import StoredRates
 from coovox_billing.web import create_app
 from tests.bench import decade, sites
 from tests.bench.options import Options
@@ -261,7 +261,7 @@ def _settle_in(database: Database) -> str:
         self_service.set_pins(connection, {"1000": passwords.hashed(site_map.PIN)}, person)
         stays.check_in(connection, "1003", 5_000_000, "Guest", person)
         stays.check_out(connection, "1003", person)
-        tariff_drafts.add(connection, "Summer", reads.rates_of_prefix(connection, "9"), person)
+        tariff_drafts.add(connection, "Summer", StoredRates(connection).of_prefix("9"), person)
         return people.create(connection, hashed, Duty(Role.MANAGER, "Ann"), person)
 
     return database.write(job)
